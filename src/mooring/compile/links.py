@@ -1,0 +1,73 @@
+"""Links, addresses, routes and kernel settings: how guests, bridges, routers and uplinks hang together.
+
+    guest eth0 === mpXXXX (host) --[ bridge mbNNNN ]-- mhNNNN (host) === miNNNN (router) ... muUUUU (router) --> interface of the host
+"""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from mooring.compile.facts import HOST, Fact, Key, Place, PlaceKind, Row, Table
+from mooring.compile.tables import ADDRESS, BRIDGE, INNER, NAMESPACE, PORT, ROUTE, RULESET, SYSCTL, UPLINK
+from mooring.model.ids import RouterId, bridge_name, guest_end_name, inner_name, plug_name, port_name, uplink_name
+from mooring.model.subjects import NetworkIntent, NicIntent, RouterIntent, RouterUplink
+
+_EVERYWHERE = IPv4Network("0.0.0.0/0")
+
+_ROUTER_SETTINGS = (
+    ("ipv4/ip_forward", "1"),
+    # New flows must be recognised in mid-stream after a gateway change: 1:1 translation needs no flow state.
+    ("netfilter/nf_conntrack_tcp_loose", "1"),
+    # Never translation and bridge filtering in one namespace: translated packets would be bridged instead of routed.
+    ("bridge/bridge-nf-call-iptables", "0"),
+    ("bridge/bridge-nf-call-ip6tables", "0"),
+    ("bridge/bridge-nf-call-arptables", "0"),
+    ("ipv6/conf/all/disable_ipv6", "1"),
+)
+
+
+def router_place(router: RouterId) -> Place:
+    """Return the place of a router's facts."""
+    return Place(PlaceKind.ROUTER, router)
+
+
+def network(subject: NetworkIntent) -> Iterator[Fact]:
+    """A network is one bridge on each of its hosts."""
+    yield Fact(Key(BRIDGE, HOST, (bridge_name(subject.id),)), (subject.mtu,))
+
+
+def nic(subject: NicIntent) -> Iterator[Fact]:
+    """A NIC is a port of its network's bridge."""
+    yield Fact(Key(PORT, HOST, (port_name(subject.id),)), (bridge_name(subject.network), guest_end_name(subject.id)))
+
+
+def router(subject: RouterIntent) -> Iterator[Fact]:
+    """A router is a namespace with a device towards each network and each uplink."""
+    place = router_place(subject.id)
+
+    def fact(table: Table, row: Row, value: Row = ()) -> Fact:
+        return Fact(Key(table, place, row), value)
+
+    yield fact(NAMESPACE, ())
+    yield fact(RULESET, ("router",))
+    for path, value in _ROUTER_SETTINGS:
+        yield fact(SYSCTL, (path,), (value,))
+    for port in subject.ports:
+        device = inner_name(port.network)
+        yield fact(INNER, (device,), (plug_name(port.network), bridge_name(port.network), port.mac, port.mtu))
+        yield fact(ADDRESS, (device, port.address))
+    for index, uplink in enumerate(subject.uplinks):
+        yield from _uplink(place, uplink, default=index == 0)
+
+
+def _uplink(place: Place, uplink: RouterUplink, *, default: bool) -> Iterator[Fact]:
+    device = uplink_name(uplink.uplink)
+    yield Fact(Key(UPLINK, place, (device,)), (uplink.interface, uplink.mac))
+    yield Fact(Key(ADDRESS, place, (device, uplink.address)))
+    # Addresses of the pool are ours to answer for, so their route leads away from the uplink: that makes the kernel proxy their ARP,
+    # as far as the set of owned addresses lets it, and swallows packets to an address that nobody has.
+    yield Fact(Key(SYSCTL, place, (f"ipv4/conf/{device}/proxy_arp",)), ("1",))
+    yield Fact(Key(SYSCTL, place, (f"ipv4/neigh/{device}/proxy_delay",)), ("0",))
+    for prefix in uplink.ranges:
+        yield Fact(Key(ROUTE, place, (prefix,)), ("lo", ""))
+    if default:
+        yield Fact(Key(ROUTE, place, (_EVERYWHERE,)), (device, str(uplink.next_hop)))

@@ -1,0 +1,86 @@
+"""The tables of facts that mooring knows.
+
+Host tables describe the namespace of the bridges, router tables the namespace of one router.  A table of stage ELEMENT names a set or
+map of the router's static ruleset (backends/linux/router.nft): adding one there and here is all that a new kind of rule asks of the
+data plane.
+"""
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from mooring.compile.facts import Stage, Table
+
+BRIDGE = Table(Stage.BRIDGE, "bridge", (str,), (int,))
+"""name = mtu"""
+
+PORT = Table(Stage.PORT, "port", (str,), (str, str))
+"""device = bridge, peer: a veth pair whose host end is an up port of that bridge.  The peer waits, down, in the host's namespace until a
+guest driver takes it into a guest, so that a port has no carrier before everything else about it is in place"""
+
+NAMESPACE = Table(Stage.NAMESPACE, "namespace", ())
+"""the router's network namespace exists, with its loopback device up"""
+
+INNER = Table(Stage.LINK, "inner", (str,), (str, str, str, int))
+"""device = peer on the host, bridge, mac, mtu: a veth pair from the router to a bridge"""
+
+UPLINK = Table(Stage.LINK, "uplink", (str,), (str, str))
+"""device = interface on the host, mac: a macvlan device in the group of uplinks"""
+
+SYSCTL = Table(Stage.SYSCTL, "sysctl", (str,), (str,))
+"""path below /proc/sys/net = value"""
+
+RULESET = Table(Stage.RULESET, "ruleset", (str,))
+"""name: the static ruleset of that name is loaded, every rule of it and no other"""
+
+ADDRESS = Table(Stage.ADDRESS, "address", (str, IPv4Interface))
+"""device, address"""
+
+ROUTE = Table(Stage.ROUTE, "route", (IPv4Network,), (str, str))
+"""prefix = device, next hop or an empty text"""
+
+OWNED = Table(Stage.ELEMENT, "owned", (str, IPv4Address))
+"""uplink device, address: ARP for the address is answered on that device"""
+
+PUBLIC = Table(Stage.ELEMENT, "public", (str, IPv4Network))
+"""uplink device, prefix: sources that may leave there"""
+
+FIP_IN = Table(Stage.ELEMENT, "fip_in", (IPv4Address,), (IPv4Address,))
+"""public = private: where packets to a floating IP go"""
+
+FIP_OUT = Table(Stage.ELEMENT, "fip_out", (IPv4Address, str), (IPv4Address,))
+"""private, uplink device = public: as what packets leave"""
+
+HAIR = Table(Stage.ELEMENT, "hair", (IPv4Address,), (IPv4Address,))
+"""private = public: as whom a guest appears at another floating IP of the same router"""
+
+PAIR = Table(Stage.ELEMENT, "pair", (IPv4Address, IPv4Address))
+"""public, private: translations whose flows may pass; forwarding fails closed without it"""
+
+MAY_OUT = Table(Stage.ELEMENT, "may_out", (IPv4Address, str))
+"""private, uplink device: who may open flows there"""
+
+DHCP_SERVER = Table(Stage.SERVICE, "dhcp_server", (str,), (str, IPv4Interface, str, int, int))
+"""network = device, own address, DNS servers with commas between or an empty text, mtu, lease in seconds"""
+
+DHCP_HOST = Table(Stage.ENTRY, "dhcp_host", (str, str), (IPv4Address, str))
+"""network, mac = address, host name"""
+
+TABLES = (
+    NAMESPACE,
+    BRIDGE,
+    INNER,
+    UPLINK,
+    SYSCTL,
+    RULESET,
+    ADDRESS,
+    ROUTE,
+    OWNED,
+    PUBLIC,
+    FIP_IN,
+    FIP_OUT,
+    HAIR,
+    PAIR,
+    MAY_OUT,
+    DHCP_SERVER,
+    DHCP_HOST,
+    PORT,
+)

@@ -1,0 +1,1 @@
+"""The nouns of mooring: frozen values on standard-library types, without any I/O."""

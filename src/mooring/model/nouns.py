@@ -1,0 +1,264 @@
+"""What a cloud's addresses are about: the things that operations create, list and return."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+
+from mooring.model.ids import (
+    AddressId,
+    HostId,
+    InstanceId,
+    NetworkId,
+    NicId,
+    PoolId,
+    ProjectId,
+    RouterId,
+    UplinkId,
+    UserId,
+)
+
+
+class Role(StrEnum):
+    """What a user may do in a project."""
+
+    ADMIN = "admin"
+    MEMBER = "member"
+    READER = "reader"
+
+
+class NetworkKind(StrEnum):
+    """How a network is carried between hosts, and who hands out its addresses."""
+
+    FLAT_DHCP = "flat_dhcp"
+
+
+class InstanceState(StrEnum):
+    """Where an instance is in its life."""
+
+    BUILDING = "building"
+    ACTIVE = "active"
+    ERROR = "error"
+    DELETING = "deleting"
+
+
+class AddressKind(StrEnum):
+    """What an address row is for."""
+
+    FIXED = "fixed"
+    FLOATING = "floating"
+    ROUTER = "router"
+    GATEWAY = "gateway"
+
+
+class Resource(StrEnum):
+    """What a project's quota counts."""
+
+    INSTANCES = "instances"
+    FLOATING_IPS = "floating_ips"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Who owns things: OpenStack's project or tenant, EC2's and CloudStack's account."""
+
+    id: ProjectId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who can log in."""
+
+    id: UserId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf an operation runs, as proved by a dialect's credentials."""
+
+    user: User
+    project: Project
+    roles: frozenset[Role]
+    request_id: str = "-"
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller administers the whole installation."""
+        return Role.ADMIN in self.roles
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A proof of identity that a caller was given; `secret` is known only at the moment of issue."""
+
+    secret: str
+    user: User
+    project: Project | None
+    roles: frozenset[Role]
+    issued_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine that runs an agent."""
+
+    id: HostId
+    name: str
+    compute: bool
+    gateway: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """A way out towards one provider: an interface of every gateway host that has it."""
+
+    id: UplinkId
+    name: str
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRange:
+    """An inclusive range of addresses."""
+
+    first: IPv4Address
+    last: IPv4Address
+
+    def __len__(self) -> int:
+        """Count the addresses."""
+        return int(self.last) - int(self.first) + 1
+
+    def __contains__(self, address: IPv4Address) -> bool:
+        """Say whether an address lies in the range."""
+        return self.first <= address <= self.last
+
+    def __str__(self) -> str:
+        """Write the range as first-last."""
+        return f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPool:
+    """Public addresses that projects may allocate, routed to us through one uplink.
+
+    `cidr` is the provider's subnet, `gateway` the provider's router in it; only addresses inside `ranges` are ours to give out.
+    """
+
+    id: PoolId
+    name: str
+    uplink: UplinkId
+    cidr: IPv4Network
+    gateway: IPv4Address
+    ranges: tuple[AddressRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A guest network.  `project` is None for one that all projects share."""
+
+    id: NetworkId
+    name: str
+    kind: NetworkKind
+    project: ProjectId | None
+    router: RouterId
+    cidr: IPv4Network
+    gateway: IPv4Address
+    dns: tuple[IPv4Address, ...]
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class FixedIp:
+    """A private address of a NIC."""
+
+    id: AddressId
+    address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class FloatingIp:
+    """A public address of a project, and the fixed address and instance it is associated with, if any."""
+
+    id: AddressId
+    address: IPv4Address
+    pool: PoolId
+    pool_name: str
+    project: ProjectId
+    fixed: IPv4Address | None = None
+    instance: InstanceId | None = None
+    nic: NicId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """A guest's network card.  `fixed` is empty until the compute host has asked for an address."""
+
+    id: NicId
+    network: NetworkId
+    network_name: str
+    mac: str
+    fixed: tuple[FixedIp, ...] = ()
+    floating: tuple[FloatingIp, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A guest, as the project that owns it sees it."""
+
+    id: InstanceId
+    name: str
+    project: ProjectId
+    user: UserId
+    state: InstanceState
+    image: str
+    flavor: str
+    host: HostId | None
+    created: datetime
+    updated: datetime
+    nics: tuple[Nic, ...] = ()
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many of a resource a project has, and may have; a limit of -1 is none."""
+
+    resource: Resource
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUsage:
+    """How full a pool is.  `allocated` counts addresses that projects own, `releasing` those not yet free again."""
+
+    pool: AddressPool
+    total: int
+    allocated: int
+    associated: int
+    releasing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a guest driver can boot."""
+
+    id: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flavor:
+    """How large a guest is: memory in MiB, disk in GiB."""
+
+    id: str
+    name: str
+    vcpus: int
+    ram: int
+    disk: int
+
+

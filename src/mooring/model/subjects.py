@@ -1,0 +1,194 @@
+"""Subjects: immutable, self-contained values that say what a host must make true.
+
+A subject is at once the message to a host, the unit of compilation, of retry and of status.  Its `generation` only grows: an agent
+never goes back to an older one, and an acknowledgement counts only for the generation that it names.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from mooring.model.ids import InstanceId, NetworkId, NicId, RouterId, UplinkId
+
+
+class HostRole(StrEnum):
+    """What part a host plays for a subject: the same NIC is a port on one host and an address translation on another."""
+
+    COMPUTE = "compute"
+    GATEWAY = "gateway"
+
+
+class SubjectKind(StrEnum):
+    """Which kind of subject a key names."""
+
+    NETWORK = "network"
+    ROUTER = "router"
+    NIC = "nic"
+    INSTANCE = "instance"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SubjectKey:
+    """The name of a subject, whatever its generation."""
+
+    kind: SubjectKind
+    id: str
+
+    def __str__(self) -> str:
+        """Write the key as kind/id."""
+        return f"{self.kind}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkIntent:
+    """A guest network as a host sees it: one bridge."""
+
+    id: NetworkId
+    generation: int
+    mtu: int
+
+    @property
+    def key(self) -> SubjectKey:
+        """Return the subject's name."""
+        return SubjectKey(SubjectKind.NETWORK, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class RouterPort:
+    """A router's side of one of its networks, with what its DHCP server tells guests.  `lease` is in seconds."""
+
+    network: NetworkId
+    mac: str
+    address: IPv4Interface
+    dns: tuple[IPv4Address, ...]
+    mtu: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouterUplink:
+    """A router's side of one uplink: the host's interface and the router's own address there.
+
+    `prefixes` are the providers' subnets of the pools on this uplink: what may leave.  `ranges` are the parts of them that are ours
+    to answer for, as prefixes.
+    """
+
+    uplink: UplinkId
+    interface: str
+    mac: str
+    address: IPv4Interface
+    next_hop: IPv4Address
+    prefixes: tuple[IPv4Network, ...]
+    ranges: tuple[IPv4Network, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RouterIntent:
+    """The gateway of one or more networks: a network namespace on its gateway host."""
+
+    id: RouterId
+    generation: int
+    ports: tuple[RouterPort, ...]
+    uplinks: tuple[RouterUplink, ...]
+
+    @property
+    def key(self) -> SubjectKey:
+        """Return the subject's name."""
+        return SubjectKey(SubjectKind.ROUTER, self.id)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PublicAddress:
+    """A floating IP that is associated with a fixed IP, and the uplink through which the world reaches it."""
+
+    address: IPv4Address
+    uplink: UplinkId
+
+
+@dataclass(frozen=True, slots=True)
+class NicAddress:
+    """A fixed IP of a NIC and the floating IPs associated with it, sorted; the first of each uplink is its outbound source."""
+
+    address: IPv4Address
+    floating: tuple[PublicAddress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NicIntent:
+    """A NIC: a bridge port on its compute host, a DHCP entry and translations on its network's gateway host.
+
+    `shared` are the router's own addresses (uplink, address) behind which the NIC reaches the world where it has no floating IP.
+    """
+
+    id: NicId
+    generation: int
+    network: NetworkId
+    router: RouterId
+    mac: str
+    hostname: str
+    addresses: tuple[NicAddress, ...]
+    shared: tuple[PublicAddress, ...] = ()
+
+    @property
+    def key(self) -> SubjectKey:
+        """Return the subject's name."""
+        return SubjectKey(SubjectKind.NIC, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class GuestNic:
+    """What a guest driver must know of a NIC."""
+
+    id: NicId
+    network: NetworkId
+    mac: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceIntent:
+    """A guest that must run on this host."""
+
+    id: InstanceId
+    generation: int
+    name: str
+    image: str
+    nics: tuple[GuestNic, ...]
+
+    @property
+    def key(self) -> SubjectKey:
+        """Return the subject's name."""
+        return SubjectKey(SubjectKind.INSTANCE, self.id)
+
+
+Subject = NetworkIntent | RouterIntent | NicIntent | InstanceIntent
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A subject on a host in a role; `subject` is None where the host must hold it no longer."""
+
+    key: SubjectKey
+    generation: int
+    role: HostRole
+    subject: Subject | None
+
+
+@dataclass(frozen=True, slots=True)
+class DigestEntry:
+    """One line of a host's digest: the newest generation of a subject in a role; `present` is False for one to be given up."""
+
+    key: SubjectKey
+    role: HostRole
+    generation: int
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a host says of a subject: that generation holds in its kernel, or why it does not."""
+
+    key: SubjectKey
+    role: HostRole
+    generation: int
+    error: str | None = None
