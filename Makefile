@@ -1,0 +1,71 @@
+# mooring: everything that a developer types. `make` alone explains.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+# Where an ordinary user's PATH doesn't look, and nft, dnsmasq and conntrack are.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+demo: NAME = floating-ip
+bench: NAME = associate
+
+python := .venv/bin/python
+mooring := .venv/bin/mooring
+# Own namespaces and an own /run, by the product's own launcher: nothing of this machine is touched, root or not.
+sandbox := $(mooring) sandbox --
+pytest := $(sandbox) $(python) -m pytest -o faulthandler_exit_on_timeout=true
+
+.PHONY: help run demo test test-slow check format bench bless lock clean setup setup-run setup-test
+
+help: ## this list
+	@echo 'mooring: type one of these; each installs what it needs first, says what, and is quick the second time'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo '  NAME=...     which demo or benchmark (make demo NAME=floating-ip, make bench NAME=associate)'
+	@echo '  ONCE=1       run the demo, say whether all held, and end'
+	@echo '  TESTS=...    which tests, as pytest takes them (make test TESTS="tests/compile -k nat")'
+
+run: demo ## a small cloud with a floating IP that answers, to play with; the same as `make demo`
+
+demo: setup-run ## the story NAME, told with real packets; stays until Ctrl-C, or ends with ONCE=1
+	@exec $(mooring) demo $(NAME) $(if $(ONCE),--once)
+
+test: check ## all checks, then all tests but the slow ones
+	$(pytest) -m 'not slow' $(TESTS)
+
+test-slow: setup-test ## the slow tests
+	$(pytest) -m slow $(TESTS)
+
+check: setup-test ## format, lint, types and import order; runs nothing of mooring
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	node_modules/.bin/pyright --warnings
+	.venv/bin/lint-imports --no-cache
+
+format: setup-test ## rewrite the code in the project's format, and mend what ruff can mend
+	.venv/bin/ruff format
+	.venv/bin/ruff check --fix
+
+bench: setup-run ## the benchmark NAME; prints a table and writes build/bench/NAME.json
+	@mkdir -p build/bench
+	$(sandbox) $(python) -m bench.$(subst -,_,$(NAME))
+
+bless: setup-test ## rewrite the golden files with what the code now says; then read the diff
+	$(pytest) --bless -m 'not slow' $(TESTS)
+
+lock: ## requirements/ and package-lock.json anew from pyproject.toml and package.json
+	scripts/lock
+
+clean: ## remove all that `make` made
+	rm -rf .venv build node_modules .hypothesis .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup: setup-test ## install what is needed, without running anything
+
+setup-run:
+	@scripts/setup run
+
+setup-test:
+	@scripts/setup test
