@@ -1,0 +1,472 @@
+"""What operations need of others: a store whose transactions hold the truth, a clock, ids, and a bell.
+
+A store promises: a write transaction sees everything committed before it and runs as if alone (SQLite: BEGIN IMMEDIATE; PostgreSQL:
+guarded statements whose row counts are checked, so that two writers cannot both win); leaving it without an exception commits durably;
+leaving it with one changes nothing.  Listing methods return rows in a stable order (creation, then id) unless they say otherwise.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from mooring.model.ids import (
+    AddressId,
+    HostId,
+    InstanceId,
+    NetworkId,
+    NicId,
+    PoolId,
+    ProjectId,
+    RouterId,
+    UplinkId,
+    UserId,
+)
+from mooring.model.nouns import (
+    AddressKind,
+    AddressPool,
+    FloatingIp,
+    Host,
+    Instance,
+    InstanceState,
+    Network,
+    PoolUsage,
+    Project,
+    Quota,
+    Resource,
+    Role,
+    Uplink,
+    User,
+)
+from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey
+
+
+class Duplicate(Exception):  # noqa: N818 - named for what the constraint found
+    """A unique constraint refused a row; the message names the constraint's columns."""
+
+
+class Referenced(Exception):  # noqa: N818 - named for what the constraint found
+    """A foreign key refused a deletion: another row still needs this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What is stored of a user: never the password, only its Argon2 hash."""
+
+    user: User
+    password_hash: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """What is stored of a token, under the SHA-256 of its secret."""
+
+    user: User
+    project: Project | None
+    roles: frozenset[Role]
+    issued_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRow:
+    """An address in use, of whatever kind.
+
+    `scope` makes it unique: the network's id for private addresses, "public" for all that an uplink may see.  `pool` or `network` says
+    where it was taken from.  An address that is being given up names the NIC, and that NIC's generation, which every host must confirm
+    before the row may go.
+    """
+
+    id: AddressId
+    scope: str
+    address: IPv4Address
+    kind: AddressKind
+    project: ProjectId | None = None
+    pool: PoolId | None = None
+    network: NetworkId | None = None
+    nic: NicId | None = None
+    releasing: bool = False
+    release_nic: NicId | None = None
+    release_generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RouterRow:
+    """A router and the gateway host that runs it, once there is one."""
+
+    id: RouterId
+    name: str
+    project: ProjectId | None
+    host: HostId | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """A new instance."""
+
+    id: InstanceId
+    name: str
+    project: ProjectId
+    user: UserId
+    image: str
+    flavor: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NicRow:
+    """A NIC without its addresses; `position` is its place in the instance, from 0."""
+
+    id: NicId
+    instance: InstanceId
+    network: NetworkId
+    mac: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What an idempotency key was used for: a fingerprint of the request and the id of what it made."""
+
+    fingerprint: str
+    object_id: str
+
+
+class Identities(Protocol):
+    """Projects, users, roles and tokens."""
+
+    def add_project(self, project: Project) -> None:
+        """Insert a project; raises Duplicate for a name in use."""
+        ...
+
+    def project(self, project: ProjectId) -> Project | None: ...
+    def project_by_name(self, name: str) -> Project | None: ...
+    def projects(self) -> Sequence[Project]: ...
+
+    def add_user(self, credentials: Credentials) -> None:
+        """Insert a user; raises Duplicate for a name in use."""
+        ...
+
+    def user(self, user: UserId) -> Credentials | None: ...
+    def user_by_name(self, name: str) -> Credentials | None: ...
+    def set_password(self, user: UserId, password_hash: str) -> None: ...
+
+    def grant(self, user: UserId, project: ProjectId, role: Role) -> None:
+        """Give a role; nothing happens if the user has it."""
+        ...
+
+    def roles(self, user: UserId, project: ProjectId) -> frozenset[Role]: ...
+    def projects_of(self, user: UserId) -> Sequence[Project]: ...
+    def add_token(self, digest: str, row: TokenRow) -> None: ...
+
+    def token(self, digest: str) -> TokenRow | None:
+        """Return a token of an enabled user with the roles that the user has *now*, whether or not it has expired."""
+        ...
+
+    def revoke_token(self, digest: str) -> None: ...
+
+    def prune_tokens(self, now: datetime) -> None:
+        """Forget tokens that expired before `now`."""
+        ...
+
+
+class Topology(Protocol):
+    """Hosts, uplinks, pools, routers and networks."""
+
+    def add_host(self, host: Host) -> None: ...
+    def host(self, host: HostId) -> Host | None: ...
+    def host_by_name(self, name: str) -> Host | None: ...
+    def hosts(self) -> Sequence[Host]: ...
+
+    def add_uplink(self, uplink: Uplink) -> None: ...
+    def uplink_by_name(self, name: str) -> Uplink | None: ...
+    def uplinks(self) -> Sequence[Uplink]: ...
+
+    def add_pool(self, pool: AddressPool) -> None: ...
+    def pool(self, pool: PoolId) -> AddressPool | None: ...
+    def pool_by_name(self, name: str) -> AddressPool | None: ...
+    def pools(self) -> Sequence[AddressPool]: ...
+
+    def pool_usage(self, pool: PoolId) -> PoolUsage | None:
+        """Count a pool's addresses from the rows themselves."""
+        ...
+
+    def delete_pool(self, pool: PoolId) -> None:
+        """Delete; raises Referenced while addresses of it are in use."""
+        ...
+
+    def add_router(self, router: RouterRow) -> None: ...
+    def router(self, router: RouterId) -> RouterRow | None: ...
+
+    def shared_router(self) -> RouterRow | None:
+        """Return the router that all projects' flat networks share, if it has been made."""
+        ...
+
+    def routers(self) -> Sequence[RouterRow]: ...
+
+    def claim_router(self, router: RouterId, host: HostId) -> bool:
+        """Make `host` the gateway if there is none; False if another was faster."""
+        ...
+
+    def add_router_uplink(self, router: RouterId, uplink: UplinkId, mac: str, address: AddressId) -> None: ...
+
+    def router_has_uplink(self, router: RouterId, uplink: UplinkId) -> bool: ...
+    def remove_router_uplink(self, router: RouterId, uplink: UplinkId) -> None: ...
+
+    def add_network(self, network: Network, mac: str) -> None:
+        """Insert a network and the mac of its router's port."""
+        ...
+
+    def network(self, network: NetworkId) -> Network | None: ...
+
+    def networks(self, project: ProjectId | None) -> Sequence[Network]:
+        """Return the networks that a project may use: its own and the shared ones; all of them for None."""
+        ...
+
+    def networks_of_router(self, router: RouterId) -> Sequence[Network]: ...
+
+    def delete_network(self, network: NetworkId) -> None:
+        """Delete; raises Referenced while NICs are on it."""
+        ...
+
+    def nics_of_router(self, router: RouterId) -> Sequence[NicId]:
+        """Return the NICs on all networks of a router."""
+        ...
+
+
+class Addresses(Protocol):
+    """Addresses in use and the associations between them."""
+
+    def take(self, row: AddressRow) -> bool:
+        """Insert an address; False, with nothing changed, if its (scope, address) is in use."""
+        ...
+
+    def first_gap(self, scope: str, first: IPv4Address, last: IPv4Address) -> IPv4Address | None:
+        """Return the lowest address of an inclusive range that is not in use; None if all are."""
+        ...
+
+    def count(self, scope: str, first: IPv4Address, last: IPv4Address) -> int:
+        """Count the addresses of an inclusive range that are in use."""
+        ...
+
+    def cursor(self, owner: PoolId | NetworkId) -> IPv4Address | None:
+        """Return the last address given out of a pool or network."""
+        ...
+
+    def set_cursor(self, owner: PoolId | NetworkId, address: IPv4Address) -> None: ...
+
+    def get(self, address: AddressId) -> AddressRow | None: ...
+
+    def find(self, scope: str, address: IPv4Address) -> AddressRow | None: ...
+
+    def fixed_of_nic(self, nic: NicId) -> Sequence[AddressRow]: ...
+
+    def floating(self, project: ProjectId, address: AddressId) -> FloatingIp | None:
+        """Return a project's floating IP by id; releasing ones are gone."""
+        ...
+
+    def floating_by_address(self, address: IPv4Address) -> FloatingIp | None:
+        """Return whichever project's floating IP has this address; releasing ones are gone."""
+        ...
+
+    def floating_ips(self, project: ProjectId | None) -> Sequence[FloatingIp]:
+        """Return a project's floating IPs, or everybody's for None; releasing ones are left out."""
+        ...
+
+    def associate(self, floating: AddressId, fixed: AddressId, pool: PoolId) -> None:
+        """Record an association; raises Duplicate if either the floating IP has one or the fixed IP has one of this pool."""
+        ...
+
+    def disassociate(self, floating: AddressId) -> bool:
+        """End an association; False if there was none."""
+        ...
+
+    def floating_of_fixed(self, fixed: AddressId) -> Sequence[AddressId]: ...
+
+    def release(self, address: AddressId, nic: NicId | None, generation: int) -> bool:
+        """Take an address from its owner: mark it as releasing until the NIC's generation is confirmed.  False if it was already so."""
+        ...
+
+    def free(self, address: AddressId) -> None:
+        """Delete the row: the address may be given again."""
+        ...
+
+    def releasing(self, nic: NicId) -> Sequence[AddressRow]:
+        """Return the addresses that wait for a NIC's hosts."""
+        ...
+
+
+class Instances(Protocol):
+    """Instances and their NICs."""
+
+    def add(self, row: InstanceRow) -> None: ...
+
+    def add_nic(self, row: NicRow) -> None:
+        """Insert a NIC; raises Duplicate for a mac in use."""
+        ...
+
+    def get(self, instance: InstanceId) -> Instance | None:
+        """Return an instance with its NICs and addresses, whoever owns it."""
+        ...
+
+    def list(self, project: ProjectId | None, *, name: str | None = None) -> Sequence[Instance]:
+        """Return a project's instances, or everybody's for None, by a fixed number of statements."""
+        ...
+
+    def assign(self, instance: InstanceId, host: HostId) -> bool:
+        """Place an instance that has no host and is building; False otherwise."""
+        ...
+
+    def move(self, instance: InstanceId, expected: Collection[InstanceState], state: InstanceState, fault: str | None = None) -> bool:
+        """Change the state if it is one of `expected`; False otherwise.  Also sets the time of the update."""
+        ...
+
+    def nics(self, instance: InstanceId) -> Sequence[NicRow]: ...
+    def nic(self, nic: NicId) -> NicRow | None: ...
+
+    def stale(self, states: Collection[InstanceState], before: datetime) -> Sequence[Instance]:
+        """Return the instances in one of these states that were last updated before a moment."""
+        ...
+
+    def delete_nic(self, nic: NicId) -> None: ...
+    def delete(self, instance: InstanceId) -> None: ...
+
+
+class Quotas(Protocol):
+    """One counter row per project and resource, with a CHECK that used never exceeds a limit of 0 or more; -1 is no limit."""
+
+    def set(self, project: ProjectId, resource: Resource, limit: int) -> None:
+        """Set a limit, also below what is used: then nothing more can be taken."""
+        ...
+
+    def take(self, project: ProjectId, resource: Resource, amount: int = 1) -> bool:
+        """Count upwards if the limit allows it; False otherwise."""
+        ...
+
+    def give(self, project: ProjectId, resource: Resource, amount: int = 1) -> None: ...
+    def get(self, project: ProjectId, resource: Resource) -> Quota: ...
+
+
+class Deliveries(Protocol):
+    """The outbox: for each subject, host and role the newest generation, and the one that the host confirmed."""
+
+    def place(self, key: SubjectKey, host: HostId, role: HostRole) -> None:
+        """Add a host for a subject, to be told its present generation; nothing happens if it is there already and present."""
+        ...
+
+    def publish(self, key: SubjectKey) -> tuple[int, frozenset[HostId]]:
+        """Count a subject's generation upwards for all its hosts; return it and the hosts to wake."""
+        ...
+
+    def withdraw(self, key: SubjectKey) -> tuple[int, frozenset[HostId]]:
+        """Publish a new generation in which the hosts must hold the subject no longer."""
+        ...
+
+    def pending(self, host: HostId, keys: Sequence[SubjectKey] | None) -> Sequence[Placement]:
+        """Return a host's placements of the given keys, or all that it has not confirmed, with their subjects, in one snapshot."""
+        ...
+
+    def digest(self, host: HostId) -> Sequence[DigestEntry]: ...
+
+    def confirm(self, host: HostId, report: Report) -> bool:
+        """Record a report: a generation only ever rises, an error never confirms.  False if the report is older than what is known.
+
+        A confirmed withdrawal removes the delivery.
+        """
+        ...
+
+    def unconfirmed(self, key: SubjectKey, generation: int) -> bool:
+        """Say whether any host of a subject has not yet confirmed this generation or a newer one."""
+        ...
+
+    def behind(self) -> Sequence[HostId]:
+        """Return the hosts that have not confirmed everything."""
+        ...
+
+    def errors(self, host: HostId | None = None) -> Sequence[tuple[HostId, Report]]:
+        """Return what hosts could not make true."""
+        ...
+
+
+class Memory(Protocol):
+    """Idempotency keys of mutating calls."""
+
+    def recall(self, project: ProjectId, key: str) -> Remembered | None: ...
+
+    def remember(self, project: ProjectId, key: str, what: Remembered) -> None:
+        """Insert; raises Duplicate if the key is known."""
+        ...
+
+
+class Transaction(Protocol):
+    """One database transaction, by noun."""
+
+    @property
+    def identities(self) -> Identities: ...
+    @property
+    def topology(self) -> Topology: ...
+    @property
+    def addresses(self) -> Addresses: ...
+    @property
+    def instances(self) -> Instances: ...
+    @property
+    def quotas(self) -> Quotas: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
+    @property
+    def memory(self) -> Memory: ...
+
+
+class Store(Protocol):
+    """Where intent is kept.  Both kinds of transaction raise Unavailable when the database is away."""
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """Open a consistent snapshot."""
+        ...
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """Open a transaction that commits when left without an exception."""
+        ...
+
+
+class Bell(Protocol):
+    """Wakes those who wait; a lost ring costs time, never truth."""
+
+    def wake(self, hosts: Iterable[HostId]) -> None:
+        """Tell agents that there is something to pull."""
+        ...
+
+    def launch(self, instance: InstanceId) -> None:
+        """Tell the scheduler that an instance wants a host."""
+        ...
+
+    def settled(self) -> None:
+        """Tell waiting operations that hosts have reported."""
+        ...
+
+    def wait_settled(self, done: Callable[[], bool], timeout: float) -> bool:
+        """Wait up to `timeout` seconds for `done`, asked after each ring; return what it said last."""
+        ...
+
+
+class Clock(Protocol):
+    """Time and randomness, injected so that a simulation can own them."""
+
+    def now(self) -> datetime:
+        """Return the present moment in UTC."""
+        ...
+
+    def new_id(self) -> str:
+        """Return a new random UUID."""
+        ...
+
+    def new_mac(self) -> str:
+        """Return a new random locally administered unicast MAC address, in lower case with colons."""
+        ...
+
+    def new_secret(self) -> str:
+        """Return a new unguessable text that is safe in URLs and headers, of at least 256 random bits."""
+        ...
