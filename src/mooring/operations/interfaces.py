@@ -76,8 +76,8 @@ class AddressRow:
     """An address in use, of whatever kind.
 
     `scope` makes it unique: the network's id for private addresses, "public" for all that an uplink may see.  `pool` or `network` says
-    where it was taken from.  An address that is being given up names the NIC, and that NIC's generation, which every host must confirm
-    before the row may go.
+    where it was taken from.  An address that was withdrawn from a NIC keeps that NIC and the generation without it as `release_nic` and
+    `release_generation` (no foreign key: the NIC may go first): until every host has confirmed them the row may not go.
     """
 
     id: AddressId
@@ -286,8 +286,12 @@ class Addresses(Protocol):
 
     def floating_of_fixed(self, fixed: AddressId) -> Sequence[AddressId]: ...
 
-    def release(self, address: AddressId, nic: NicId | None, generation: int) -> bool:
-        """Take an address from its owner: mark it as releasing until the NIC's generation is confirmed.  False if it was already so."""
+    def linger(self, address: AddressId, nic: NicId, generation: int) -> None:
+        """Remember that a NIC's hosts may hold this address until they confirm a generation: sets release_nic and release_generation."""
+        ...
+
+    def release(self, address: AddressId) -> bool:
+        """Take an address from its owner: it is `releasing`, still in use for everybody else.  False if it was already so."""
         ...
 
     def free(self, address: AddressId) -> None:
@@ -295,7 +299,7 @@ class Addresses(Protocol):
         ...
 
     def releasing(self, nic: NicId) -> Sequence[AddressRow]:
-        """Return the addresses that wait for a NIC's hosts."""
+        """Return the `releasing` addresses whose release_nic is this NIC."""
         ...
 
 
