@@ -1,0 +1,128 @@
+"""What all operations share: the store, the bell, the clock, rights, names, idempotency, and waiting for hosts."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound
+from mooring.model.ids import HostId, InstanceId
+from mooring.model.nouns import Caller, Flavor, Image, Instance, Resource
+from mooring.model.subjects import SubjectKey
+from mooring.operations.interfaces import Bell, Clock, Duplicate, Remembered, Store, Transaction
+from mooring.policy.names import name_fault
+from mooring.policy.roles import Verb, may
+
+_MAX_IDEMPOTENCY_KEY = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an installation allows.  Times are in seconds."""
+
+    quotas: Mapping[Resource, int] = field(
+        default_factory=lambda: {Resource.INSTANCES: 10, Resource.FLOATING_IPS: 10},
+    )
+    settle_timeout: float = 5.0
+    token_lifetime: int = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A change that hosts must confirm."""
+
+    key: SubjectKey
+    generation: int
+    hosts: frozenset[HostId]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The shared part of all operations."""
+
+    store: Store
+    bell: Bell
+    clock: Clock
+    limits: Limits
+    images: tuple[Image, ...]
+    flavors: tuple[Flavor, ...]
+
+    def allow(self, caller: Caller, verb: Verb) -> None:
+        """Raise Forbidden unless one of the caller's roles grants the verb."""
+        if not may(caller.roles, verb):
+            raise Forbidden("Your roles do not allow this.", detail=f"{caller.user.name} lacks {verb}")
+
+    def settle(self, published: Iterable[Published]) -> None:
+        """Wake the hosts concerned and wait until they have confirmed, or until the time allowed for that is over.
+
+        The change is committed either way: hosts that are away learn of it when they return.
+        """
+        changes = tuple(published)
+        hosts = frozenset[HostId]().union(*(change.hosts for change in changes))
+        if not hosts:
+            return
+        self.bell.wake(sorted(hosts))
+
+        def done() -> bool:
+            with self.store.read() as tx:
+                return not any(tx.deliveries.unconfirmed(change.key, change.generation) for change in changes)
+
+        self.bell.wait_settled(done, self.limits.settle_timeout)
+
+
+def publish(tx: Transaction, key: SubjectKey) -> Published:
+    """Give a subject a new generation on all its hosts."""
+    return Published(key, *tx.deliveries.publish(key))
+
+
+def withdraw(tx: Transaction, key: SubjectKey) -> Published:
+    """Take a subject from all its hosts."""
+    return Published(key, *tx.deliveries.withdraw(key))
+
+
+def checked_name(field_name: str, name: object) -> str:
+    """Return a name that may be stored.
+
+    Raises:
+        Invalid: it is no text, is empty, too long or has characters that cannot be shown.
+    """
+    if (reason := name_fault(name)) is not None:
+        raise Invalid(field_name, reason)
+    return str(name).strip()
+
+
+def visible_instance(tx: Transaction, caller: Caller, instance: InstanceId) -> Instance:
+    """Return an instance that the caller may know of.
+
+    Raises:
+        NotFound: there is none, or it is another project's: the two answers are the same.
+    """
+    found = tx.instances.get(instance)
+    if found is None or (found.project != caller.project.id and not caller.is_admin):
+        raise NotFound("Instance", instance)
+    return found
+
+
+def once(tx: Transaction, caller: Caller, key: str | None, request: tuple[object, ...], make: Callable[[], str]) -> str:
+    """Do something at most once per idempotency key of a project, and return the id of what it made, now or then.
+
+    Raises:
+        Invalid: the key is too long, or was used for another request.
+        Conflict: the same request is under way in another transaction.
+    """
+    if key is None:
+        return make()
+    if not key or len(key) > _MAX_IDEMPOTENCY_KEY or not key.isprintable():
+        raise Invalid("Idempotency-Key", f"must be 1 to {_MAX_IDEMPOTENCY_KEY} printable characters")
+    fingerprint = hashlib.sha256(json.dumps(request, default=str).encode()).hexdigest()
+    known = tx.memory.recall(caller.project.id, key)
+    if known is not None:
+        if known.fingerprint != fingerprint:
+            raise Invalid("Idempotency-Key", "was used for a different request")
+        return known.object_id
+    made = make()
+    try:
+        tx.memory.remember(caller.project.id, key, Remembered(fingerprint, made))
+    except Duplicate as error:
+        raise Conflict("The same request is being carried out.") from error
+    return made

@@ -1,0 +1,92 @@
+"""Which router serves which networks and uplinks, and the addresses that routers take for themselves."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+
+from mooring.model.faults import Exhausted, Unavailable
+from mooring.model.ids import AddressId, NetworkId, PoolId, RouterId
+from mooring.model.nouns import AddressKind, AddressPool, AddressRange
+from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.operations.door import Door, Published, publish
+from mooring.operations.interfaces import AddressRow, RouterRow, Transaction
+from mooring.policy.addresses import search_order
+
+_ATTEMPTS = 32
+
+
+def take_next(
+    tx: Transaction,
+    owner: PoolId | NetworkId,
+    ranges: Sequence[AddressRange],
+    row: AddressRow,
+) -> IPv4Address:
+    """Take the next free address of some ranges for `row`, whose own address is ignored.
+
+    Raises:
+        Exhausted: every address is in use.
+        Unavailable: others were faster each time.
+    """
+    cursor = tx.addresses.cursor(owner)
+    for _ in range(_ATTEMPTS):
+        gap = None
+        for part in search_order(ranges, cursor):
+            gap = tx.addresses.first_gap(row.scope, part.first, part.last)
+            if gap is not None:
+                break
+        if gap is None:
+            raise Exhausted("No more addresses are available.")
+        taken = AddressRow(row.id, row.scope, gap, row.kind, row.project, row.pool, row.network, row.nic)
+        if tx.addresses.take(taken):
+            tx.addresses.set_cursor(owner, gap)
+            return gap
+        cursor = gap
+    raise Unavailable("Too many requests for addresses at once.", retry_after=1)
+
+
+def shared_router(door: Door, tx: Transaction) -> tuple[RouterRow, list[Published]]:
+    """Return the router of the flat networks, made on first use and connected to every pool."""
+    router = tx.topology.shared_router()
+    if router is not None:
+        return router, []
+    router = RouterRow(RouterId(door.clock.new_id()), "shared", None, None)
+    tx.topology.add_router(router)
+    changes: list[Published] = []
+    for pool in tx.topology.pools():
+        changes += connect(door, tx, router, pool)
+    return router, changes
+
+
+def connect(door: Door, tx: Transaction, router: RouterRow, pool: AddressPool) -> list[Published]:
+    """Give a router a way out by a pool's uplink, with an address of its own from the first pool there.
+
+    The router's address stands in for guests without a floating IP, so all of its NICs change with it.
+
+    Raises:
+        Exhausted: the pool has no address left for the router.
+    """
+    if not tx.topology.router_has_uplink(router.id, pool.uplink):
+        row = AddressRow(AddressId(door.clock.new_id()), "public", IPv4Address(0), AddressKind.ROUTER, pool=pool.id)
+        take_next(tx, pool.id, pool.ranges, row)
+        tx.topology.add_router_uplink(router.id, pool.uplink, door.clock.new_mac(), row.id)
+    return republish(tx, router.id)
+
+
+def disconnect(tx: Transaction, pool: AddressPool) -> list[Published]:
+    """Take back the addresses that routers have of a pool, and their way out by its uplink with them."""
+    changes: list[Published] = []
+    for router in tx.topology.routers():
+        own = tx.topology.router_address(router.id, pool.uplink)
+        if own is None:
+            continue
+        if own.pool == pool.id:
+            tx.topology.remove_router_uplink(router.id, pool.uplink)
+            tx.addresses.free(own.id)
+        changes += republish(tx, router.id)
+    return changes
+
+
+def republish(tx: Transaction, router: RouterId) -> list[Published]:
+    """Publish a router and all NICs behind it."""
+    keys = [SubjectKey(SubjectKind.ROUTER, router)]
+    keys += [SubjectKey(SubjectKind.NIC, nic) for nic in tx.topology.nics_of_router(router)]
+    return [publish(tx, key) for key in keys]

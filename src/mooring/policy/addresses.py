@@ -1,0 +1,38 @@
+"""Which address to give out next.
+
+Addresses are given out in a ring: the first free one after the last that was given.  So an address rests as long as possible before its
+next owner gets it, and finding one costs the same however many are in use.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network
+
+from mooring.model.nouns import AddressRange
+
+
+def search_order(ranges: Sequence[AddressRange], cursor: IPv4Address | None) -> Iterator[AddressRange]:
+    """Return the parts of the ranges in the order in which to look for a free address: after the cursor first, then from the start."""
+    ordered = sorted(ranges, key=lambda part: part.first)
+    if cursor is None:
+        yield from ordered
+        return
+    for part in ordered:
+        if part.last > cursor:
+            yield AddressRange(max(part.first, cursor + 1), part.last)
+    for part in ordered:
+        if part.first <= cursor:
+            yield AddressRange(part.first, min(part.last, cursor))
+
+
+def usable(cidr: IPv4Network) -> AddressRange:
+    """Return the addresses of a subnet that a machine can have: all but the network's own and the broadcast address."""
+    return AddressRange(cidr.network_address + 1, cidr.broadcast_address - 1)
+
+
+def overlapping(ranges: Iterable[AddressRange]) -> tuple[AddressRange, AddressRange] | None:
+    """Return two ranges that share an address, if there are any."""
+    ordered = sorted(ranges, key=lambda part: part.first)
+    for left, right in zip(ordered, ordered[1:], strict=False):
+        if right.first <= left.last:
+            return left, right
+    return None

@@ -1,0 +1,45 @@
+"""What a role may do: one table, and what is not in it is denied."""
+
+from enum import StrEnum
+
+from mooring.model.nouns import Role
+
+
+class Verb(StrEnum):
+    """Everything that a caller can ask for, as far as rights are concerned."""
+
+    READ = "read"
+    ADDRESS_ALLOCATE = "address:allocate"
+    ADDRESS_RELEASE = "address:release"
+    ADDRESS_ASSOCIATE = "address:associate"
+    INSTANCE_CREATE = "instance:create"
+    INSTANCE_DELETE = "instance:delete"
+    NETWORK_ADMIN = "network:admin"
+    POOL_ADMIN = "pool:admin"
+    HOST_ADMIN = "host:admin"
+    IDENTITY_ADMIN = "identity:admin"
+    QUOTA_ADMIN = "quota:admin"
+
+
+_MEMBER = frozenset(
+    {
+        Verb.READ,
+        Verb.ADDRESS_ALLOCATE,
+        Verb.ADDRESS_RELEASE,
+        Verb.ADDRESS_ASSOCIATE,
+        Verb.INSTANCE_CREATE,
+        Verb.INSTANCE_DELETE,
+    }
+)
+
+_RIGHTS = {
+    Role.READER: frozenset({Verb.READ}),
+    Role.MEMBER: _MEMBER,
+    Role.ADMIN: _MEMBER
+    | {Verb.NETWORK_ADMIN, Verb.POOL_ADMIN, Verb.HOST_ADMIN, Verb.IDENTITY_ADMIN, Verb.QUOTA_ADMIN},
+}
+
+
+def may(roles: frozenset[Role], verb: Verb) -> bool:
+    """Say whether any of the roles grants the verb."""
+    return any(verb in _RIGHTS.get(role, frozenset()) for role in roles)
