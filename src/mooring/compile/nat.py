@@ -33,5 +33,5 @@ def nic(subject: NicIntent) -> Iterator[Fact]:
         for uplink, address in sources.items():
             yield Fact(Key(FIP_OUT, place, (fixed.address, uplink_name(uplink))), (address,))
             yield Fact(Key(MAY_OUT, place, (fixed.address, uplink_name(uplink))))
-        if public := (*fixed.floating, *subject.shared)[:1]:
-            yield Fact(Key(HAIR, place, (fixed.address,)), (public[0].address,))
+        if known := (*fixed.floating, *subject.shared):
+            yield Fact(Key(HAIR, place, (fixed.address,)), (known[0].address,))

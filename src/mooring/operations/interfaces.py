@@ -380,6 +380,10 @@ class Deliveries(Protocol):
 
     def digest(self, host: HostId) -> Sequence[DigestEntry]: ...
 
+    def digest_of(self, key: SubjectKey) -> Sequence[DigestEntry]:
+        """Return an entry for each host and role that holds a subject or has still to give it up."""
+        ...
+
     def confirm(self, host: HostId, report: Report) -> bool:
         """Record a report: a generation only ever rises, an error never confirms.  False if the report is older than what is known.
 

@@ -14,7 +14,6 @@ from mooring.operations.routing import connect, disconnect
 from mooring.policy.addresses import overlapping, usable
 from mooring.policy.roles import Verb
 
-PUBLIC_SCOPE = "public"
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,14}")
 
 
@@ -82,7 +81,7 @@ class PoolOperations:
         tx.topology.add_uplink(uplink)
         return uplink
 
-    def list(self, caller: Caller) -> Sequence[AddressPool]:
+    def listing(self, caller: Caller) -> Sequence[AddressPool]:
         """Return the pools that the caller's project may use."""
         self._door.allow(caller, Verb.READ)
         with self._door.store.read() as tx:
@@ -120,7 +119,7 @@ class PoolOperations:
             usage = tx.topology.pool_usage(pool.id)
             if usage is not None and (usage.allocated or usage.releasing):
                 raise InUse("Pool", pool.name, f"{usage.allocated + usage.releasing} addresses")
-            changes = disconnect(tx, pool)
+            changes = disconnect(self._door, tx, pool)
             try:
                 tx.topology.delete_pool(pool.id)
             except Referenced as error:

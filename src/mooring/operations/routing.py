@@ -71,8 +71,9 @@ def connect(door: Door, tx: Transaction, router: RouterRow, pool: AddressPool) -
     return republish(tx, router.id)
 
 
-def disconnect(tx: Transaction, pool: AddressPool) -> list[Published]:
-    """Take back the addresses that routers have of a pool, and their way out by its uplink with them."""
+def disconnect(door: Door, tx: Transaction, pool: AddressPool) -> list[Published]:
+    """Take back the addresses that routers have of a pool; another pool on the same uplink gives them new ones."""
+    others = [other for other in tx.topology.pools() if other.uplink == pool.uplink and other.id != pool.id]
     changes: list[Published] = []
     for router in tx.topology.routers():
         own = tx.topology.router_address(router.id, pool.uplink)
@@ -81,7 +82,7 @@ def disconnect(tx: Transaction, pool: AddressPool) -> list[Published]:
         if own.pool == pool.id:
             tx.topology.remove_router_uplink(router.id, pool.uplink)
             tx.addresses.free(own.id)
-        changes += republish(tx, router.id)
+        changes += connect(door, tx, router, others[0]) if others else republish(tx, router.id)
     return changes
 
 

@@ -1,0 +1,247 @@
+"""Floating IPs: allocate, release, associate, disassociate."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+
+from mooring.model.faults import Conflict, Exhausted, Invalid, NotAssociated, NotFound, NotReady, QuotaExceeded
+from mooring.model.ids import AddressId, InstanceId, NicId
+from mooring.model.nouns import (
+    AddressKind,
+    AddressPool,
+    Caller,
+    FixedIp,
+    FloatingIp,
+    Instance,
+    InstanceState,
+    Nic,
+    Quota,
+    Resource,
+)
+from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.operations.door import Door, Published, once, publish, visible_instance
+from mooring.operations.interfaces import AddressRow, Duplicate, Transaction
+from mooring.operations.pools import find_pool
+from mooring.operations.routing import connect, take_next
+from mooring.policy.roles import Verb
+
+
+class AddressOperations:
+    """Floating IPs of a project."""
+
+    def __init__(self, door: Door) -> None:
+        """Keep the door."""
+        self._door = door
+
+    def allocate(self, caller: Caller, pool: str | None, idempotency_key: str | None = None) -> FloatingIp:
+        """Give the project an address of a pool, named by name or id; without one, of the first pool.
+
+        Raises:
+            NotFound: there is no such pool, or none at all.
+            QuotaExceeded: the project has as many as it may.
+            Exhausted: the pool has no free address.
+        """
+        self._door.allow(caller, Verb.ADDRESS_ALLOCATE)
+        with self._door.store.write() as tx:
+            made = once(
+                tx,
+                caller,
+                idempotency_key,
+                ("allocate", pool),
+                lambda: self._allocate(tx, caller, pool),
+            )
+            floating = tx.addresses.floating(caller.project.id, AddressId(made))
+        if floating is None:
+            raise NotFound("Floating IP", made)
+        return floating
+
+    def _allocate(self, tx: Transaction, caller: Caller, name: str | None) -> AddressId:
+        project = caller.project.id
+        pool = find_pool(tx, name) if name is not None else _default_pool(tx)
+        if not tx.quotas.take(project, Resource.FLOATING_IPS):
+            raise QuotaExceeded("floating IPs", tx.quotas.get(project, Resource.FLOATING_IPS).limit)
+        row = AddressRow(
+            AddressId(self._door.clock.new_id()),
+            "public",
+            pool.gateway,
+            AddressKind.FLOATING,
+            project=project,
+            pool=pool.id,
+        )
+        try:
+            take_next(tx, pool.id, pool.ranges, row)
+        except Exhausted as error:
+            raise Exhausted(f"No more floating IPs are available in pool {pool.name}.") from error
+        return row.id
+
+    def release(self, caller: Caller, floating: AddressId) -> None:
+        """Take an address back from the project; it is given again only after every host that may hold it has confirmed.
+
+        Raises:
+            NotFound: the project has no such floating IP.
+        """
+        self._door.allow(caller, Verb.ADDRESS_RELEASE)
+        changes: list[Published] = []
+        with self._door.store.write() as tx:
+            known = tx.addresses.floating(caller.project.id, floating)
+            if known is None:
+                raise NotFound("Floating IP", floating)
+            if known.nic is not None:
+                changes.append(detach(tx, known))
+            tx.addresses.release(floating)
+            tx.quotas.give(caller.project.id, Resource.FLOATING_IPS)
+            reclaim_unheld(tx, floating)
+        self._door.settle(changes)
+
+    def get(self, caller: Caller, floating: AddressId) -> FloatingIp:
+        """Return a floating IP of the project.
+
+        Raises:
+            NotFound: the project has no such floating IP.
+        """
+        self._door.allow(caller, Verb.READ)
+        with self._door.store.read() as tx:
+            known = tx.addresses.floating(caller.project.id, floating)
+        if known is None:
+            raise NotFound("Floating IP", floating)
+        return known
+
+    def listing(self, caller: Caller) -> Sequence[FloatingIp]:
+        """Return the project's floating IPs."""
+        self._door.allow(caller, Verb.READ)
+        with self._door.store.read() as tx:
+            return tx.addresses.floating_ips(caller.project.id)
+
+    def quota(self, caller: Caller) -> Quota:
+        """Return how many floating IPs the project has and may have."""
+        self._door.allow(caller, Verb.READ)
+        with self._door.store.read() as tx:
+            return tx.quotas.get(caller.project.id, Resource.FLOATING_IPS)
+
+    def associate(
+        self,
+        caller: Caller,
+        instance: InstanceId,
+        address: IPv4Address,
+        fixed: IPv4Address | None = None,
+    ) -> FloatingIp:
+        """Let an instance answer at a floating IP: at its first fixed IP, or at the one given.
+
+        An address that is associated elsewhere in the project moves.  Where it is already, nothing changes.
+
+        Raises:
+            NotFound: the project has no such instance or floating IP.
+            NotReady: the instance has no fixed IP yet.
+            Invalid: the fixed address is not one of the instance's.
+            Conflict: the fixed address has a floating IP of the same pool.
+        """
+        self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
+        with self._door.store.write() as tx:
+            target = visible_instance(tx, caller, instance)
+            floating = _own_floating(tx, caller, address)
+            nic, chosen = _fixed_of(target, fixed)
+            changes: list[Published] = []
+            if (floating.nic, floating.fixed) != (nic.id, chosen.address):
+                changes = self._attach(tx, floating, nic, chosen)
+            result = tx.addresses.floating(floating.project, floating.id)
+        self._door.settle(changes)
+        if result is None:
+            raise NotFound("Floating IP", address)
+        return result
+
+    def _attach(self, tx: Transaction, floating: FloatingIp, nic: Nic, fixed: FixedIp) -> list[Published]:
+        changes: list[Published] = []
+        if floating.nic is not None:
+            # To another address of the same NIC: one new generation says both.
+            changes += [detach(tx, floating)] if floating.nic != nic.id else []
+            tx.addresses.disassociate(floating.id)
+        pool = tx.topology.pool(floating.pool)
+        network = tx.topology.network(nic.network)
+        router = tx.topology.router(network.router) if network else None
+        if pool is None or router is None:
+            raise NotFound("Pool", floating.pool_name)
+        try:
+            tx.addresses.associate(floating.id, fixed.id, pool.id)
+        except Duplicate as error:
+            other = next((known.address for known in nic.floating if known.fixed == fixed.address), None)
+            raise Conflict(
+                f"Fixed address {fixed.address} already has a floating IP of pool {pool.name}: {other}.",
+                field="address",
+            ) from error
+        if not tx.topology.router_has_uplink(router.id, pool.uplink):
+            changes += connect(self._door, tx, router, pool)
+        changes.append(publish(tx, SubjectKey(SubjectKind.NIC, nic.id)))
+        return changes
+
+    def disassociate(self, caller: Caller, instance: InstanceId, address: IPv4Address) -> None:
+        """End an association: when this returns, no packet to the address reaches the instance and none of its carries it.
+
+        Raises:
+            NotFound: the project has no such instance or floating IP.
+            NotAssociated: the address is not on this instance.
+        """
+        self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
+        with self._door.store.write() as tx:
+            target = visible_instance(tx, caller, instance)
+            floating = _own_floating(tx, caller, address)
+            if floating.instance != target.id:
+                raise NotAssociated(f"Floating IP {address} is not associated with instance {instance}.")
+            change = detach(tx, floating)
+        self._door.settle([change])
+
+
+def detach(tx: Transaction, floating: FloatingIp) -> Published:
+    """End a floating IP's association, and remember that the NIC's hosts may hold the address until they confirm.
+
+    Raises:
+        NotAssociated: it has none.
+    """
+    if floating.nic is None or not tx.addresses.disassociate(floating.id):
+        raise NotAssociated(f"Floating IP {floating.address} is not associated.")
+    return let_go(tx, floating.nic, [floating.id])
+
+
+def let_go(tx: Transaction, nic: NicId, addresses: Sequence[AddressId]) -> Published:
+    """Publish a NIC without some addresses that it had, which its hosts may hold until they confirm."""
+    change = publish(tx, SubjectKey(SubjectKind.NIC, nic))
+    for address in addresses:
+        tx.addresses.linger(address, nic, change.generation)
+    return change
+
+
+def reclaim_unheld(tx: Transaction, address: AddressId) -> bool:
+    """Delete a released address if no host can hold it any longer; say whether that was so."""
+    row = tx.addresses.get(address)
+    if row is None or not row.releasing:
+        return False
+    if row.release_nic is not None:
+        key = SubjectKey(SubjectKind.NIC, row.release_nic)
+        if tx.deliveries.unconfirmed(key, row.release_generation):
+            return False
+    tx.addresses.free(address)
+    return True
+
+
+def _default_pool(tx: Transaction) -> AddressPool:
+    pools = tx.topology.pools()
+    if not pools:
+        raise NotFound("Pool", "(default)")
+    return pools[0]
+
+
+def _own_floating(tx: Transaction, caller: Caller, address: IPv4Address) -> FloatingIp:
+    floating = tx.addresses.floating_by_address(address)
+    if floating is None or floating.project != caller.project.id:
+        raise NotFound("Floating IP", address)
+    return floating
+
+
+def _fixed_of(instance: Instance, wanted: IPv4Address | None) -> tuple[Nic, FixedIp]:
+    if instance.state is InstanceState.DELETING:
+        raise Conflict(f"Instance {instance.id} is being deleted.")
+    if not any(nic.fixed for nic in instance.nics):
+        raise NotReady(f"Instance {instance.id} has no fixed IP yet.")
+    for nic in instance.nics:
+        for fixed in nic.fixed:
+            if wanted is None or fixed.address == wanted:
+                return nic, fixed
+    raise Invalid("fixed_address", f"{wanted} is not an address of instance {instance.id}")

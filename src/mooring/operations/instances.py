@@ -1,0 +1,212 @@
+"""Instances: recorded at once, launched later, addressed last."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from mooring.model.faults import Conflict, Exhausted, Invalid, NotFound, QuotaExceeded
+from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId
+from mooring.model.nouns import (
+    AddressKind,
+    Caller,
+    Flavor,
+    Image,
+    Instance,
+    InstanceState,
+    Network,
+    Resource,
+)
+from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.operations.addresses import detach
+from mooring.operations.door import Door, Published, checked_name, once, visible_instance, withdraw
+from mooring.operations.interfaces import AddressRow, Duplicate, InstanceRow, NicRow, Transaction
+from mooring.operations.settlement import finish_deletion
+from mooring.policy.addresses import usable
+from mooring.policy.roles import Verb
+
+_MAX_NICS = 8
+_MAC_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class NewNic:
+    """A NIC to be made: the network's id or name, and the fixed address if the caller chose one."""
+
+    network: str
+    address: IPv4Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewInstance:
+    """An instance to be made; without NICs it gets one on the project's only network."""
+
+    name: str
+    image: str
+    flavor: str
+    nics: tuple[NewNic, ...] = ()
+
+
+class InstanceOperations:
+    """Instances of a project."""
+
+    def __init__(self, door: Door) -> None:
+        """Keep the door."""
+        self._door = door
+
+    def create(self, caller: Caller, new: NewInstance, idempotency_key: str | None = None) -> Instance:
+        """Record an instance and ask for a host; it has no address yet, except one that the caller chose.
+
+        Raises:
+            Invalid: unknown image or flavor, or a fixed address outside of its network.
+            NotFound: no such network.
+            QuotaExceeded: the project has as many instances as it may.
+            Exhausted: a network has no free address.
+            Conflict: the chosen fixed address is taken.
+        """
+        self._door.allow(caller, Verb.INSTANCE_CREATE)
+        name = checked_name("name", new.name)
+        if new.image not in {image.id for image in self._door.images}:
+            raise Invalid("imageRef", f"there is no image {new.image}")
+        if new.flavor not in {flavor.id for flavor in self._door.flavors}:
+            raise Invalid("flavorRef", f"there is no flavor {new.flavor}")
+        if len(new.nics) > _MAX_NICS:
+            raise Invalid("networks", f"must name at most {_MAX_NICS} networks")
+        request = ("create", name, new.image, new.flavor, *((nic.network, nic.address) for nic in new.nics))
+        with self._door.store.write() as tx:
+            made = once(tx, caller, idempotency_key, request, lambda: self._create(tx, caller, name, new))
+            instance = tx.instances.get(InstanceId(made))
+        if instance is None:
+            raise NotFound("Instance", made)
+        if instance.state is InstanceState.BUILDING:
+            self._door.bell.launch(instance.id)
+        return instance
+
+    def _create(self, tx: Transaction, caller: Caller, name: str, new: NewInstance) -> InstanceId:
+        if not tx.quotas.take(caller.project.id, Resource.INSTANCES):
+            raise QuotaExceeded("instances", tx.quotas.get(caller.project.id, Resource.INSTANCES).limit)
+        row = InstanceRow(
+            InstanceId(self._door.clock.new_id()),
+            name,
+            caller.project.id,
+            caller.user.id,
+            new.image,
+            new.flavor,
+            self._door.clock.now(),
+        )
+        tx.instances.add(row)
+        for position, (network, address) in enumerate(_networks(tx, caller, new.nics)):
+            nic = self._add_nic(tx, row.id, network.id, position)
+            if address is not None:
+                self._take_chosen(tx, nic.id, network, address)
+        return row.id
+
+    def _add_nic(self, tx: Transaction, instance: InstanceId, network: NetworkId, position: int) -> NicRow:
+        for _ in range(_MAC_ATTEMPTS):
+            mac = self._door.clock.new_mac()
+            row = NicRow(NicId(self._door.clock.new_id()), instance, network, mac, position)
+            try:
+                tx.instances.add_nic(row)
+            except Duplicate:
+                continue
+            return row
+        raise Conflict("No unused MAC address was found.")
+
+    def _take_chosen(self, tx: Transaction, nic: NicId, network: Network, address: IPv4Address) -> None:
+        if address not in usable(network.cidr):
+            raise Invalid("fixed_ip", f"{address} is not an address of network {network.name} ({network.cidr})")
+        row = AddressRow(
+            AddressId(self._door.clock.new_id()),
+            network.id,
+            address,
+            AddressKind.FIXED,
+            network=network.id,
+            nic=nic,
+        )
+        if not tx.addresses.take(row):
+            raise Conflict(f"Fixed address {address} is taken on network {network.name}.", field="fixed_ip")
+
+    def get(self, caller: Caller, instance: InstanceId) -> Instance:
+        """Return an instance.
+
+        Raises:
+            NotFound: the project has no such instance.
+        """
+        self._door.allow(caller, Verb.READ)
+        with self._door.store.read() as tx:
+            return visible_instance(tx, caller, instance)
+
+    def listing(self, caller: Caller, *, name: str | None = None, every_project: bool = False) -> Sequence[Instance]:
+        """Return the project's instances, or with `every_project` an administrator everybody's; `name` keeps those named so."""
+        self._door.allow(caller, Verb.READ)
+        everybody = every_project and caller.is_admin
+        with self._door.store.read() as tx:
+            return tx.instances.list(None if everybody else caller.project.id, name=name)
+
+    def images(self) -> tuple[Image, ...]:
+        """Return what can be booted."""
+        return self._door.images
+
+    def flavors(self) -> tuple[Flavor, ...]:
+        """Return the sizes that a guest may have."""
+        return self._door.flavors
+
+    def delete(self, caller: Caller, instance: InstanceId) -> None:
+        """Stop an instance and give its fixed addresses back once its hosts have confirmed; its floating IPs stay with the project.
+
+        Deleting one that is being deleted changes nothing.
+
+        Raises:
+            NotFound: the project has no such instance.
+        """
+        self._door.allow(caller, Verb.INSTANCE_DELETE)
+        with self._door.store.write() as tx:
+            target = visible_instance(tx, caller, instance)
+            if not tx.instances.move(
+                instance,
+                {InstanceState.BUILDING, InstanceState.ACTIVE, InstanceState.ERROR},
+                InstanceState.DELETING,
+            ):
+                return
+            tx.quotas.give(target.project, Resource.INSTANCES)
+            changes = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
+            for nic in target.nics:
+                for floating in nic.floating:
+                    detach(tx, floating)
+                changes.append(self._withdraw_nic(tx, nic.id))
+            finish_deletion(tx, instance)
+        self._door.settle(changes)
+
+    def _withdraw_nic(self, tx: Transaction, nic: NicId) -> Published:
+        change = withdraw(tx, SubjectKey(SubjectKind.NIC, nic))
+        for row in tx.addresses.fixed_of_nic(nic):
+            tx.addresses.linger(row.id, nic, change.generation)
+            tx.addresses.release(row.id)
+        return change
+
+
+def _networks(
+    tx: Transaction,
+    caller: Caller,
+    wanted: Sequence[NewNic],
+) -> list[tuple[Network, IPv4Address | None]]:
+    """Find the networks of a new instance's NICs, and check that each has a free address."""
+    usable_networks = tx.topology.networks(caller.project.id)
+    chosen: list[tuple[Network, IPv4Address | None]] = []
+    if not wanted:
+        if len(usable_networks) != 1:
+            text = "there is none" if not usable_networks else "there are several: say which"
+            raise Invalid("networks", f"no network was named and {text}")
+        chosen.append((usable_networks[0], None))
+    for nic in wanted:
+        named = [network for network in usable_networks if network.id == nic.network]
+        named = named or [network for network in usable_networks if network.name == nic.network]
+        if not named:
+            raise NotFound("Network", nic.network)
+        if len(named) > 1:
+            raise Invalid("networks", f"several networks are named {nic.network}: use an id")
+        chosen.append((named[0], nic.address))
+    for network, _ in chosen:
+        inside = usable(network.cidr)
+        if tx.addresses.first_gap(network.id, inside.first, inside.last) is None:
+            raise Exhausted(f"No more addresses are available on network {network.name}.")
+    return chosen
