@@ -3,14 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from mooring.compile.facts import Delta, HostState, Place
+from mooring.compile.facts import Delta, HostState, Place, Refused
 from mooring.model.ids import InstanceId
 from mooring.model.subjects import DigestEntry, InstanceIntent, Placement, Report, SubjectKey
 from mooring.model.traits import Traits
 
-
-class Refused(Exception):  # noqa: N818 - named for what the kernel did
-    """The back-end could not make a delta true.  What it did of it is unknown: read before the next change."""
+__all__ = ["Backend", "Controller", "GuestFailure", "Guests", "Refused"]
 
 
 class Backend(Protocol):

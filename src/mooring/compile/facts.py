@@ -147,6 +147,10 @@ def _sortable(part: Atom) -> tuple[str, int | str]:
     return ("", int(part))
 
 
+class Refused(Exception):  # noqa: N818 - named for what the kernel did
+    """The back-end could not make a delta true.  What it did of it is unknown: read before the next change."""
+
+
 def union(facts: Iterable[Fact]) -> dict[Key, Row]:
     """Join facts into a host state.
 
