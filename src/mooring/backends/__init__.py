@@ -1,0 +1,1 @@
+"""Back-ends: each reads and changes the facts of one host."""

@@ -1,0 +1,230 @@
+"""A back-end in memory, as strict as the kernel: what Linux would refuse, it refuses.
+
+It holds facts, not packets.  Tests look at `state`, change it behind the agent's back with `tamper`, and make it fail with `refuse`
+and `tear`.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from ipaddress import IPv4Interface, IPv4Network
+
+from mooring.backends.order import Step, steps
+from mooring.compile.facts import Delta, HostState, Key, Place, PlaceKind, Refused, Row, Stage, fact_line
+from mooring.compile.tables import (
+    ADDRESS,
+    BRIDGE,
+    DHCP_HOST,
+    DHCP_SERVER,
+    INNER,
+    NAMESPACE,
+    PORT,
+    PUBLIC,
+    ROUTE,
+    RULESET,
+    SYSCTL,
+    UPLINK,
+)
+from mooring.model.traits import Traits
+
+_WORD = re.compile(r"[A-Za-z0-9_.,:/-]*")
+_LOST_DEVICE: Row = ("its device is gone",)
+
+
+class FakeBackend:
+    """Keeps a host's facts in a dictionary, under the kernel's rules.
+
+    `interfaces` are the host's interfaces towards providers; None means that every name is one.
+    """
+
+    traits = Traits("fake")
+
+    def __init__(self, interfaces: Collection[str] | None = None) -> None:
+        self.state: dict[Key, Row] = {}
+        self.applied: list[Delta] = []
+        self._interfaces = interfaces
+        self._doubts: list[Callable[[Place], None]] = []
+        self._refusals: dict[int, str] = {}
+        self._tears: dict[int, int] = {}
+
+    def read(self, place: Place | None = None) -> HostState:
+        return {key: value for key, value in self.state.items() if place is None or key.place == place}
+
+    def apply(self, delta: Delta) -> None:
+        turn = len(self.applied)
+        self.applied.append(delta)
+        if reason := self._refusals.pop(turn, None):
+            raise Refused(reason)
+        left = self._tears.pop(turn, None)
+        for done, step in enumerate(steps(delta)):
+            if done == left:
+                raise Refused(f"torn after {left} steps")
+            self._do(step, delta)
+
+    def watch(self, doubt: Callable[[Place], None]) -> None:
+        self._doubts.append(doubt)
+
+    def close(self) -> None:
+        self._doubts.clear()
+
+    def refuse(self, after: int = 0, reason: str = "refused as asked") -> None:
+        """Refuse the next apply, or the one that comes `after` that many more; nothing of it is done."""
+        self._refusals[len(self.applied) + after] = reason
+
+    def tear(self, done: int, after: int = 0) -> None:
+        """Stop the next apply, or the one that comes `after` that many more, when `done` of its steps are made."""
+        self._tears[len(self.applied) + after] = done
+
+    def tamper(self, put: Mapping[Key, Row] | None = None, drop: Collection[Key] = (), *, silent: bool = False) -> None:
+        """Change facts as a stranger would, with no rule kept; `silent` keeps it from those who watch."""
+        for key in drop:
+            del self.state[key]
+        self.state.update(put or {})
+        if not silent:
+            self.doubt(*{key.place for key in (*drop, *(put or {}))})
+
+    def doubt(self, *places: Place) -> None:
+        """Tell those who watch that these places may have changed."""
+        for place in sorted(places):
+            for tell in self._doubts:
+                tell(place)
+
+    def _do(self, step: Step, delta: Delta) -> None:
+        # A step is all or nothing, as a transaction of nftables is; the real links are not, which `tear` is for.
+        before = dict(self.state)
+        try:
+            for key, value in step.drop.items():
+                self._drop(key, value, delta)
+            for key, value in step.put.items():
+                self._put(key, value)
+        except Refused:
+            self.state = before
+            raise
+
+    def _drop(self, key: Key, value: Row, delta: Delta) -> None:
+        if key not in self.state:
+            if self._went_along(key, delta):
+                return
+            raise Refused(f"{fact_line(key, value)}: no such fact")
+        if self.state[key] != value and not (key.table == DHCP_SERVER and self.state[key] == _LOST_DEVICE):
+            raise Refused(f"{fact_line(key, value)}: its value is {self.state[key]}")
+        if key in delta.put:  # changed in place: what hangs on it stays
+            del self.state[key]
+            return
+        for other in [other for other in self.state if _hangs_on(other, self.state[other], key)]:
+            if other.table == DHCP_SERVER and key.table != NAMESPACE:
+                self.state[other] = _LOST_DEVICE
+            else:
+                del self.state[other]
+        del self.state[key]
+
+    def _went_along(self, key: Key, delta: Delta) -> bool:
+        return any(
+            _hangs_on(key, delta.drop[key], other) for other in delta.drop if other not in delta.put and other != key
+        )
+
+    def _put(self, key: Key, value: Row) -> None:
+        text = fact_line(key, value)
+        if self.state.get(key, value) != value:
+            raise Refused(f"{text}: exists, as {self.state[key]}")
+        row = (*key.row, *value)
+        if [type(part) for part in row] != [*key.table.key, *key.table.value]:
+            raise Refused(f"{text}: not of the types of {key.table.name}")
+        if not all(_WORD.fullmatch(part) for part in row if isinstance(part, str)):
+            raise Refused(f"{text}: not a word")
+        if reason := self._why_not(key, value):
+            raise Refused(f"{text}: {reason}")
+        self.state[key] = value
+
+    def _why_not(self, key: Key, value: Row) -> str | None:
+        """Return why the kernel would not have this fact."""
+        place, table = key.place, key.table
+        if place.kind is PlaceKind.ROUTER and table != NAMESPACE and Key(NAMESPACE, place, ()) not in self.state:
+            return "no such namespace"
+        if table.stage is Stage.ELEMENT:
+            return self._why_not_element(key)
+        if table in (UPLINK, INNER, PORT):
+            return self._why_no_link(key, value)
+        if table in (ADDRESS, DHCP_SERVER):
+            device = str(key.row[0] if table == ADDRESS else value[0])
+            if device not in self._devices(place):
+                return f"no device {device}"
+            if table == DHCP_SERVER and Key(ADDRESS, place, (device, value[1])) not in self.state:
+                return f"no address {value[1]} on {device}"
+        if table == ROUTE:
+            return self._why_no_route(key, value)
+        if table == SYSCTL:
+            match str(key.row[0]).split("/"):
+                case [_, "conf" | "neigh", device, _] if device not in {"all", "default", "lo", *self._devices(place)}:
+                    return f"no device {device}"
+                case _:
+                    return None
+        if table == DHCP_HOST and Key(DHCP_SERVER, place, key.row[:1]) not in self.state:
+            return f"no DHCP server of network {key.row[0]}"
+        return None
+
+    def _why_not_element(self, key: Key) -> str | None:
+        if not any(other.table == RULESET and other.place == key.place for other in self.state):
+            return "no ruleset"
+        if key.table == PUBLIC:
+            device, prefix = key.row
+            for other in self.state:
+                if other.table == PUBLIC and other.place == key.place and other.row[0] == device and other != key:
+                    wider = other.row[1]
+                    if isinstance(wider, IPv4Network) and isinstance(prefix, IPv4Network) and wider.overlaps(prefix):
+                        return f"interval overlaps with {wider}"
+        return None
+
+    def _why_no_link(self, key: Key, value: Row) -> str | None:
+        if key.table == UPLINK:
+            interface, mac = value
+            if self._interfaces is not None and interface not in self._interfaces:
+                return f"no interface {interface} on the host"
+            same = any(
+                other.table == UPLINK and self.state[other] == (interface, mac) and other != key for other in self.state
+            )
+            return f"{mac} is in use on {interface}" if same else None
+        bridge, peer = (value[1], value[0]) if key.table == INNER else value
+        if not any(other.table == BRIDGE and other.row == (bridge,) for other in self.state):
+            return f"no bridge {bridge}"
+        taken = {
+            self.state[other][0 if other.table == INNER else 1]
+            for other in self.state
+            if other.table in (INNER, PORT) and other != key
+        }
+        return f"name {peer} is taken" if peer in taken else None
+
+    def _why_no_route(self, key: Key, value: Row) -> str | None:
+        device, hop = (str(part) for part in value)
+        if device != "lo" and device not in self._devices(key.place):
+            return f"no device {device}"
+        if not hop:
+            return None
+        near = [
+            other.row[1]
+            for other in self.state
+            if other.table == ADDRESS and other.place == key.place and other.row[0] == device
+        ]
+        if not any(isinstance(address, IPv4Interface) and IPv4Interface(hop).ip in address.network for address in near):
+            return f"next hop {hop} is not near {device}"
+        return None
+
+    def _devices(self, place: Place) -> set[str]:
+        return {str(key.row[0]) for key in self.state if key.table in (INNER, UPLINK) and key.place == place}
+
+
+def _hangs_on(key: Key, value: Row, base: Key) -> bool:
+    """Say whether a fact cannot be without another: in a namespace, on a device, of a ruleset, of a server."""
+    if key == base or key.place != base.place:
+        return False
+    if base.table == NAMESPACE:
+        return True
+    if base.table == RULESET:
+        return key.table.stage is Stage.ELEMENT
+    if base.table in (INNER, UPLINK):
+        device = base.row[0]
+        if key.table == ADDRESS:
+            return key.row[0] == device
+        if key.table in (ROUTE, DHCP_SERVER):
+            return value[:1] == (device,)
+        return key.table == SYSCTL and f"/{device}/" in str(key.row[0])
+    return base.table == DHCP_SERVER and key.table == DHCP_HOST and key.row[0] == base.row[0]

@@ -1,0 +1,1 @@
+"""The Linux kernel as a back-end: namespaces, links and nftables by netlink, and dnsmasq for DHCP."""
