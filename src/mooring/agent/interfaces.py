@@ -41,7 +41,7 @@ class Backend(Protocol):
         ...
 
 
-class GuestFailure(Exception):  # noqa: N818 - named for what happened
+class GuestFailure(Exception):
     """A guest could not be started or stopped; the message is the reason."""
 
 

@@ -43,11 +43,11 @@ from mooring.model.nouns import (
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey
 
 
-class Duplicate(Exception):  # noqa: N818 - named for what the constraint found
+class Duplicate(Exception):
     """A unique constraint refused a row; the message names the constraint's columns."""
 
 
-class Referenced(Exception):  # noqa: N818 - named for what the constraint found
+class Referenced(Exception):
     """A foreign key refused a deletion: another row still needs this one."""
 
 
@@ -329,7 +329,9 @@ class Instances(Protocol):
         """Place an instance that has no host and is building; False otherwise."""
         ...
 
-    def move(self, instance: InstanceId, expected: Collection[InstanceState], state: InstanceState, fault: str | None = None) -> bool:
+    def move(
+        self, instance: InstanceId, expected: Collection[InstanceState], state: InstanceState, fault: str | None = None
+    ) -> bool:
         """Change the state if it is one of `expected`; False otherwise.  Also sets the time of the update."""
         ...
 

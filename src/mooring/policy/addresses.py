@@ -4,6 +4,7 @@ Addresses are given out in a ring: the first free one after the last that was gi
 next owner gets it, and finding one costs the same however many are in use.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
@@ -32,7 +33,7 @@ def usable(cidr: IPv4Network) -> AddressRange:
 def overlapping(ranges: Iterable[AddressRange]) -> tuple[AddressRange, AddressRange] | None:
     """Return two ranges that share an address, if there are any."""
     ordered = sorted(ranges, key=lambda part: part.first)
-    for left, right in zip(ordered, ordered[1:], strict=False):
+    for left, right in itertools.pairwise(ordered):
         if right.first <= left.last:
             return left, right
     return None

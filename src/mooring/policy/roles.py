@@ -35,8 +35,7 @@ _MEMBER = frozenset(
 _RIGHTS = {
     Role.READER: frozenset({Verb.READ}),
     Role.MEMBER: _MEMBER,
-    Role.ADMIN: _MEMBER
-    | {Verb.NETWORK_ADMIN, Verb.POOL_ADMIN, Verb.HOST_ADMIN, Verb.IDENTITY_ADMIN, Verb.QUOTA_ADMIN},
+    Role.ADMIN: _MEMBER | {Verb.NETWORK_ADMIN, Verb.POOL_ADMIN, Verb.HOST_ADMIN, Verb.IDENTITY_ADMIN, Verb.QUOTA_ADMIN},
 }
 
 

@@ -1,0 +1,84 @@
+"""Starts and stops guests beside the agent's loop, because that takes long and the loop must not wait."""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from mooring.agent.interfaces import GuestFailure, Guests
+from mooring.model.ids import InstanceId
+from mooring.model.subjects import InstanceIntent
+
+_THREADS = 2
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Start a guest, or stop it where `guest` is None; `generation` is handed back with the outcome."""
+
+    instance: InstanceId
+    generation: int
+    guest: InstanceIntent | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job; `error` is None for success."""
+
+    job: Job
+    error: str | None
+
+
+class Crew:
+    """A few threads that work on guests, one job per guest at a time."""
+
+    def __init__(self, guests: Guests, done: Callable[[Outcome], None]) -> None:
+        """Keep the driver and whom to tell; nothing runs before `start`."""
+        self._guests = guests
+        self._done = done
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._busy: set[InstanceId] = set()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._work, name=f"guests-{n}", daemon=True) for n in range(_THREADS)]
+
+    def start(self) -> None:
+        """Begin to work."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Finish what is under way."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+
+    def put(self, job: Job) -> bool:
+        """Take a job; False if the guest is being worked on."""
+        with self._lock:
+            if job.instance in self._busy:
+                return False
+            self._busy.add(job.instance)
+        self._jobs.put(job)
+        return True
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            error = None
+            try:
+                if job.guest is None:
+                    self._guests.stop(job.instance)
+                else:
+                    self._guests.start(job.guest)
+            except GuestFailure as failure:
+                error = str(failure)
+            except Exception as failure:  # noqa: BLE001 - whatever a driver does, the guest must not stay busy for ever
+                _log.exception("guest driver failed", instance=job.instance)
+                error = f"{type(failure).__name__}: {failure}"
+            with self._lock:
+                self._busy.discard(job.instance)
+            self._done(Outcome(job, error))

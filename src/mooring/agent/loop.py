@@ -1,0 +1,247 @@
+"""The agent's loop: one thread that owns the ledger, fed by wake-ups, kernel events, finished guests and its own clock."""
+
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from mooring.agent.crew import Crew, Job, Outcome
+from mooring.agent.interfaces import Backend, Controller, Guests, Refused
+from mooring.agent.ledger import Ledger, Part
+from mooring.agent.settle import settle
+from mooring.compile.facts import Place
+from mooring.compile.tables import PORT
+from mooring.model.faults import Fault
+from mooring.model.ids import InstanceId, port_name
+from mooring.model.subjects import HostRole, InstanceIntent, Placement, Report, SubjectKey, SubjectKind
+
+COMPARE_EVERY = 5.0
+_RETRY_EVERY = 1.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wake:
+    """The controller has something to pull."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """Somebody else may have changed a place."""
+
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """End the loop."""
+
+
+_Event = _Wake | _Doubt | _Stop | Outcome
+
+
+class Agent:
+    """Keeps one host as its subjects say.
+
+    It touches nothing before it has heard from the controller once, and goes on keeping what it knows when the controller is away.
+    """
+
+    def __init__(
+        self, controller: Controller, backend: Backend, guests: Guests, *, compare_every: float = COMPARE_EVERY
+    ) -> None:
+        """Keep what it works with; nothing runs before `start`.  `compare_every` is in seconds."""
+        self._controller = controller
+        self._backend = backend
+        self._guests = guests
+        self._compare_every = compare_every
+        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._ledger = Ledger()
+        self._crew = Crew(guests, self._events.put)
+        self._introduced = False
+        self._reported: dict[Part, Report] = {}
+        self._unreported: set[Part] = set()
+        self._there: set[InstanceId] = set()
+        self._running: dict[InstanceId, int] = {}
+        self._failures: dict[InstanceId, Outcome] = {}
+        self._untended = True
+        self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
+        self._due = 0.0
+
+    def start(self) -> None:
+        """Begin: read the host, then ask the controller what it should hold."""
+        self._crew.start()
+        self._backend.watch(lambda place: self._events.put(_Doubt(place)))
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is something to pull."""
+        self._events.put(_Wake())
+
+    def stop(self) -> None:
+        """End the loop and leave the host as it is."""
+        self._events.put(_Stop())
+        if self._thread.is_alive():
+            self._thread.join()
+        self._crew.stop()
+        self._backend.close()
+
+    def _run(self) -> None:
+        while True:
+            events = self._next()
+            if any(isinstance(event, _Stop) for event in events):
+                return
+            try:
+                self._turn(events)
+            except Fault as fault:
+                _log.warning("controller away; the host stays as it is", reason=fault.reason)
+                self._due = min(self._due, time.monotonic() + _RETRY_EVERY)
+            except Refused as refusal:
+                _log.warning("host could not be read", reason=str(refusal))
+                self._due = min(self._due, time.monotonic() + _RETRY_EVERY)
+            except Exception:  # noqa: BLE001 - an agent that is gone repairs nothing; the next comparison starts from the kernel
+                _log.exception("agent's turn failed")
+                self._due = time.monotonic() + _RETRY_EVERY
+
+    def _next(self) -> list[_Event]:
+        """Wait for something to do, then take everything that has come in: a hundred wake-ups are one pull."""
+        try:
+            events = [self._events.get(timeout=max(0.0, self._due - time.monotonic()))]
+        except queue.Empty:
+            events = []
+        while True:
+            try:
+                events.append(self._events.get_nowait())
+            except queue.Empty:
+                return events
+
+    def _turn(self, events: list[_Event]) -> None:
+        outcomes = [event for event in events if isinstance(event, Outcome)]
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + self._compare_every
+            self._compare()
+        elif self._introduced:
+            for place in {event.place for event in events if isinstance(event, _Doubt)}:
+                self._ledger.observe(self._backend.read(place), place)
+            if any(isinstance(event, _Wake) for event in events):
+                self._hold(self._controller.pull(None))
+        if self._introduced:
+            self._settle()
+            self._tend(outcomes)
+            self._report()
+
+    def _hold(self, placements: Sequence[Placement]) -> None:
+        changed = self._ledger.hold(placements)
+        self._unreported |= changed
+        if any(part.key.kind is SubjectKind.INSTANCE for part in changed):
+            self._untended = True
+
+    def _settle(self) -> None:
+        before = dict(self._ledger.refused)
+        put = settle(self._ledger, self._backend)
+        after = self._ledger.refused
+        self._unreported |= {part for part in before.keys() | after.keys() if before.get(part) != after.get(part)}
+        if any(key.table is PORT for key in put):
+            # A port that was made (again) waits for its guest to be plugged in.
+            devices = {key.row[0] for key in put if key.table is PORT}
+            for placed in self._ledger.instances():
+                if isinstance(placed.subject, InstanceIntent) and any(
+                    port_name(nic.id) in devices for nic in placed.subject.nics
+                ):
+                    self._running.pop(placed.subject.id, None)
+                    self._untended = True
+
+    def _compare(self) -> None:
+        """Compare the whole host with the controller's digest: what was lost on the way, and what changed unseen, ends here."""
+        try:
+            digest = self._controller.digest()
+            missing = self._ledger.missing(digest)
+            placements = self._controller.pull(missing) if missing else ()
+            self._ledger.forget_absent(digest)
+            # What was refused gets another try: what stood in its way may be gone.
+            self._ledger.refused.clear()
+            self._hold(placements)
+            self._failures.clear()
+            parts = self._ledger.parts()
+            self._unreported.update(parts)
+            self._reported = {part: self._reported[part] for part in parts if part in self._reported}
+            self._introduced = True
+        finally:
+            # The kernel is compared with what is known even when the controller is away.
+            self._ledger.observe(self._backend.read())
+            self._untended = True
+            if self._introduced:
+                self._settle()
+
+    def _tend(self, outcomes: list[Outcome]) -> None:
+        """Start guests whose ports are in place, stop those that should not run."""
+        for outcome in outcomes:
+            self._note(outcome)
+        if not (self._untended or outcomes):
+            return
+        self._there = set(self._guests.list())
+        self._untended = False
+        wanted: set[InstanceId] = set()
+        for placed in self._ledger.instances():
+            instance = InstanceId(placed.key.id)
+            wanted.add(instance)
+            if not isinstance(placed.subject, InstanceIntent):
+                if instance in self._there:
+                    self._crew.put(Job(instance, placed.generation, None))
+            elif instance not in self._there or self._running.get(instance) != placed.generation:
+                if instance in self._failures:
+                    # It is tried again at the next comparison, not in a tight loop.
+                    continue
+                if self._ledger.ready(placed.subject):
+                    self._crew.put(Job(instance, placed.generation, placed.subject))
+                else:
+                    self._untended = True
+        for instance in self._there - wanted:
+            self._crew.put(Job(instance, 0, None))
+
+    def _note(self, outcome: Outcome) -> None:
+        instance = outcome.job.instance
+        self._unreported.add(Part(SubjectKey(SubjectKind.INSTANCE, instance), HostRole.COMPUTE))
+        self._running.pop(instance, None)
+        self._failures.pop(instance, None)
+        if outcome.error is not None:
+            self._failures[instance] = outcome
+        elif outcome.job.guest is not None:
+            self._running[instance] = outcome.job.generation
+
+    def _report(self) -> None:
+        """Tell the controller what came true, or why it did not, since it was last told."""
+        unsettled = self._ledger.unsettled()
+        reports: list[Report] = []
+        for part in sorted(self._unreported, key=lambda part: part.order):
+            placed = self._ledger.placement(part)
+            if placed is None:
+                self._unreported.discard(part)
+                continue
+            error = self._ledger.refused.get(part)
+            if part.key.kind is SubjectKind.INSTANCE:
+                failure = self._failures.get(InstanceId(part.key.id))
+                if failure is not None and failure.job.generation == placed.generation:
+                    error = failure.error
+                if error is None and not self._holds(placed):
+                    continue
+            elif error is None and part in unsettled:
+                continue
+            reports.append(Report(part.key, part.role, placed.generation, error))
+        if reports:
+            fresh = [report for report in reports if self._reported.get(Part(report.key, report.role)) != report]
+            if fresh:
+                self._controller.report(fresh)
+            for report in reports:
+                part = Part(report.key, report.role)
+                self._reported[part] = report
+                self._unreported.discard(part)
+
+    def _holds(self, placed: Placement) -> bool:
+        """Say whether a guest runs as it should, or is gone as it should be."""
+        instance = InstanceId(placed.key.id)
+        if placed.subject is None:
+            return instance not in self._there
+        return instance in self._there and self._running.get(instance) == placed.generation

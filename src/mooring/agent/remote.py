@@ -1,0 +1,59 @@
+"""The controller, as an agent reaches it over the bus."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mooring.bus import Bus, DeadlineExceeded, NoResponder
+from mooring.bus.messages import (
+    CONTROLLER,
+    Request,
+    decode_reply,
+    dump_keys,
+    dump_reports,
+    encode_request,
+    load_digest,
+    load_placements,
+)
+from mooring.model.faults import Unavailable
+from mooring.model.ids import HostId, InstanceId
+from mooring.model.subjects import DigestEntry, Placement, Report, SubjectKey
+
+_DEADLINE = 10.0
+
+
+class RemoteController:
+    """Calls on behalf of one host; implements the agent's Controller."""
+
+    def __init__(self, bus: Bus, host: HostId) -> None:
+        """Keep the way and the name."""
+        self._bus = bus
+        self._host = host
+
+    def _call(self, method: str, argument: Any = None) -> Any:
+        try:
+            reply = self._bus.call(CONTROLLER, encode_request(Request(method, self._host, argument)), _DEADLINE)
+        except NoResponder as error:
+            raise Unavailable("No controller answers.") from error
+        except DeadlineExceeded as error:
+            raise Unavailable(f"The controller did not answer within {_DEADLINE:g} seconds.") from error
+        return decode_reply(reply)
+
+    def pull(self, keys: Sequence[SubjectKey] | None) -> Sequence[Placement]:
+        """Return the newest placements of these subjects, or of all that this host has not confirmed."""
+        return load_placements(self._call("pull", dump_keys(keys)))
+
+    def digest(self) -> Sequence[DigestEntry]:
+        """Return the newest generation of every subject of this host."""
+        return load_digest(self._call("digest"))
+
+    def report(self, reports: Sequence[Report]) -> None:
+        """Tell what holds and what does not."""
+        self._call("report", dump_reports(reports))
+
+    def set_up_network(self, instance: InstanceId) -> None:
+        """Ask for the networks of an instance on this host."""
+        self._call("set_up_network", instance)
+
+    def allocate_fixed_ips(self, instance: InstanceId) -> None:
+        """Ask for the addresses of an instance's NICs."""
+        self._call("allocate_fixed_ips", instance)

@@ -1,0 +1,51 @@
+"""Calls and casts between processes.  A bus carries wake-ups and calls, never the only copy of anything.
+
+`call` waits for an answer with a deadline; `cast` does not wait and may be lost, repeated or reordered.  Subscribers of one topic that
+name the same group share its messages; without a group each gets all of them.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+Handler = Callable[[bytes], bytes]
+
+
+class NoResponder(Exception):
+    """Nobody serves the topic."""
+
+
+class DeadlineExceeded(Exception):
+    """No answer came in time; whether the call was carried out is unknown."""
+
+
+class Subscription(Protocol):
+    """A handler that is being served."""
+
+    def close(self) -> None:
+        """Stop serving; a message under way is finished."""
+        ...
+
+
+class Bus(Protocol):
+    """The way between api, controllers and agents."""
+
+    def call(self, topic: str, message: bytes, timeout: float) -> bytes:
+        """Return one handler's answer.
+
+        Raises:
+            NoResponder: nobody serves the topic.
+            DeadlineExceeded: no answer within `timeout` seconds.
+        """
+        ...
+
+    def cast(self, topic: str, message: bytes) -> None:
+        """Send to the topic's subscribers, if there are any."""
+        ...
+
+    def serve(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
+        """Hand messages of a topic to a handler, from threads of the bus.  A handler's exception answers nothing."""
+        ...
+
+    def close(self) -> None:
+        """Stop all subscriptions."""
+        ...

@@ -1,0 +1,207 @@
+"""What goes over the bus, and how it is written: one versioned JSON envelope, the same on every adapter.
+
+Topics: `controller` (calls of agents, shared by all controllers), `scheduler` (launch an instance, shared), `host.ID` (wake up: there is
+something to pull), `compute.ID` (run an instance), `settled` (hosts have reported; to everybody).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from mooring.model import faults
+from mooring.model.faults import Fault, Unavailable
+from mooring.model.ids import HostId, InstanceId
+from mooring.model.subjects import (
+    DigestEntry,
+    HostRole,
+    InstanceIntent,
+    NetworkIntent,
+    NicIntent,
+    Placement,
+    Report,
+    RouterIntent,
+    Subject,
+    SubjectKey,
+    SubjectKind,
+)
+
+VERSION = 1
+CONTROLLER = "controller"
+SCHEDULER = "scheduler"
+SETTLED = "settled"
+
+
+def host_topic(host: HostId) -> str:
+    """Return the topic on which a host is woken."""
+    return f"host.{host}"
+
+
+def compute_topic(host: HostId) -> str:
+    """Return the topic on which a host is asked to run instances."""
+    return f"compute.{host}"
+
+
+class UnknownVersion(Exception):
+    """A message of a newer version than this process knows: it is refused, not guessed at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call or cast: the method, who asks, and its argument as JSON values."""
+
+    method: str
+    host: str = ""
+    argument: Any = None
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a call: a result, or the class name and reason of a fault."""
+
+    result: Any = None
+    fault: str | None = None
+    reason: str = ""
+    version: int = VERSION
+
+
+_REQUEST = TypeAdapter(Request)
+_REPLY = TypeAdapter(Reply)
+_KEYS = TypeAdapter(list[SubjectKey] | None)
+_DIGEST = TypeAdapter(list[DigestEntry])
+_REPORTS = TypeAdapter(list[Report])
+_SUBJECTS: dict[SubjectKind, TypeAdapter[Any]] = {
+    SubjectKind.NETWORK: TypeAdapter(NetworkIntent),
+    SubjectKind.ROUTER: TypeAdapter(RouterIntent),
+    SubjectKind.NIC: TypeAdapter(NicIntent),
+    SubjectKind.INSTANCE: TypeAdapter(InstanceIntent),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    key: SubjectKey
+    generation: int
+    role: HostRole
+    subject: Any
+
+
+_PLACED = TypeAdapter(list[_Placed])
+
+
+def encode_request(request: Request) -> bytes:
+    """Write a request."""
+    return _REQUEST.dump_json(request)
+
+
+def decode_request(message: bytes) -> Request:
+    """Read a request.
+
+    Raises:
+        UnknownVersion: it is newer than this process, or not a request at all.
+    """
+    try:
+        request = _REQUEST.validate_json(message)
+    except ValidationError as error:
+        raise UnknownVersion("not a request of a known version") from error
+    if request.version > VERSION:
+        raise UnknownVersion(f"version {request.version}; this process knows {VERSION}")
+    return request
+
+
+def answer(handle: Callable[[Request], Any], message: bytes) -> bytes:
+    """Answer a call: the result of `handle`, or the fault that it raised."""
+    try:
+        return _REPLY.dump_json(Reply(handle(decode_request(message))))
+    except Fault as fault:
+        return _REPLY.dump_json(Reply(fault=type(fault).__name__, reason=fault.reason))
+    except UnknownVersion as error:
+        return _REPLY.dump_json(Reply(fault=Unavailable.__name__, reason=f"Message refused: {error}."))
+
+
+class Remote(Fault):
+    """A fault that the other side of the bus raised; `kind` is its class."""
+
+    def __init__(self, kind: type[Fault], reason: str) -> None:
+        """Keep the class of the fault there."""
+        super().__init__(reason)
+        self.kind = kind
+
+
+def decode_reply(message: bytes) -> Any:
+    """Return the result of a call.
+
+    Raises:
+        Unavailable: the other side said so, or is newer than this process.
+        Remote: the other side raised another fault.
+    """
+    reply = _REPLY.validate_json(message)
+    if reply.version > VERSION:
+        raise Unavailable(f"The answer is of version {reply.version}; this process knows {VERSION}.")
+    if reply.fault is None:
+        return reply.result
+    if reply.fault == Unavailable.__name__:
+        raise Unavailable(reply.reason)
+    kind = getattr(faults, reply.fault, Fault)
+    raise Remote(cast("type[Fault]", kind), reply.reason)
+
+
+def dump_keys(keys: Sequence[SubjectKey] | None) -> Any:
+    """Write subject keys as JSON values."""
+    return _KEYS.dump_python(None if keys is None else list(keys), mode="json")
+
+
+def load_keys(value: Any) -> Sequence[SubjectKey] | None:
+    """Read subject keys."""
+    return _KEYS.validate_python(value)
+
+
+def dump_digest(entries: Sequence[DigestEntry]) -> Any:
+    """Write a digest as JSON values."""
+    return _DIGEST.dump_python(list(entries), mode="json")
+
+
+def load_digest(value: Any) -> Sequence[DigestEntry]:
+    """Read a digest."""
+    return _DIGEST.validate_python(value)
+
+
+def dump_reports(reports: Sequence[Report]) -> Any:
+    """Write reports as JSON values."""
+    return _REPORTS.dump_python(list(reports), mode="json")
+
+
+def load_reports(value: Any) -> Sequence[Report]:
+    """Read reports."""
+    return _REPORTS.validate_python(value)
+
+
+def dump_placements(placements: Sequence[Placement]) -> Any:
+    """Write placements as JSON values; the key's kind says which kind of subject follows."""
+    return _PLACED.dump_python(
+        [_Placed(p.key, p.generation, p.role, _dump_subject(p)) for p in placements], mode="json"
+    )
+
+
+def _dump_subject(placement: Placement) -> Any:
+    if placement.subject is None:
+        return None
+    return _SUBJECTS[placement.key.kind].dump_python(placement.subject, mode="json")
+
+
+def load_placements(value: Any) -> Sequence[Placement]:
+    """Read placements."""
+    return [Placement(p.key, p.generation, p.role, _load_subject(p)) for p in _PLACED.validate_python(value)]
+
+
+def _load_subject(placed: _Placed) -> Subject | None:
+    if placed.subject is None:
+        return None
+    return cast("Subject", _SUBJECTS[placed.key.kind].validate_python(placed.subject))
+
+
+def load_instance(value: Any) -> InstanceId:
+    """Read an instance id."""
+    return InstanceId(str(value))

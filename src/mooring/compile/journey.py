@@ -1,0 +1,219 @@
+"""What trace() is asked and what it answers: packets, the steps of their way through a host, and how it ends."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address
+from typing import assert_never
+
+from mooring.compile.facts import HOST, Fact, Key, Place, fact_line
+from mooring.model.ids import NetworkId, RouterId
+
+
+class IpProtocol(StrEnum):
+    """What a packet carries.  ICMP stands for an echo request, or for its reply where the packet is one."""
+
+    ICMP = "icmp"
+    TCP = "tcp"
+    UDP = "udp"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What of a packet decides about its way.  Ports may be left out; where a rule asks for one, the journey ends there."""
+
+    protocol: IpProtocol
+    src: IPv4Address
+    dst: IPv4Address
+    sport: int | None = None
+    dport: int | None = None
+
+    def reversed(self) -> "Header":
+        """Return the header of an answer."""
+        return Header(self.protocol, self.dst, self.src, self.dport, self.sport)
+
+    def __str__(self) -> str:
+        """Write the header as protocol source -> destination, with the ports that are known."""
+        return f"{self.protocol} {_end(self.src, self.sport)} -> {_end(self.dst, self.dport)}"
+
+
+def _end(address: IPv4Address, port: int | None) -> str:
+    return str(address) if port is None else f"{address}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class FromGuest:
+    """A guest of this network sends; which of them, its source address says."""
+
+    network: NetworkId
+
+    def __str__(self) -> str:
+        """Say where the packet comes from."""
+        return f"from a guest of network {self.network}"
+
+
+@dataclass(frozen=True, slots=True)
+class FromUplink:
+    """The outside sends, on the wire of this uplink device.
+
+    The outside asks by ARP who has the address.  Where `router` is given it does not ask: it has that router's hardware address already,
+    from an ARP entry that may be out of date or because it routes by way of the router's own address.
+    """
+
+    device: str
+    router: RouterId | None = None
+
+    def __str__(self) -> str:
+        """Say where the packet comes from."""
+        straight = "" if self.router is None else f", straight to router {self.router}"
+        return f"from the outside by {self.device}{straight}"
+
+
+@dataclass(frozen=True, slots=True)
+class FromRouter:
+    """A router itself sends: its answers, its DNS server's questions."""
+
+    router: RouterId
+
+    def __str__(self) -> str:
+        """Say where the packet comes from."""
+        return f"from router {self.router} itself"
+
+
+Entry = FromGuest | FromUplink | FromRouter
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A connection as a router's connection tracking knows it: the header of its first packet as it came, and of the answer expected.
+
+    Translations are fixed by the first packet; later ones follow the flow, not the maps.  `answered` says whether an answer was seen.
+    """
+
+    router: RouterId
+    original: Header
+    reply: Header
+    answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A packet, where it enters the host, and the flow that it belongs to if it is not the first of one."""
+
+    header: Header
+    entry: Entry
+    flow: Flow | None = None
+
+
+class Event(StrEnum):
+    """What a step did to a packet."""
+
+    SENT = "sent"
+    ARP_ANSWERED = "arp answered"
+    ARP_UNANSWERED = "arp unanswered"
+    TRANSLATED = "translated"
+    UNCHANGED = "unchanged"
+    ROUTED = "routed"
+    PASSED = "passed"
+    DROPPED = "dropped"
+    ENDED = "ended"
+    NOT_MODELLED = "not modelled"
+
+
+class Outcome(StrEnum):
+    """How a journey ends."""
+
+    DELIVERED = "delivered to a guest"
+    LEFT = "left by an uplink"
+    TAKEN = "taken by the router itself"
+    DROPPED = "dropped"
+    UNANSWERED = "nobody is there"
+    NOT_MODELLED = "not modelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened to a packet, and why.
+
+    `at` is the chain of the ruleset or the part of the kernel, `rule` the rule that decided, `facts` the facts that it went by, and
+    `missing` those that would have changed it had they been there.
+    """
+
+    place: Place
+    at: str
+    event: Event
+    text: str
+    rule: str = ""
+    facts: tuple[Fact, ...] = ()
+    missing: tuple[Key, ...] = ()
+
+    def __str__(self) -> str:
+        """Write the step as one line, and a line below it for each reason."""
+        reasons = [f"rule     {self.rule}"] if self.rule else []
+        reasons += [f"fact     {fact}" for fact in self.facts]
+        reasons += [f"missing  {fact_line(key, ())}" for key in self.missing]
+        return "".join(f"{line}\n" for line in (f"{self.at:12} {self.text}", *(f"{'':16} {line}" for line in reasons)))
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A packet's way through a host.
+
+    `header` is the packet as it came out, or as it was where it ended.  `device` is where: the bridge of the guest's network, or the
+    uplink's device.  `mac` names the guest's NIC; a guest's secondary address is in no DHCP entry, so there it is None.  `flow` is what
+    the router remembers of a packet that got through.
+    """
+
+    packet: Packet
+    steps: tuple[Step, ...]
+    outcome: Outcome
+    header: Header
+    device: str | None = None
+    mac: str | None = None
+    flow: Flow | None = None
+
+    def __str__(self) -> str:
+        """Write the journey for a person: the packet, the steps by place, the end."""
+        text = [f"{self.packet.header}, {self.packet.entry}\n"]
+        place: Place | None = None
+        for step in self.steps:
+            if step.place != place:
+                place = step.place
+                text.append(f"  {'the host' if place == HOST else place}\n")
+            text += [f"    {line}\n" for line in str(step).splitlines()]
+        text.append(f"  => {self.end}\n")
+        return "".join(text)
+
+    @property
+    def end(self) -> str:
+        """Say in one line how the journey ends."""
+        match self.outcome:
+            case Outcome.DELIVERED:
+                return f"{self.outcome}, {self.mac or 'by a secondary address'} on {self.device}: {self.header}"
+            case Outcome.LEFT:
+                return f"left by {self.device} as {self.header.src}: {self.header}"
+            case Outcome.TAKEN | Outcome.DROPPED | Outcome.UNANSWERED | Outcome.NOT_MODELLED:
+                return f"{self.outcome}: {self.steps[-1].text if self.steps else self.header}"
+            case _:
+                assert_never(self.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """A packet's way and that of the answer to it; `back` is None where nobody could answer."""
+
+    there: Journey
+    back: Journey | None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the sender gets an answer that it knows for one: from the address it sent to, to the one it sent from."""
+        return (
+            self.back is not None
+            and self.back.outcome in {Outcome.DELIVERED, Outcome.LEFT, Outcome.TAKEN}
+            and self.back.header == self.there.packet.header.reversed()
+        )
+
+    def __str__(self) -> str:
+        """Write both journeys and the verdict."""
+        back = "" if self.back is None else f"and back: {self.back}"
+        return f"{self.there}{back}{'answered' if self.answered else 'no answer'}\n"

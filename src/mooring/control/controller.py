@@ -1,0 +1,96 @@
+"""Answers agents' calls, launches instances, and periodically repeats what may have been lost."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from mooring.bus import Bus, Subscription
+from mooring.bus.messages import (
+    CONTROLLER,
+    SCHEDULER,
+    Request,
+    answer,
+    compute_topic,
+    decode_request,
+    dump_digest,
+    dump_placements,
+    encode_request,
+    host_topic,
+    load_instance,
+    load_keys,
+    load_reports,
+)
+from mooring.model.faults import Fault, NotFound
+from mooring.model.ids import HostId, InstanceId
+from mooring.operations import Operations
+
+_REPEAT_EVERY = 1.0
+_log = structlog.get_logger(__name__)
+
+
+class Controller:
+    """One controller; several may run at once, because every step is a guarded transaction."""
+
+    def __init__(self, operations: Operations, bus: Bus) -> None:
+        """Keep what it works with; nothing runs before `start`."""
+        self._operations = operations
+        self._bus = bus
+        self._stop = threading.Event()
+        self._served: list[Subscription] = []
+        self._thread = threading.Thread(target=self._repeat, name="controller", daemon=True)
+        self._methods: dict[str, Callable[[HostId, Any], Any]] = {
+            "pull": self._pull,
+            "digest": lambda host, _: dump_digest(operations.settlement.digest(host)),
+            "report": lambda host, value: operations.settlement.report(host, load_reports(value)),
+            "set_up_network": lambda host, value: operations.launches.set_up_network(host, load_instance(value)),
+            "allocate_fixed_ips": lambda host, value: operations.launches.allocate_fixed_ips(
+                host, load_instance(value)
+            ),
+        }
+
+    def start(self) -> None:
+        """Serve agents and the scheduler's topic."""
+        self._served.append(self._bus.serve(CONTROLLER, lambda message: answer(self._handle, message), "controllers"))
+        self._served.append(self._bus.serve(SCHEDULER, self._launch, "schedulers"))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving; what is under way is finished."""
+        self._stop.set()
+        for subscription in self._served:
+            subscription.close()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _handle(self, request: Request) -> Any:
+        method = self._methods.get(request.method)
+        if method is None:
+            raise NotFound("Method", request.method)
+        return method(HostId(request.host), request.argument)
+
+    def _pull(self, host: HostId, value: Any) -> Any:
+        return dump_placements(self._operations.settlement.pull(host, load_keys(value)))
+
+    def _launch(self, message: bytes) -> bytes:
+        self._schedule(load_instance(decode_request(message).argument))
+        return b""
+
+    def _schedule(self, instance: InstanceId) -> None:
+        host = self._operations.launches.schedule(instance)
+        if host is not None:
+            self._bus.cast(compute_topic(host), encode_request(Request("run_instance", argument=instance)))
+
+    def _repeat(self) -> None:
+        """Wake hosts that are behind and take launches up again that have not moved: any message may have been lost."""
+        while not self._stop.wait(_REPEAT_EVERY):
+            try:
+                for host in self._operations.settlement.behind():
+                    self._bus.cast(host_topic(host), encode_request(Request("wake")))
+                for instance in self._operations.launches.stuck():
+                    self._schedule(instance.id)
+            except Fault as fault:
+                _log.warning("controller waits", reason=fault.reason, detail=fault.detail)
+            except Exception:  # noqa: BLE001 - the loop that heals everything else must not die itself
+                _log.exception("controller loop failed")
