@@ -3,11 +3,11 @@
 A store promises: a write transaction sees everything committed before it and runs as if alone (SQLite: BEGIN IMMEDIATE; PostgreSQL:
 guarded statements whose row counts are checked, so that two writers cannot both win); leaving it without an exception commits durably;
 leaving it with one changes nothing.  Listing methods return rows in a stable order (creation, then id) unless they say otherwise.
+After Duplicate or Referenced nothing of the refused call remains, and the transaction goes on.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address
 from typing import Protocol
@@ -25,7 +25,6 @@ from mooring.model.ids import (
     UserId,
 )
 from mooring.model.nouns import (
-    AddressKind,
     AddressPool,
     FloatingIp,
     Host,
@@ -38,101 +37,42 @@ from mooring.model.nouns import (
     Resource,
     Role,
     Uplink,
-    User,
+)
+from mooring.model.records import (
+    AddressRow,
+    Credentials,
+    Duplicate,
+    InstanceRow,
+    NicRow,
+    Referenced,
+    Remembered,
+    RouterRow,
+    TokenRow,
 )
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey
 
-
-class Duplicate(Exception):
-    """A unique constraint refused a row; the message names the constraint's columns."""
-
-
-class Referenced(Exception):
-    """A foreign key refused a deletion: another row still needs this one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What is stored of a user: never the password, only its Argon2 hash."""
-
-    user: User
-    password_hash: str
-    enabled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRow:
-    """What is stored of a token, under the SHA-256 of its secret."""
-
-    user: User
-    project: Project | None
-    roles: frozenset[Role]
-    issued_at: datetime
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AddressRow:
-    """An address in use, of whatever kind.
-
-    `scope` makes it unique: the network's id for private addresses, "public" for all that an uplink may see.  `pool` or `network` says
-    where it was taken from.  An address that was withdrawn from a NIC keeps that NIC and the generation without it as `release_nic` and
-    `release_generation` (no foreign key: the NIC may go first): until every host has confirmed them the row may not go.
-    """
-
-    id: AddressId
-    scope: str
-    address: IPv4Address
-    kind: AddressKind
-    project: ProjectId | None = None
-    pool: PoolId | None = None
-    network: NetworkId | None = None
-    nic: NicId | None = None
-    releasing: bool = False
-    release_nic: NicId | None = None
-    release_generation: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RouterRow:
-    """A router and the gateway host that runs it, once there is one."""
-
-    id: RouterId
-    name: str
-    project: ProjectId | None
-    host: HostId | None
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceRow:
-    """A new instance."""
-
-    id: InstanceId
-    name: str
-    project: ProjectId
-    user: UserId
-    image: str
-    flavor: str
-    created: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class NicRow:
-    """A NIC without its addresses; `position` is its place in the instance, from 0."""
-
-    id: NicId
-    instance: InstanceId
-    network: NetworkId
-    mac: str
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What an idempotency key was used for: a fingerprint of the request and the id of what it made."""
-
-    fingerprint: str
-    object_id: str
+__all__ = [
+    "AddressRow",
+    "Addresses",
+    "Bell",
+    "Clock",
+    "Credentials",
+    "Deliveries",
+    "Duplicate",
+    "Identities",
+    "InstanceRow",
+    "Instances",
+    "Memory",
+    "NicRow",
+    "Quotas",
+    "Referenced",
+    "Remembered",
+    "RouterRow",
+    "Store",
+    "TokenRow",
+    "Topology",
+    "Transaction",
+]
 
 
 class Identities(Protocol):
@@ -267,7 +207,9 @@ class Addresses(Protocol):
 
     def find(self, scope: str, address: IPv4Address) -> AddressRow | None: ...
 
-    def fixed_of_nic(self, nic: NicId) -> Sequence[AddressRow]: ...
+    def fixed_of_nic(self, nic: NicId) -> Sequence[AddressRow]:
+        """Return a NIC's addresses, the primary one first, and those that it is giving up."""
+        ...
 
     def floating(self, project: ProjectId, address: AddressId) -> FloatingIp | None:
         """Return a project's floating IP by id; releasing ones are gone."""
@@ -292,19 +234,22 @@ class Addresses(Protocol):
     def floating_of_fixed(self, fixed: AddressId) -> Sequence[AddressId]: ...
 
     def linger(self, address: AddressId, nic: NicId, generation: int) -> None:
-        """Remember that a NIC's hosts may hold this address until they confirm a generation: sets release_nic and release_generation."""
+        """Remember that a NIC's hosts may hold this address until they confirm a generation; other NICs that it knows of are kept."""
         ...
 
     def release(self, address: AddressId) -> bool:
-        """Take an address from its owner: it is `releasing`, still in use for everybody else.  False if it was already so."""
+        """Take an address from its owner: it is `releasing`, still in use for everybody else.  False if it was already so.
+
+        Raises Referenced while an association names it.
+        """
         ...
 
     def free(self, address: AddressId) -> None:
-        """Delete the row: the address may be given again."""
+        """Delete the row: the address may be given again.  Raises Referenced while an association or a router needs it."""
         ...
 
     def releasing(self, nic: NicId) -> Sequence[AddressRow]:
-        """Return the `releasing` addresses whose release_nic is this NIC."""
+        """Return the `releasing` addresses that linger on this NIC, less those that the hosts of another NIC may hold still."""
         ...
 
 
@@ -329,6 +274,10 @@ class Instances(Protocol):
         """Place an instance that has no host and is building; False otherwise."""
         ...
 
+    def per_host(self) -> Mapping[HostId, int]:
+        """Count the instances of each host that has any."""
+        ...
+
     def move(
         self, instance: InstanceId, expected: Collection[InstanceState], state: InstanceState, fault: str | None = None
     ) -> bool:
@@ -347,7 +296,7 @@ class Instances(Protocol):
 
 
 class Quotas(Protocol):
-    """One counter row per project and resource, with a CHECK that used never exceeds a limit of 0 or more; -1 is no limit."""
+    """One counter row per project and resource; a limit of -1 is none, and where no limit was ever set it is 0."""
 
     def set(self, project: ProjectId, resource: Resource, limit: int) -> None:
         """Set a limit, also below what is used: then nothing more can be taken."""

@@ -1,0 +1,111 @@
+"""What is kept of the nouns: the rows that operations write and a store gives back, and what a store's constraints refuse."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Address
+
+from mooring.model.ids import (
+    AddressId,
+    HostId,
+    InstanceId,
+    NetworkId,
+    NicId,
+    PoolId,
+    ProjectId,
+    RouterId,
+    UserId,
+)
+from mooring.model.nouns import AddressKind, Project, Role, User
+
+
+class Duplicate(Exception):
+    """A unique constraint refused a row; the message names the constraint's columns."""
+
+
+class Referenced(Exception):
+    """A foreign key refused a deletion: another row still needs this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What is stored of a user: never the password, only its Argon2 hash."""
+
+    user: User
+    password_hash: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """What is stored of a token, under the SHA-256 of its secret."""
+
+    user: User
+    project: Project | None
+    roles: frozenset[Role]
+    issued_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRow:
+    """An address in use, of whatever kind.
+
+    `scope` makes it unique: the network's id for private addresses, "public" for all that an uplink may see.  `pool` or `network` says
+    where it was taken from.  An address that was withdrawn from NICs is remembered with each of them and the generation without it: until
+    every host of every such NIC has confirmed, the row may not go.  `release_nic` and `release_generation` are one of these that is not
+    confirmed yet, if there is one (a store works them out; they mean nothing in a row to be taken).
+    """
+
+    id: AddressId
+    scope: str
+    address: IPv4Address
+    kind: AddressKind
+    project: ProjectId | None = None
+    pool: PoolId | None = None
+    network: NetworkId | None = None
+    nic: NicId | None = None
+    releasing: bool = False
+    release_nic: NicId | None = None
+    release_generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RouterRow:
+    """A router and the gateway host that runs it, once there is one."""
+
+    id: RouterId
+    name: str
+    project: ProjectId | None
+    host: HostId | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """A new instance."""
+
+    id: InstanceId
+    name: str
+    project: ProjectId
+    user: UserId
+    image: str
+    flavor: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NicRow:
+    """A NIC without its addresses; `position` is its place in the instance, from 0."""
+
+    id: NicId
+    instance: InstanceId
+    network: NetworkId
+    mac: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What an idempotency key was used for: a fingerprint of the request and the id of what it made."""
+
+    fingerprint: str
+    object_id: str
