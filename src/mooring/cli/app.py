@@ -2,6 +2,7 @@
 
 import typer
 
+from mooring.cli.doctor.command import doctor
 from mooring.cli.failure import Group
 from mooring.cli.run import demo, sandbox, up
 
@@ -14,4 +15,5 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(demo)
+app.command()(doctor)
 app.command()(sandbox)
