@@ -1,0 +1,135 @@
+"""A small world in network namespaces: one host that runs mooring, one provider, and one machine on the far side of it.
+
+    guests --[ host ]--ext0 ..... 198.51.100.1 [ provider ] 192.0.2.1 ..... 192.0.2.10 [ outside ]
+
+The prefixes are those that RFC 5737 reserves for documentation.
+"""
+
+import contextlib
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mooring.config import AccountSettings, ApiSettings, HostSettings, IdentitySettings, Settings
+from mooring.main import Node
+from mooring.model.nouns import Role
+
+HOST, PROVIDER, OUTSIDE = "host", "provider", "outside"
+PUBLIC = IPv4Network("198.51.100.0/24")
+PROVIDER_ADDRESS = IPv4Address("198.51.100.1")
+OUTSIDE_ADDRESS = IPv4Address("192.0.2.10")
+UPLINK_INTERFACE = "ext0"
+_NAMESPACES = Path("/run/netns")
+_PORT = 8774
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=30)
+
+
+class Stage:
+    """The world of a story; leaving it removes everything in it."""
+
+    def __init__(self, *, keep_port: bool) -> None:
+        """Plan the world.  With `keep_port` the API takes its usual port if that is free, so that people find it."""
+        self._stack = contextlib.ExitStack()
+        self._keep_port = keep_port
+        self.node: Node
+
+    def __enter__(self) -> Self:
+        """Build the world and start mooring in it."""
+        try:
+            state = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-demo-")))
+            for name in (HOST, PROVIDER, OUTSIDE):
+                self._namespace(name)
+            self._wire()
+            self.node = self._stack.enter_context(Node(self._settings(state)))
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop mooring and remove the world."""
+        self._stack.close()
+
+    def _namespace(self, name: str) -> None:
+        path = _NAMESPACES / name
+        path.touch()
+        # Not `ip netns add`: it needs to come back into the network namespace that it left, which an ordinary user may not.
+        subprocess.run(["unshare", f"--net={path}", "true"], check=True, timeout=30)
+        self._stack.callback(subprocess.run, ["umount", str(path)], check=False, timeout=30)
+        _ip("-n", name, "link", "set", "lo", "up")
+
+    def _wire(self) -> None:
+        _ip("-n", HOST, "link", "add", UPLINK_INTERFACE, "type", "veth", "peer", "name", "isp0", "netns", PROVIDER)
+        _ip("-n", PROVIDER, "link", "add", "far0", "type", "veth", "peer", "name", "eth0", "netns", OUTSIDE)
+        _ip("-n", HOST, "link", "set", UPLINK_INTERFACE, "up")
+        _ip("-n", PROVIDER, "addr", "add", f"{PROVIDER_ADDRESS}/{PUBLIC.prefixlen}", "dev", "isp0")
+        _ip("-n", PROVIDER, "addr", "add", f"{OUTSIDE_ADDRESS - 9}/24", "dev", "far0")
+        _ip("-n", OUTSIDE, "addr", "add", f"{OUTSIDE_ADDRESS}/24", "dev", "eth0")
+        for namespace, device in ((PROVIDER, "isp0"), (PROVIDER, "far0"), (OUTSIDE, "eth0")):
+            _ip("-n", namespace, "link", "set", device, "up")
+        _ip("-n", OUTSIDE, "route", "add", "default", "via", str(OUTSIDE_ADDRESS - 9))
+        subprocess.run(
+            ["nsenter", f"--net={_NAMESPACES / PROVIDER}", "sysctl", "-qw", "net.ipv4.ip_forward=1"],
+            check=True,
+            timeout=30,
+        )
+
+    def _settings(self, state: Path) -> Settings:
+        self.password = "moored"
+        return Settings(
+            state_directory=state / "state",
+            run_directory=state / "run",
+            api=ApiSettings(port=_free_port() if self._keep_port else 0),
+            host=HostSettings(name="host-1", namespace=HOST),
+            identity=IdentitySettings(
+                accounts=(
+                    AccountSettings(user="admin", password=self.password, project="admin", role=Role.ADMIN),
+                    AccountSettings(user="demo", password=self.password, project="demo", role=Role.MEMBER),
+                )
+            ),
+        )
+
+    def openrc(self, user: str = "demo") -> str:
+        """Return what a shell needs to know to talk to this mooring as a user."""
+        values = {**self.environment(user), "OS_COMPUTE_API_VERSION": "2.1", "OS_REGION_NAME": "RegionOne"}
+        return "".join(f"export {name}={value}\n" for name, value in values.items())
+
+    def environment(self, user: str) -> dict[str, str]:
+        """Return the environment of a client that talks to this mooring as a user."""
+        return {
+            "OS_AUTH_URL": f"{self.node.url}/identity/v3",
+            "OS_USERNAME": user,
+            "OS_PASSWORD": self.password,
+            "OS_PROJECT_NAME": user,
+            "OS_USER_DOMAIN_NAME": "Default",
+            "OS_PROJECT_DOMAIN_NAME": "Default",
+            "OS_IDENTITY_API_VERSION": "3",
+        }
+
+    def at(self, namespace: str, *command: str) -> Sequence[str]:
+        """Return a command that runs at a place of the world."""
+        return ("nsenter", f"--net={_NAMESPACES / namespace}", *command)
+
+
+def _free_port() -> int:
+    """Return the usual port, or 0 for any if something has it."""
+    with contextlib.closing(socket.socket()) as probe:
+        try:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", _PORT))
+        except OSError:
+            return 0
+    return _PORT
