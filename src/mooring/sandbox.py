@@ -26,6 +26,7 @@ _USAGE = "usage: python -m mooring.sandbox -- COMMAND [ARGUMENT...]\n"
 # linux/sched.h, linux/mount.h, linux/prctl.h, asm-generic/siginfo.h
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE, _MS_SHARED = 2, 4, 8, 4096, 16384, 1 << 18, 1 << 20
+_MNT_DETACH = 2
 _PR_SET_PDEATHSIG = 1
 _SI_KERNEL = 0x80
 
@@ -120,6 +121,12 @@ def _own_run() -> None:
     The directory is a shared mount: namespaces named in a mount namespace below ours (`ip netns exec` makes one) show everywhere.
     """
     names = Path("/run/netns")
+    # Our copies of the mounts that name the machine's namespaces would keep those alive as long as we live.  A user namespace may not
+    # take them away (they came all together from one with more rights), and nothing but that delay follows from it.
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        fields = line.split(" ")
+        if fields[fields.index("-") + 1] == "nsfs":
+            _libc.umount2(os.fsencode(fields[4]), _MNT_DETACH)
     try:
         _mount("tmpfs", "/run", "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=0755")
         names.mkdir(mode=0o755)
