@@ -5,7 +5,7 @@ from typing import Protocol
 
 from mooring.compile.facts import Delta, HostState, Place, Refused
 from mooring.model.ids import InstanceId
-from mooring.model.subjects import DigestEntry, InstanceIntent, Placement, Report, SubjectKey
+from mooring.model.subjects import DigestEntry, GuestFailure, InstanceIntent, Placement, Report, SubjectKey
 from mooring.model.traits import Traits
 
 __all__ = ["Backend", "Controller", "GuestFailure", "Guests", "Refused"]
@@ -39,10 +39,6 @@ class Backend(Protocol):
     def close(self) -> None:
         """Stop watching; leave the host as it is."""
         ...
-
-
-class GuestFailure(Exception):
-    """A guest could not be started or stopped; the message is the reason."""
 
 
 class Guests(Protocol):

@@ -161,6 +161,10 @@ class InstanceIntent:
         return SubjectKey(SubjectKind.INSTANCE, self.id)
 
 
+class GuestFailure(Exception):
+    """A guest could not be started or stopped; the message is the reason."""
+
+
 Subject = NetworkIntent | RouterIntent | NicIntent | InstanceIntent
 
 
