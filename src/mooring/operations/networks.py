@@ -8,7 +8,7 @@ from mooring.model.faults import Conflict, InUse, Invalid, NotFound
 from mooring.model.ids import AddressId, NetworkId
 from mooring.model.nouns import AddressKind, Caller, Network, NetworkKind
 from mooring.model.subjects import SubjectKey, SubjectKind
-from mooring.operations.door import Door, checked_name, publish, withdraw
+from mooring.operations.door import Door, Published, checked_name, once, publish, withdraw
 from mooring.operations.interfaces import AddressRow, Referenced, Transaction
 from mooring.operations.routing import shared_router
 from mooring.policy.addresses import usable
@@ -38,7 +38,7 @@ class NetworkOperations:
         """Keep the door."""
         self._door = door
 
-    def create(self, caller: Caller, new: NewNetwork) -> Network:
+    def create(self, caller: Caller, new: NewNetwork, idempotency_key: str | None = None) -> Network:
         """Make a FlatDHCP network that all projects share, behind the shared router.
 
         Raises:
@@ -48,33 +48,40 @@ class NetworkOperations:
         self._door.allow(caller, Verb.NETWORK_ADMIN)
         name = checked_name("name", new.name)
         gateway = _gateway(new)
+        request = ("network", name, new.kind, new.cidr, gateway, *new.dns, new.mtu)
+        changes: list[Published] = []
         with self._door.store.write() as tx:
-            _check_apart(tx, new.cidr)
-            router, changes = shared_router(self._door, tx)
-            network = Network(
-                id=NetworkId(self._door.clock.new_id()),
-                name=name,
-                kind=new.kind,
-                project=None,
-                router=router.id,
-                cidr=new.cidr,
-                gateway=gateway,
-                dns=new.dns,
-                mtu=new.mtu,
-            )
-            tx.topology.add_network(network, self._door.clock.new_mac())
-            tx.addresses.take(
-                AddressRow(
-                    AddressId(self._door.clock.new_id()),
-                    network.id,
-                    gateway,
-                    AddressKind.GATEWAY,
-                    network=network.id,
-                )
-            )
-            changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, router.id)))
+            made = once(tx, caller, idempotency_key, request, lambda: self._create(tx, name, gateway, new, changes))
+            network = tx.topology.network(NetworkId(made))
+        if network is None:
+            raise NotFound("Network", made)
         self._door.settle(changes)
         return network
+
+    def _create(
+        self, tx: Transaction, name: str, gateway: IPv4Address, new: NewNetwork, changes: list[Published]
+    ) -> NetworkId:
+        _check_apart(tx, new.cidr)
+        router, connected = shared_router(self._door, tx)
+        changes += connected
+        network = Network(
+            id=NetworkId(self._door.clock.new_id()),
+            name=name,
+            kind=new.kind,
+            project=None,
+            router=router.id,
+            cidr=new.cidr,
+            gateway=gateway,
+            dns=new.dns,
+            mtu=new.mtu,
+        )
+        tx.topology.add_network(network, self._door.clock.new_mac())
+        row = AddressRow(
+            AddressId(self._door.clock.new_id()), network.id, gateway, AddressKind.GATEWAY, network=network.id
+        )
+        tx.addresses.take(row)
+        changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, router.id)))
+        return network.id
 
     def listing(self, caller: Caller) -> Sequence[Network]:
         """Return the networks that the caller's project may use."""

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound
 from mooring.model.ids import PoolId, UplinkId
 from mooring.model.nouns import AddressPool, AddressRange, Caller, PoolUsage, Uplink
-from mooring.operations.door import Door, checked_name
+from mooring.operations.door import Door, Published, checked_name, once
 from mooring.operations.interfaces import Duplicate, Referenced, Transaction
 from mooring.operations.routing import connect, disconnect
 from mooring.policy.addresses import overlapping, usable
@@ -36,7 +36,7 @@ class PoolOperations:
         """Keep the door."""
         self._door = door
 
-    def create(self, caller: Caller, new: NewPool) -> AddressPool:
+    def create(self, caller: Caller, new: NewPool, idempotency_key: str | None = None) -> AddressPool:
         """Make a pool and connect the routers that serve all projects to it.
 
         Raises:
@@ -46,25 +46,34 @@ class PoolOperations:
         self._door.allow(caller, Verb.POOL_ADMIN)
         name = checked_name("name", new.name)
         _check(new)
+        request = ("pool", name, new.cidr, new.gateway, *(str(part) for part in new.ranges), new.uplink, new.interface)
+        changes: list[Published] = []
         with self._door.store.write() as tx:
-            _check_apart(tx, new)
-            uplink = self._uplink(tx, new)
-            pool = AddressPool(
-                PoolId(self._door.clock.new_id()),
-                name,
-                uplink.id,
-                new.cidr,
-                new.gateway,
-                tuple(sorted(new.ranges, key=lambda part: part.first)),
-            )
-            try:
-                tx.topology.add_pool(pool)
-            except Duplicate as error:
-                raise Conflict(f"name: there is a pool {name} already.", field="name") from error
-            router = tx.topology.shared_router()
-            changes = connect(self._door, tx, router, pool) if router else []
+            made = once(tx, caller, idempotency_key, request, lambda: self._create(tx, name, new, changes))
+            pool = tx.topology.pool(PoolId(made))
+        if pool is None:
+            raise NotFound("Pool", made)
         self._door.settle(changes)
         return pool
+
+    def _create(self, tx: Transaction, name: str, new: NewPool, changes: list[Published]) -> PoolId:
+        _check_apart(tx, new)
+        uplink = self._uplink(tx, new)
+        pool = AddressPool(
+            PoolId(self._door.clock.new_id()),
+            name,
+            uplink.id,
+            new.cidr,
+            new.gateway,
+            tuple(sorted(new.ranges, key=lambda part: part.first)),
+        )
+        try:
+            tx.topology.add_pool(pool)
+        except Duplicate as error:
+            raise Conflict(f"name: there is a pool {name} already.", field="name") from error
+        router = tx.topology.shared_router()
+        changes += connect(self._door, tx, router, pool) if router else []
+        return pool.id
 
     def _uplink(self, tx: Transaction, new: NewPool) -> Uplink:
         name = checked_name("uplink", new.uplink)
