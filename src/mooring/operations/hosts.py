@@ -1,15 +1,25 @@
 """Hosts: who they are, what they hold, and what they could not do."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mooring.compile.facts import HostState
 from mooring.compile.host import compile_host
 from mooring.model.faults import NotFound
 from mooring.model.ids import HostId
 from mooring.model.nouns import Caller, Host
-from mooring.model.subjects import Placement
+from mooring.model.subjects import Placement, Report
 from mooring.operations.door import Door, checked_name
 from mooring.policy.roles import Verb
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a host keeps up: whether it has confirmed everything, and what it could not make true."""
+
+    host: Host
+    settled: bool
+    trouble: tuple[Report, ...]
 
 
 class HostOperations:
@@ -48,6 +58,17 @@ class HostOperations:
         if host is None:
             raise NotFound("Host", name)
         return host
+
+    def condition(self, caller: Caller, name: str) -> Condition:
+        """Return how a host, named by name or id, keeps up with what it should hold.
+
+        Raises:
+            NotFound: there is no such host.
+        """
+        host = self.get(caller, name)
+        with self._door.store.read() as tx:
+            trouble = tuple(report for _, report in tx.deliveries.errors(host.id))
+            return Condition(host, host.id not in tx.deliveries.behind(), trouble)
 
     def placements(self, caller: Caller, name: str) -> Sequence[Placement]:
         """Return every subject that a host should hold, or has still to give up."""

@@ -10,7 +10,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from mooring.model.faults import NotFound, Unauthenticated
 from mooring.model.ids import ProjectId, UserId
-from mooring.model.nouns import Caller, Project, Resource, Role, Token, User
+from mooring.model.nouns import Caller, Project, Quota, Resource, Role, Token, User
 from mooring.operations.door import Door, checked_name
 from mooring.operations.interfaces import Credentials, TokenRow, Transaction
 from mooring.policy.roles import Verb
@@ -152,6 +152,17 @@ class IdentityOperations:
         if found is None or (found.id != caller.project.id and not caller.is_admin):
             raise NotFound("Project", name)
         return found
+
+    def quotas(self, caller: Caller, project: str) -> Sequence[Quota]:
+        """Return what a project, named by name or id, has and may have of everything that is counted.
+
+        Raises:
+            NotFound: there is no such project that the caller may know of.
+        """
+        self._door.allow(caller, Verb.READ)
+        found = self.project(caller, project)
+        with self._door.store.read() as tx:
+            return [tx.quotas.get(found.id, resource) for resource in Resource]
 
     def set_quota(self, caller: Caller, project: ProjectId, resource: Resource, limit: int) -> None:
         """Set how many of a resource a project may have; -1 is no limit.  Below what it has is allowed: then it gets no more."""
