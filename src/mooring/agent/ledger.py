@@ -50,23 +50,24 @@ class Ledger:
 
         A part whose facts contradict another's is refused whole, with the reason in `refused`, until either changes.
         """
-        news = [placed for placed in placements if self._is_news(placed)]
-        changed = {Part(placed.key, placed.role) for placed in news}
+        news: dict[Part, Placement] = {}
+        for placed in placements:
+            part = Part(placed.key, placed.role)
+            known = news.get(part) or self._held.get(part)
+            if known is None or placed.generation > known.generation:
+                news[part] = placed
+        changed = set(news)
         for part in changed:
             self._withdraw_facts(part)
-        for placed in news:
-            self._held[Part(placed.key, placed.role)] = placed
+        for part, placed in news.items():
+            self._held[part] = placed
             if placed.key.kind is SubjectKind.INSTANCE:
-                self._instances[Part(placed.key, placed.role)] = None
+                self._instances[part] = None
         # What was refused for standing in the way of something may fit now.
         again = changed | {part for part in self.refused if part in self._held and part not in self._facts}
         for part in sorted(again, key=lambda part: part.order):
             self._state_facts(part)
         return again
-
-    def _is_news(self, placed: Placement) -> bool:
-        held = self._held.get(Part(placed.key, placed.role))
-        return held is None or placed.generation > held.generation
 
     def _withdraw_facts(self, part: Part) -> None:
         self.refused.pop(part, None)
