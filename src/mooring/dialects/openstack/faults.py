@@ -1,0 +1,149 @@
+"""How faults are told in OpenStack's words: one table from the faults of operations to status codes and messages.
+
+The general rows give each fault its code.  The particular ones give the codes and words that nova's own routes use (table 1.4 of the
+contract, last column); `{...}` are the fault's own `reason` and `name`, and the words of the call.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mooring.dialects.http import Refused
+from mooring.model.faults import (
+    Conflict,
+    Exhausted,
+    Fault,
+    Forbidden,
+    InUse,
+    Invalid,
+    NotAssociated,
+    NotFound,
+    NotReady,
+    QuotaExceeded,
+    Unauthenticated,
+    Unavailable,
+)
+
+
+class Form(StrEnum):
+    """Whose way of telling faults a part of the API follows."""
+
+    NOVA = "nova"
+    KEYSTONE = "keystone"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table: which fault, on which route and of which noun or field (None is any), is told how."""
+
+    fault: type[Fault]
+    status: int
+    message: str = "{reason}"
+    route: str | None = None
+    noun: str | None = None
+    field: str | None = None
+
+
+# The first row that fits is used.
+TABLE: tuple[Row, ...] = (
+    Row(NotFound, 404, "Floating IP not found for ID {name}.", route="floating-ip"),
+    Row(NotFound, 404, "Floating IP pool not found.", route="floating-ip-allocate", noun="Pool"),
+    Row(Exhausted, 404, "No more floating IPs available{in_pool}.", route="floating-ip-allocate"),
+    Row(QuotaExceeded, 403, "IP allocation over quota{in_pool}. {reason}", route="floating-ip-allocate"),
+    Row(NotFound, 404, "floating IP not found: the project has no {name}.", route="server-action", noun="Floating IP"),
+    Row(NotReady, 400, "Instance network is not ready yet. {reason}", route="server-action"),
+    Row(
+        Invalid,
+        400,
+        "Specified fixed address not assigned to instance. {reason}",
+        route="server-action",
+        field="fixed_address",
+    ),
+    Row(
+        Conflict,
+        400,
+        "Unable to associate floating IP {address} with instance {server}. Error: {reason}",
+        route="server-action",
+        field="address",
+    ),
+    Row(NotFound, 400, "networks: {reason}", route="server-create", noun="Network"),
+    Row(Exhausted, 400, route="server-create"),
+    Row(Conflict, 400, route="server-create", field="fixed_ip"),
+    Row(Unauthenticated, 401),
+    Row(Forbidden, 403),
+    Row(NotFound, 404),
+    Row(Invalid, 400),
+    Row(InUse, 409),
+    Row(Conflict, 409),
+    Row(NotAssociated, 409),
+    Row(NotReady, 409),
+    Row(QuotaExceeded, 403),
+    Row(Exhausted, 409),
+    Row(Unavailable, 503),
+)
+
+# Nova's names of faults (contract, 1.1).
+NAMES: Mapping[int, str] = {
+    400: "badRequest",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "itemNotFound",
+    405: "badMethod",
+    409: "conflictingRequest",
+    413: "overLimit",
+    415: "badMediaType",
+    429: "overLimit",
+    501: "notImplemented",
+    503: "serviceUnavailable",
+}
+
+# Keystone tells faults by the standard's own words.
+TITLES: Mapping[int, str] = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    408: "Request Timeout",
+    409: "Conflict",
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    415: "Unsupported Media Type",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+def row_of(fault: Fault, route: str) -> Row:
+    """Return the line that says how a fault is told on a route."""
+    noun = fault.noun if isinstance(fault, NotFound) else None
+    for row in TABLE:
+        if not isinstance(fault, row.fault):
+            continue
+        if row.route in (None, route) and row.noun in (None, noun) and row.field in (None, fault.field):
+            return row
+    raise LookupError(f"{type(fault).__name__} is not in the table of OpenStack's faults") from fault
+
+
+def refusal(fault: Fault, route: str, words: Mapping[str, str]) -> Refused:
+    """Turn a fault into what the client is told."""
+    row = row_of(fault, route)
+    named = {"in_pool": "", **words, "reason": fault.reason}
+    if isinstance(fault, NotFound):
+        named["name"] = fault.name
+    headers = {"Retry-After": str(fault.retry_after)} if isinstance(fault, Unavailable) else {}
+    return Refused(row.status, row.message.format_map(named), headers)
+
+
+def body_of(form: Form, refused: Refused) -> dict[str, object]:
+    """Return the body in which a refusal is told."""
+    if form is Form.KEYSTONE:
+        title = TITLES.get(refused.status, "Error")
+        return {"error": {"code": refused.status, "message": refused.reason, "title": title}}
+    told: dict[str, object] = {"code": refused.status, "message": refused.reason}
+    if "Retry-After" in refused.headers:
+        told["retryAfter"] = refused.headers["Retry-After"]
+    return {NAMES.get(refused.status, "computeFault"): told}

@@ -1,0 +1,130 @@
+"""Nova's os-floating-ips and os-floating-ip-pools, and the server actions that associate and disassociate."""
+
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+
+from mooring.dialects.http import Refused, shown
+from mooring.dialects.openstack.bodies import Body, Ip, Name, checked
+from mooring.dialects.openstack.calls import Answer, Call
+from mooring.model.faults import NotFound
+from mooring.model.ids import AddressId, InstanceId
+from mooring.model.nouns import FloatingIp
+
+
+class Allocate(Body):
+    """The body of POST /os-floating-ips; without a pool, or with a null one, it is the first pool."""
+
+    pool: Name | None = None
+
+
+class Associate(Body):
+    """The inside of addFloatingIp."""
+
+    address: Ip
+    fixed_address: Ip | None = None
+
+
+class Disassociate(Body):
+    """The inside of removeFloatingIp."""
+
+    address: Ip
+
+
+# --------------------------------------------------------------------------------------------------------------- handlers
+
+
+def list_floating_ips(call: Call) -> Answer:
+    """GET /os-floating-ips."""
+    return Answer(body={"floating_ips": [_view(each) for each in call.operations.addresses.listing(call.caller)]})
+
+
+def show_floating_ip(call: Call) -> Answer:
+    """GET /os-floating-ips/{address}."""
+    found = call.operations.addresses.get(call.caller, AddressId(call.params["address"]))
+    return Answer(body={"floating_ip": _view(found)})
+
+
+def allocate(call: Call) -> Answer:
+    """POST /os-floating-ips."""
+    body = call.json_or_form()
+    wanted = Allocate() if body is None else checked(Allocate, body)
+    if wanted.pool is not None:
+        call.words["in_pool"] = f" in pool {wanted.pool}"
+    made = call.operations.addresses.allocate(call.caller, wanted.pool, call.idempotency_key)
+    return Answer(body={"floating_ip": _view(made)})
+
+
+def release(call: Call) -> Answer:
+    """DELETE /os-floating-ips/{address}."""
+    call.operations.addresses.release(call.caller, AddressId(call.params["address"]))
+    return Answer(202)
+
+
+def list_pools(call: Call) -> Answer:
+    """GET /os-floating-ip-pools."""
+    pools = call.operations.pools.listing(call.caller)
+    return Answer(body={"floating_ip_pools": [{"name": pool.name} for pool in pools]})
+
+
+def act(call: Call) -> Answer:
+    """POST /servers/{server}/action."""
+    body = call.json()
+    if not isinstance(body, dict) or len(body) != 1:
+        raise Refused(400, "Malformed request body: an action is an object with one key, its name.")
+    ((name, inside),) = body.items()
+    action = ACTIONS.get(name)
+    if action is None:
+        raise Refused(400, f"There is no such action: {shown(name)}")
+    if not isinstance(inside, dict):
+        raise Refused(400, f"Invalid input for field {name}: must be an object.")
+    return action(call, inside)
+
+
+def _associate(call: Call, inside: Mapping[str, object]) -> Answer:
+    wanted = checked(Associate, inside)
+    fixed = None if wanted.fixed_address is None else _ipv4("fixed_address", wanted.fixed_address)
+    call.operations.addresses.associate(call.caller, _instance(call), _floating(call, wanted.address), fixed)
+    return Answer(202)
+
+
+def _disassociate(call: Call, inside: Mapping[str, object]) -> Answer:
+    wanted = checked(Disassociate, inside)
+    call.operations.addresses.disassociate(call.caller, _instance(call), _floating(call, wanted.address))
+    return Answer(202)
+
+
+ACTIONS: Mapping[str, Callable[[Call, Mapping[str, object]], Answer]] = {
+    "addFloatingIp": _associate,
+    "removeFloatingIp": _disassociate,
+}
+
+
+# ----------------------------------------------------------------------------------------------------------------- shared
+
+
+def _instance(call: Call) -> InstanceId:
+    return InstanceId(call.params["server"])
+
+
+def _floating(call: Call, address: IPv4Address | IPv6Address) -> IPv4Address:
+    call.words["address"] = str(address)
+    if isinstance(address, IPv6Address):
+        # A good address, of which no pool can have any.
+        raise NotFound("Floating IP", address)
+    return address
+
+
+def _ipv4(field: str, address: IPv4Address | IPv6Address) -> IPv4Address:
+    if isinstance(address, IPv6Address):
+        raise Refused(400, f"Specified fixed address not assigned to instance. {field}: {address} is not IPv4.")
+    return address
+
+
+def _view(floating: FloatingIp) -> dict[str, object]:
+    return {
+        "id": floating.id,
+        "ip": str(floating.address),
+        "fixed_ip": str(floating.fixed) if floating.fixed is not None else None,
+        "instance_id": floating.instance,
+        "pool": floating.pool_name,
+    }

@@ -1,0 +1,61 @@
+"""Every route of the dialect, in one table.  A test walks it: each needs a line there and in docs/openstack.md."""
+
+from mooring.dialects.http import Lane
+from mooring.dialects.openstack import catalogue, floating_ips, identity, limits, networks, servers, versions
+from mooring.dialects.openstack.routing import Access, Route
+
+_C = "/compute/v2.1"
+_K = "/identity/v3"
+
+ROUTES: tuple[Route, ...] = (
+    # Version documents
+    Route("GET", "/identity", versions.identity_versions, "identity-versions", Access.PUBLIC),
+    Route("GET", "/identity/v3", versions.identity_version, "identity-version", Access.PUBLIC),
+    Route("GET", "/compute", versions.compute_versions, "compute-versions", Access.PUBLIC),
+    Route("GET", "/compute/v2.1", versions.compute_version, "compute-version", Access.PUBLIC),
+    Route("GET", "/image", versions.image_versions, "image-versions", Access.PUBLIC),
+    # Identity
+    Route("POST", f"{_K}/auth/tokens", identity.log_in, "log-in", Access.PUBLIC, Lane.LOG_IN),
+    Route("GET", f"{_K}/auth/tokens", identity.show_token, "token", Access.TOKEN),
+    Route("HEAD", f"{_K}/auth/tokens", identity.show_token, "token-check", Access.TOKEN),
+    Route("DELETE", f"{_K}/auth/tokens", identity.revoke_token, "log-out", Access.TOKEN),
+    Route("GET", f"{_K}/auth/catalog", identity.show_catalogue, "catalogue", Access.TOKEN),
+    Route("GET", f"{_K}/auth/projects", identity.list_projects, "own-projects", Access.TOKEN),
+    Route("GET", f"{_K}/projects", identity.list_projects, "projects", Access.TOKEN),
+    Route("GET", f"{_K}/projects/{{project}}", identity.show_project, "project", Access.TOKEN),
+    Route("GET", f"{_K}/users", identity.list_users, "users", Access.TOKEN),
+    Route("GET", f"{_K}/users/{{user}}", identity.show_user, "user", Access.TOKEN),
+    Route("GET", f"{_K}/users/{{user}}/projects", identity.list_projects_of_user, "user-projects", Access.TOKEN),
+    Route("GET", f"{_K}/domains", identity.list_domains, "domains", Access.TOKEN),
+    Route("GET", f"{_K}/domains/{{domain}}", identity.show_domain, "domain", Access.TOKEN),
+    # Servers
+    Route("GET", f"{_C}/servers", servers.list_servers, "servers"),
+    Route("POST", f"{_C}/servers", servers.create_server, "server-create"),
+    Route("GET", f"{_C}/servers/detail", servers.list_servers_detail, "servers-detail"),
+    Route("GET", f"{_C}/servers/{{server}}", servers.show_server, "server"),
+    Route("DELETE", f"{_C}/servers/{{server}}", servers.delete_server, "server-delete"),
+    Route("POST", f"{_C}/servers/{{server}}/action", floating_ips.act, "server-action"),
+    Route("GET", f"{_C}/servers/{{server}}/ips", servers.list_addresses, "server-addresses"),
+    Route("GET", f"{_C}/servers/{{server}}/ips/{{label}}", servers.show_addresses, "server-address"),
+    # Floating IPs
+    Route("GET", f"{_C}/os-floating-ips", floating_ips.list_floating_ips, "floating-ips"),
+    Route("POST", f"{_C}/os-floating-ips", floating_ips.allocate, "floating-ip-allocate"),
+    Route("GET", f"{_C}/os-floating-ips/{{address}}", floating_ips.show_floating_ip, "floating-ip"),
+    Route("DELETE", f"{_C}/os-floating-ips/{{address}}", floating_ips.release, "floating-ip"),
+    Route("GET", f"{_C}/os-floating-ip-pools", floating_ips.list_pools, "floating-ip-pools"),
+    # Networks
+    Route("GET", f"{_C}/os-networks", networks.list_networks, "networks"),
+    Route("GET", f"{_C}/os-networks/{{network}}", networks.show_network, "network"),
+    Route("GET", f"{_C}/os-tenant-networks", networks.list_tenant_networks, "tenant-networks"),
+    Route("GET", f"{_C}/os-tenant-networks/{{network}}", networks.show_tenant_network, "tenant-network"),
+    # What can be booted, and how much of it
+    Route("GET", f"{_C}/flavors", catalogue.list_flavors, "flavors"),
+    Route("GET", f"{_C}/flavors/detail", catalogue.list_flavors_detail, "flavors-detail"),
+    Route("GET", f"{_C}/flavors/{{flavor}}", catalogue.show_flavor, "flavor"),
+    Route("GET", f"{_C}/images", catalogue.list_images, "images"),
+    Route("GET", f"{_C}/images/detail", catalogue.list_images_detail, "images-detail"),
+    Route("GET", f"{_C}/images/{{image}}", catalogue.show_image, "image"),
+    Route("GET", f"{_C}/limits", limits.show_limits, "limits"),
+    Route("GET", "/image/v2/images", catalogue.glance_images, "glance-images"),
+    Route("GET", "/image/v2/images/{image}", catalogue.glance_image, "glance-image"),
+)

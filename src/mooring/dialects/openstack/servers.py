@@ -1,0 +1,206 @@
+"""Nova's servers: our instances."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from mooring.dialects.http import Refused, shown
+from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered, Reference
+from mooring.dialects.openstack.calls import Answer, Call
+from mooring.dialects.openstack.catalogue import next_links, page
+from mooring.dialects.openstack.server_views import (
+    STATUS,
+    plain_addresses,
+    server_created,
+    server_name,
+    server_view,
+)
+from mooring.model.ids import InstanceId
+from mooring.model.nouns import Instance
+from mooring.operations import NewInstance, NewNic
+
+_ONE_ONLY = "mooring makes one server a request: must be 1"
+_TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
+
+
+def _one(value: object) -> object:
+    # Old clients send counts as texts.
+    if isinstance(value, bool) or value not in (1, "1"):
+        raise ValueError(_ONE_ONLY)
+    return 1
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+One = Annotated[int, BeforeValidator(_one)]
+
+
+class WantedNetwork(Body):
+    """A network to be on, by id or name, and the address there if the client chose one."""
+
+    uuid: Name
+    fixed_ip: Ipv4 | None = None
+    port: NotOffered = None
+
+
+class WantedGroup(Body):
+    """A security group: only `default` exists, and every server is in it."""
+
+    name: Literal["default"]
+
+
+class LocalDisk(Body):
+    """The root disk, spelled out as new clients do: a copy of the image on the host."""
+
+    boot_index: Literal[0, "0"]
+    uuid: Reference
+    source_type: Literal["image"]
+    destination_type: Literal["local"] = "local"
+    delete_on_termination: Literal[True] = True
+
+
+class WantedServer(Body):
+    """The inside of POST /servers.  What mooring has no notion of may be there, but empty."""
+
+    name: str
+    imageRef: Reference | Literal[""] = ""  # noqa: N815 - nova's names
+    flavorRef: Annotated[Reference, BeforeValidator(_as_text)]  # noqa: N815
+    networks: list[WantedNetwork] | None = None
+    min_count: One = 1
+    max_count: One = 1
+    security_groups: list[WantedGroup] | None = None
+    block_device_mapping_v2: Annotated[list[LocalDisk], Field(max_length=1)] | None = None
+    availability_zone: Literal["nova", ""] | None = None
+    disk_config: Annotated[Literal["AUTO", "MANUAL"], Field(alias="OS-DCF:diskConfig")] = "MANUAL"
+    metadata: NotOffered = None
+    personality: NotOffered = None
+    user_data: NotOffered = None
+    key_name: NotOffered = None
+    config_drive: NotOffered = None
+    adminPass: NotOffered = None  # noqa: N815
+    accessIPv4: NotOffered = None  # noqa: N815
+    accessIPv6: NotOffered = None  # noqa: N815
+    block_device_mapping: NotOffered = None
+    return_reservation_id: NotOffered = None
+    description: NotOffered = None
+    tags: NotOffered = None
+
+
+class CreateServer(Body):
+    """The body of POST /servers."""
+
+    server: WantedServer
+    hints: Annotated[NotOffered, Field(alias="os:scheduler_hints")] = None
+    old_hints: Annotated[NotOffered, Field(alias="OS-SCH-HNT:scheduler_hints")] = None
+
+
+# --------------------------------------------------------------------------------------------------------------- handlers
+
+
+def create_server(call: Call) -> Answer:
+    """POST /servers."""
+    wanted = call.read(CreateServer).server
+    new = NewInstance(
+        name=wanted.name,
+        image=_image(wanted),
+        flavor=wanted.flavorRef,
+        # Absent, null and [] all mean the project's default network, up to 2.36.
+        nics=tuple(NewNic(network.uuid, network.fixed_ip) for network in wanted.networks or ()),
+    )
+    instance = call.operations.instances.create(call.caller, new, call.idempotency_key)
+    return Answer(
+        202, {"server": server_created(call, instance)}, {"Location": call.url("compute/v2.1/servers", instance.id)}
+    )
+
+
+def _image(wanted: WantedServer) -> str:
+    disks = {disk.uuid for disk in wanted.block_device_mapping_v2 or ()}
+    named = disks | ({wanted.imageRef} - {""})
+    if not named:
+        raise Refused(400, "Invalid input for field server.imageRef: it is required.")
+    if len(named) > 1:
+        raise Refused(400, "Invalid input for field server.block_device_mapping_v2[0].uuid: must be that of imageRef.")
+    return named.pop()
+
+
+def list_servers(call: Call) -> Answer:
+    """GET /servers."""
+    return _listing(call, server_name)
+
+
+def list_servers_detail(call: Call) -> Answer:
+    """GET /servers/detail."""
+    return _listing(call, server_view)
+
+
+def _listing(call: Call, view: Callable[[Call, Instance], dict[str, object]]) -> Answer:
+    every = call.query.get("all_tenants", call.query.get("all_projects", "")).lower() in _TRUE
+    instances = call.operations.instances.listing(call.caller, every_project=every)
+    newest_first = _filtered(call, sorted(instances, key=lambda each: (each.created, each.id), reverse=True))
+    cut, following = page(call, newest_first)
+    body: dict[str, object] = {"servers": [view(call, instance) for instance in cut]}
+    if following is not None:
+        body["servers_links"] = next_links(call, following)
+    return Answer(body=body)
+
+
+def _filtered(call: Call, instances: Sequence[Instance]) -> Sequence[Instance]:
+    query = call.query
+    tests: dict[str, Callable[[Instance, str], bool]] = {
+        "name": lambda instance, text: _matches(text, instance.name),
+        "status": lambda instance, text: STATUS[instance.state].status == text.upper(),
+        "vm_state": lambda instance, text: STATUS[instance.state].vm_state == text.lower(),
+        "image": lambda instance, text: instance.image == text,
+        "flavor": lambda instance, text: instance.flavor == text,
+        "uuid": lambda instance, text: instance.id == text,
+        "ip": lambda instance, text: any(
+            _matches(text, str(fixed.address)) for nic in instance.nics for fixed in nic.fixed
+        ),
+    }
+    for name in tests.keys() & query.keys():
+        instances = [instance for instance in instances if tests[name](instance, query[name])]
+    return instances
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Match as far as clients use nova's regular expressions: somewhere, or with ^ and $ at the start and end."""
+    # A stranger's regular expression can take for ever, so the rest of the pattern is plain text.
+    start, end = pattern.startswith("^"), pattern.endswith("$")
+    plain = pattern.removeprefix("^").removesuffix("$")
+    if start and end:
+        return text == plain
+    if start:
+        return text.startswith(plain)
+    return text.endswith(plain) if end else plain in text
+
+
+def show_server(call: Call) -> Answer:
+    """GET /servers/{server}."""
+    return Answer(body={"server": server_view(call, _server(call))})
+
+
+def delete_server(call: Call) -> Answer:
+    """DELETE /servers/{server}."""
+    call.operations.instances.delete(call.caller, InstanceId(call.params["server"]))
+    return Answer(204)
+
+
+def list_addresses(call: Call) -> Answer:
+    """GET /servers/{server}/ips."""
+    return Answer(body={"addresses": plain_addresses(_server(call))})
+
+
+def show_addresses(call: Call) -> Answer:
+    """GET /servers/{server}/ips/{label}."""
+    label = call.params["label"]
+    addresses = plain_addresses(_server(call))
+    if label not in addresses:
+        raise Refused(404, f"Instance is not a member of specified network: {shown(label)}.")
+    return Answer(body={label: addresses[label]})
+
+
+def _server(call: Call) -> Instance:
+    return call.operations.instances.get(call.caller, InstanceId(call.params["server"]))

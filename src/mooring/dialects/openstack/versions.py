@@ -1,0 +1,60 @@
+"""Version documents: how a client finds out what is spoken here, before it logs in."""
+
+from mooring.dialects.openstack.calls import FIRST, LAST, Answer, Call
+
+# When nova fixed its v2.1, and keystone and glance the versions that are named here.
+_COMPUTE_UPDATED = "2013-07-23T11:33:21Z"
+_IDENTITY_UPDATED = "2020-04-07T00:00:00Z"
+_IMAGE_VERSIONS = ("v2.2", "v2.1", "v2.0")
+
+
+def identity_versions(call: Call) -> Answer:
+    """GET /identity."""
+    return Answer(300, {"versions": {"values": [_identity(call)]}})
+
+
+def identity_version(call: Call) -> Answer:
+    """GET /identity/v3."""
+    return Answer(body={"version": _identity(call)})
+
+
+def _identity(call: Call) -> dict[str, object]:
+    return {
+        "id": "v3.14",
+        "status": "stable",
+        "updated": _IDENTITY_UPDATED,
+        "links": [{"rel": "self", "href": call.url("identity/v3/")}],
+        "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}],
+    }
+
+
+def compute_versions(call: Call) -> Answer:
+    """GET /compute."""
+    return Answer(body={"versions": [_compute(call)]})
+
+
+def compute_version(call: Call) -> Answer:
+    """GET /compute/v2.1."""
+    media_type = {"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}
+    return Answer(body={"version": {**_compute(call), "media-types": [media_type]}})
+
+
+def _compute(call: Call) -> dict[str, object]:
+    return {
+        "id": "v2.1",
+        "status": "CURRENT",
+        "version": str(LAST),
+        "min_version": str(FIRST),
+        "updated": _COMPUTE_UPDATED,
+        "links": [{"rel": "self", "href": call.url("compute/v2.1/")}],
+    }
+
+
+def image_versions(call: Call) -> Answer:
+    """GET /image: the version that has only the filters that are answered here."""
+    links = [{"rel": "self", "href": call.url("image/v2/")}]
+    versions = [
+        {"id": version, "status": "CURRENT" if version == _IMAGE_VERSIONS[0] else "SUPPORTED", "links": links}
+        for version in _IMAGE_VERSIONS
+    ]
+    return Answer(300, {"versions": versions})
