@@ -105,7 +105,7 @@ class Packet:
 
 
 class Event(StrEnum):
-    """What a step did to a packet."""
+    """What a step did to a packet; `ENDED` is the last, and the journey's outcome says how."""
 
     SENT = "sent"
     ARP_ANSWERED = "arp answered"
@@ -114,9 +114,7 @@ class Event(StrEnum):
     UNCHANGED = "unchanged"
     ROUTED = "routed"
     PASSED = "passed"
-    DROPPED = "dropped"
     ENDED = "ended"
-    NOT_MODELLED = "not modelled"
 
 
 class Outcome(StrEnum):
@@ -159,8 +157,8 @@ class Journey:
     """A packet's way through a host.
 
     `header` is the packet as it came out, or as it was where it ended.  `device` is where: the bridge of the guest's network, or the
-    uplink's device.  `mac` names the guest's NIC; a guest's secondary address is in no DHCP entry, so there it is None.  `flow` is what
-    the router remembers of a packet that got through.
+    uplink's device.  `mac` names the guest's NIC; a guest's secondary address is in no DHCP entry, so there it is None.  `reached` is
+    where an answer would enter, and `flow` what the router remembers, of a packet that got through.
     """
 
     packet: Packet
@@ -169,6 +167,7 @@ class Journey:
     header: Header
     device: str | None = None
     mac: str | None = None
+    reached: Entry | None = None
     flow: Flow | None = None
 
     def __str__(self) -> str:
@@ -192,7 +191,7 @@ class Journey:
             case Outcome.LEFT:
                 return f"left by {self.device} as {self.header.src}: {self.header}"
             case Outcome.TAKEN | Outcome.DROPPED | Outcome.UNANSWERED | Outcome.NOT_MODELLED:
-                return f"{self.outcome}: {self.steps[-1].text if self.steps else self.header}"
+                return f"{self.outcome}: {self.steps[-1].text}"
             case _:
                 assert_never(self.outcome)
 

@@ -76,14 +76,17 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A packet at one hook, as far as rules may look at it.  Devices and the ARP target are empty where there is none."""
+    """A packet at one hook, as far as rules may look at it; a device is empty where there is none.
+
+    `status` are words of `ct status`: confirmed (not the flow's first packet), dnat, snat.
+    """
 
     header: Header
     original: Header
     reply: Header
     direction: Direction = Direction.ORIGINAL
     new: bool = True
-    dnat: bool = False
+    status: str = ""
     iif: str = ""
     oif: str = ""
     uplinks: frozenset[str] = frozenset()
@@ -115,13 +118,13 @@ class Moment:
 
 # What rules may look at.  None means that there is no such thing in this packet or at this hook: the rule does not match.
 _SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
-    "arp operation": lambda moment: "request",
+    "arp operation": lambda _: "request",
     "arp daddr ip": lambda moment: moment.header.dst,
     "ct original ip daddr": lambda moment: moment.original.dst,
     "ct reply ip daddr": lambda moment: moment.reply.dst,
     "ct direction": lambda moment: moment.direction,
     "ct state": lambda moment: "new" if moment.new else "established",
-    "ct status": lambda moment: "dnat" if moment.dnat else "",
+    "ct status": lambda moment: moment.status,
     "icmp type": Moment.icmp_type,
     "iifgroup": lambda moment: moment.group(moment.iif),
     "iifname": lambda moment: moment.iif or None,
@@ -132,6 +135,7 @@ _SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
     "tcp dport": lambda moment: moment.port(IpProtocol.TCP),
     "udp dport": lambda moment: moment.port(IpProtocol.UDP),
 }
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -197,9 +201,13 @@ class Chain:
 
 _NAME = "|".join(sorted(_SELECTORS, key=len, reverse=True))
 _SELECTION = rf"(?:{_NAME})(?: \. (?:{_NAME}))*"
-_MATCH = re.compile(rf"(?P<left>{_SELECTION}) (?P<not>!= )?(?P<right>@\w+|\{{[^}}]*\}}|\"\w+\"|[\w-]+(?:,[\w-]+)*)(?: |$)")
+_MATCH = re.compile(
+    rf"(?P<left>{_SELECTION}) (?P<not>!=? )?(?P<right>@\w+|\{{[^}}]*\}}|\"\w+\"|[\w-]+(?:,[\w-]+)*)(?: |$)"
+)
 _NAT = re.compile(rf"(?P<verb>[ds]nat) to (?P<left>{_SELECTION}) map @(?P<map>\w+)")
-_HEAD = re.compile(r"type (?P<type>\w+) hook (?P<hook>\w+) priority (?P<base>\w+)(?: \+ (?P<more>\d+))?; policy (?P<policy>\w+);")
+_HEAD = re.compile(
+    r"type (?P<type>\w+) hook (?P<hook>\w+) priority (?P<base>\w+)(?: \+ (?P<more>\d+))?; policy (?P<policy>\w+);"
+)
 _PRIORITIES = {"0": 0, "dstnat": -100, "srcnat": 100}  # linux/netfilter_ipv4.h
 _ELEMENTS = {table.name: table for table in TABLES if table.stage is Stage.ELEMENT}
 
@@ -218,7 +226,7 @@ def _rule(text: str) -> Rule:
     while found := _MATCH.match(rest):
         right = found["right"]
         table = _ELEMENTS[right[1:]] if right.startswith("@") else None
-        words = frozenset() if table else frozenset(re.findall(r"[\w-]+", right))
+        words: frozenset[str] = frozenset() if table else frozenset(re.split(r"[,\s]+", right.strip('{ "}')))
         matches.append(Match(_selection(found["left"]), bool(found["not"]), table, words))
         rest = rest[found.end() :]
     if rest in {Verb.ACCEPT, Verb.DROP}:
@@ -226,7 +234,9 @@ def _rule(text: str) -> Rule:
     if rest.startswith("goto "):
         return Rule(text, tuple(matches), Verb.GOTO, chain=rest.removeprefix("goto "))
     if nat := _NAT.fullmatch(rest):
-        return Rule(text, tuple(matches), Verb(nat["verb"]), selection=_selection(nat["left"]), table=_ELEMENTS[nat["map"]])
+        return Rule(
+            text, tuple(matches), Verb(nat["verb"]), selection=_selection(nat["left"]), table=_ELEMENTS[nat["map"]]
+        )
     raise ValueError(f"not a rule of a known shape: {text!r}, from {rest!r}")
 
 
@@ -325,7 +335,7 @@ def _holds(match: Match, moment: Moment, elements: Elements, facts: list[Fact], 
     if row is None:
         return False
     if match.table is None:
-        return (str(row[0]) in match.words) is not match.negated
+        return bool(match.words.intersection(str(row[0]).split())) is not match.negated
     found = elements.find(match.table, row)
     if found is None:
         missing.append(Key(match.table, elements.place, row))

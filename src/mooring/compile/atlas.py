@@ -1,0 +1,152 @@
+"""A host state as trace() looks at it: which routers there are, with what devices, addresses, routes and DHCP servers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from mooring.compile import tables
+from mooring.compile.facts import Fact, HostState, Key, Place, PlaceKind, Row, Stage, Table
+from mooring.compile.rules import Elements
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A way to a prefix: out of a device, and the fact that says so."""
+
+    prefix: IPv4Network
+    device: str
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A DHCP server, and the router's device and address that it serves on."""
+
+    network: str
+    device: str
+    own: IPv4Interface
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Who has an address; `mac` is None for a secondary address, which no DHCP entry names."""
+
+    mac: str | None
+    fact: Fact
+
+
+@dataclass(slots=True)
+class Router:
+    """One router of the host."""
+
+    place: Place
+    state: HostState
+    uplinks: dict[str, Fact] = field(default_factory=dict[str, Fact])
+    inner: dict[str, Fact] = field(default_factory=dict[str, Fact])
+    own: dict[IPv4Address, Fact] = field(default_factory=dict[IPv4Address, Fact])
+    routes: list[Route] = field(default_factory=list[Route])
+    servers: list[Server] = field(default_factory=list[Server])
+    guests: dict[tuple[str, IPv4Address], Guest] = field(default_factory=dict[tuple[str, IPv4Address], Guest])
+    prefixes: dict[Table, list[Row]] = field(default_factory=dict[Table, list[Row]])
+
+    @property
+    def elements(self) -> Elements:
+        """The router's sets and maps."""
+        return Elements(self.state, self.place, self.prefixes)
+
+    def fact(self, table: Table, *row: str | IPv4Address) -> Fact | None:
+        """Return one fact of this router, if it holds."""
+        return fact_at(self.state, Key(table, self.place, row))
+
+    def setting(self, path: str) -> Fact | None:
+        """Return a kernel setting of this router, if it is on."""
+        fact = self.fact(tables.SYSCTL, path)
+        return fact if fact is not None and fact.value == ("1",) else None
+
+    def ways(self, address: IPv4Address) -> list[Route]:
+        """Return the routes with the longest prefix that holds an address: one, none, or several where facts are at odds."""
+        fitting = [route for route in self.routes if address in route.prefix]
+        longest = max((route.prefix.prefixlen for route in fitting), default=0)
+        return [route for route in fitting if route.prefix.prefixlen == longest]
+
+    def server_on(self, device: str) -> Server | None:
+        """Return the DHCP server on a device."""
+        return next((server for server in self.servers if server.device == device), None)
+
+    def guest_at(self, server: Server, address: IPv4Address) -> Guest | None:
+        """Return who has an address of a network, as far as facts tell."""
+        if guest := self.guests.get((server.network, address)):
+            return guest
+        # Of an address without a DHCP entry, the translations tell that there is somebody.
+        hair = self.fact(tables.HAIR, address) if address in server.own.network else None
+        return None if hair is None else Guest(None, hair)
+
+    def is_asked_for(self, device: str, address: IPv4Address) -> bool:
+        """Say whether the outside looks for an address on the wire of this uplink: it lies in a provider's subnet there."""
+        return self.elements.find(tables.PUBLIC, (device, address)) is not None
+
+    def is_broadcast(self, address: IPv4Address) -> bool:
+        """Say whether an address means everybody on one of this router's wires."""
+        return any(
+            route.fact.key.table == tables.ADDRESS
+            and route.prefix.prefixlen < 31
+            and address in {route.prefix.broadcast_address, route.prefix.network_address}
+            for route in self.routes
+        )
+
+    def take_in(self, key: Key, value: Row) -> None:
+        """Learn from one fact."""
+        fact = Fact(key, value)
+        match key.table, key.row, value:
+            case tables.DHCP_HOST, (str(network), str(mac)), (IPv4Address() as address, _):
+                self.guests[network, address] = Guest(mac, fact)
+            case tables.PUBLIC, row, _:
+                self.prefixes.setdefault(tables.PUBLIC, []).append(row)
+            case tables.ADDRESS, (str(device), IPv4Interface() as own), _:
+                self.own[own.ip] = fact
+                self.routes.append(Route(own.network, device, fact))
+            case tables.ROUTE, (IPv4Network() as prefix,), (str(device), _):
+                self.routes.append(Route(prefix, device, fact))
+            case tables.UPLINK, (str(device),), _:
+                self.uplinks[device] = fact
+            case tables.INNER, (str(device),), _:
+                self.inner[device] = fact
+            case tables.DHCP_SERVER, (str(network),), (str(device), IPv4Interface() as own, *_):
+                self.servers.append(Server(network, device, own, fact))
+            case _:
+                pass
+
+
+def fact_at(state: HostState, key: Key) -> Fact | None:
+    """Return the fact with a key, if it holds."""
+    value = state.get(key)
+    return None if value is None else Fact(key, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Atlas:
+    """The routers of a host, found by one pass over its facts."""
+
+    state: HostState
+    routers: dict[Place, Router]
+
+    def servers(self) -> Iterator[tuple[Router, Server]]:
+        """Return every DHCP server, with its router."""
+        for router in self.routers.values():
+            for server in router.servers:
+                yield router, server
+
+
+def atlas(state: HostState) -> Atlas:
+    """Look through a host state."""
+    found: dict[Place, Router] = {}
+    for key, value in state.items():
+        if key.place.kind is PlaceKind.ROUTER:
+            router = found.get(key.place)
+            if router is None:
+                router = found[key.place] = Router(key.place, state)
+            # Elements are found by their keys; only a set of prefixes has to be searched.
+            if key.table.stage is not Stage.ELEMENT or IPv4Network in key.table.key:
+                router.take_in(key, value)
+    return Atlas(state, found)
