@@ -1,0 +1,106 @@
+"""What every bus promises; today there is one."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from mooring.bus import Bus, DeadlineExceeded, NoResponder
+from mooring.bus.inprocess import InProcessBus
+
+
+@pytest.fixture(params=[InProcessBus], ids=["in-process"])
+def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
+    made: Bus = request.param()
+    yield made
+    made.close()
+
+
+def _eventually(truth: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 5
+    while not truth():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_call_is_answered(bus: Bus) -> None:
+    bus.serve("sum", lambda message: b"%d" % sum(message))
+    assert bus.call("sum", bytes([1, 2, 3]), timeout=1) == b"6"
+
+
+def test_nobody_there_is_told_at_once(bus: Bus) -> None:
+    began = time.monotonic()
+    with pytest.raises(NoResponder):
+        bus.call("nowhere", b"", timeout=5)
+    assert time.monotonic() - began < 1
+
+
+def test_a_late_answer_is_a_missed_deadline(bus: Bus) -> None:
+    release = threading.Event()
+
+    def slow(_message: bytes) -> bytes:
+        release.wait(5)
+        return b""
+
+    bus.serve("slow", slow)
+    with pytest.raises(DeadlineExceeded):
+        bus.call("slow", b"", timeout=0.05)
+    release.set()
+
+
+def test_a_cast_reaches_everybody_without_a_group_and_one_of_each_group(bus: Bus) -> None:
+    heard: list[str] = []
+
+    def hears(name: str) -> Callable[[bytes], bytes]:
+        def handler(_message: bytes) -> bytes:
+            heard.append(name)
+            return b""
+
+        return handler
+
+    for name, group in (("a", None), ("b", None), ("c", "g"), ("d", "g")):
+        bus.serve("news", hears(name), group)
+    bus.cast("news", b"")
+    _eventually(lambda: len(heard) == 3)
+    time.sleep(0.05)
+    assert len(heard) == 3
+    assert {"a", "b"} < set(heard)
+    bus.cast("news", b"")
+    _eventually(lambda: {"c", "d"} <= set(heard))
+
+
+def test_a_cast_to_nobody_is_lost_silently(bus: Bus) -> None:
+    bus.cast("nowhere", b"")
+
+
+def test_a_handler_that_fails_goes_on_serving(bus: Bus) -> None:
+    seen: list[bytes] = []
+
+    def handler(message: bytes) -> bytes:
+        if message == b"bad":
+            raise ValueError("as it happens")
+        seen.append(message)
+        return b""
+
+    bus.serve("topic", handler)
+    bus.cast("topic", b"bad")
+    bus.cast("topic", b"good")
+    _eventually(lambda: seen == [b"good"])
+
+
+def test_a_closed_subscription_hears_nothing_more(bus: Bus) -> None:
+    seen: list[bytes] = []
+
+    def handler(message: bytes) -> bytes:
+        seen.append(message)
+        return b""
+
+    subscription = bus.serve("topic", handler)
+    bus.cast("topic", b"1")
+    _eventually(lambda: seen == [b"1"])
+    subscription.close()
+    bus.cast("topic", b"2")
+    with pytest.raises(NoResponder):
+        bus.call("topic", b"3", timeout=1)
+    assert seen == [b"1"]

@@ -1,0 +1,124 @@
+"""Messages survive the way there and back, and newer ones are refused loudly."""
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import pytest
+
+from mooring.bus.messages import (
+    Remote,
+    Request,
+    UnknownVersion,
+    answer,
+    decode_reply,
+    decode_request,
+    dump_digest,
+    dump_keys,
+    dump_placements,
+    dump_reports,
+    encode_request,
+    load_digest,
+    load_keys,
+    load_placements,
+    load_reports,
+)
+from mooring.model.faults import NotFound, Unavailable
+from mooring.model.ids import InstanceId, NetworkId, NicId, RouterId, UplinkId
+from mooring.model.subjects import (
+    DigestEntry,
+    GuestNic,
+    HostRole,
+    InstanceIntent,
+    NetworkIntent,
+    NicAddress,
+    NicIntent,
+    Placement,
+    PublicAddress,
+    Report,
+    RouterIntent,
+    RouterPort,
+    RouterUplink,
+    SubjectKey,
+    SubjectKind,
+)
+
+_PUBLIC = PublicAddress(IPv4Address("198.51.100.9"), UplinkId("u"))
+_SUBJECTS = (
+    NetworkIntent(NetworkId("n"), 3, 1500),
+    RouterIntent(
+        RouterId("r"),
+        4,
+        (RouterPort(NetworkId("n"), "m", IPv4Interface("10.0.0.1/24"), (IPv4Address("9.9.9.9"),), 1500, 60),),
+        (
+            RouterUplink(
+                UplinkId("u"),
+                "ext0",
+                "m",
+                IPv4Interface("198.51.100.2/24"),
+                IPv4Address("198.51.100.1"),
+                (IPv4Network("198.51.100.0/24"),),
+                (),
+            ),
+        ),
+    ),
+    NicIntent(
+        NicId("c"),
+        5,
+        NetworkId("n"),
+        RouterId("r"),
+        "m",
+        "h",
+        (NicAddress(IPv4Address("10.0.0.2"), (_PUBLIC,)),),
+        (_PUBLIC,),
+    ),
+    InstanceIntent(InstanceId("i"), 6, "web", "image", (GuestNic(NicId("c"), NetworkId("n"), "m", 1500),)),
+)
+
+
+@pytest.mark.parametrize("subject", _SUBJECTS, ids=lambda subject: type(subject).__name__)
+@pytest.mark.parametrize("role", list(HostRole))
+def test_placements_survive(subject: object, role: HostRole) -> None:
+    assert isinstance(subject, NetworkIntent | RouterIntent | NicIntent | InstanceIntent)
+    placed = [Placement(subject.key, subject.generation, role, subject), Placement(subject.key, 9, role, None)]
+    message = answer(lambda _: dump_placements(placed), encode_request(Request("pull")))
+    assert load_placements(decode_reply(message)) == placed
+
+
+def test_keys_digests_and_reports_survive() -> None:
+    key = SubjectKey(SubjectKind.NIC, "c")
+    assert load_keys(dump_keys([key])) == [key]
+    assert load_keys(dump_keys(None)) is None
+    entries = [DigestEntry(key, HostRole.GATEWAY, 7, present=False)]
+    assert load_digest(dump_digest(entries)) == entries
+    reports = [Report(key, HostRole.COMPUTE, 7, "because"), Report(key, HostRole.COMPUTE, 8)]
+    assert load_reports(dump_reports(reports)) == reports
+
+
+def test_a_newer_version_is_refused_on_both_sides() -> None:
+    newer = encode_request(Request("pull", version=99))
+    with pytest.raises(UnknownVersion, match="99"):
+        decode_request(newer)
+    with pytest.raises(Unavailable, match="99"):
+        decode_reply(answer(lambda _: None, newer))
+
+
+@pytest.mark.parametrize("message", [b"", b"{", b"[]", b'{"method": 1}', b"\xff"])
+def test_what_is_no_request_is_refused(message: bytes) -> None:
+    with pytest.raises(UnknownVersion):
+        decode_request(message)
+
+
+def test_faults_arrive_as_what_they_were() -> None:
+    def fails(_request: Request) -> None:
+        raise NotFound("Instance", "i")
+
+    with pytest.raises(Remote, match="could not be found") as caught:
+        decode_reply(answer(fails, encode_request(Request("x"))))
+    assert caught.value.kind is NotFound
+
+    def away(_request: Request) -> None:
+        raise Unavailable("database away", detail="secret")
+
+    reply = answer(away, encode_request(Request("x")))
+    assert b"secret" not in reply
+    with pytest.raises(Unavailable, match="database away"):
+        decode_reply(reply)
