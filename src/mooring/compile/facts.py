@@ -77,8 +77,8 @@ class Key:
     row: Row
 
     def __hash__(self) -> int:
-        """Hash the three parts."""
-        return hash((self.table.name, self.place, self.row))
+        """Hash the names and the row: this runs for each of a host's facts in every comparison."""
+        return hash((self.table.name, self.place.id, self.row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def fact_line(key: Key, value: Row) -> str:
     return f"{left} = {right}" if value else left
 
 
-class Contradiction(Exception):  # noqa: N818 - it is a finding about subjects, named as such in the design
+class Contradiction(Exception):
     """Two facts in one place."""
 
     def __init__(self, key: Key, first: Row, second: Row) -> None:
@@ -144,10 +144,12 @@ def _sortable(part: Atom) -> tuple[str, int | str]:
         return (part, 0)
     if isinstance(part, IPv4Network):
         return ("", int(part.network_address) * 64 + part.prefixlen)
+    if isinstance(part, IPv4Interface):
+        return ("", int(part) * 64 + part.network.prefixlen)
     return ("", int(part))
 
 
-class Refused(Exception):  # noqa: N818 - named for what the kernel did
+class Refused(Exception):
     """The back-end could not make a delta true.  What it did of it is unknown: read before the next change."""
 
 
