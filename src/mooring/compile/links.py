@@ -1,6 +1,6 @@
 """Links, addresses, routes and kernel settings: how guests, bridges, routers and uplinks hang together.
 
-    guest eth0 === mpXXXX (host) --[ bridge mbNNNN ]-- mhNNNN (host) === miNNNN (router) ... muUUUU (router) --> interface of the host
+guest eth0 === mpXXXX (host) --[ bridge mbNNNN ]-- mhNNNN (host) === miNNNN (router) ... muUUUU (router) --> interface of the host
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,9 @@ _EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 _ROUTER_SETTINGS = (
     ("ipv4/ip_forward", "1"),
+    # Said here because new namespaces take over what the host has, 1 or 2 on many distributions, and the higher of this and the
+    # device's own counts.  Which sources may pass is the ruleset's business; the kernel's check knows only one way to the outside.
+    ("ipv4/conf/all/rp_filter", "0"),
     # New flows must be recognised in mid-stream after a gateway change: 1:1 translation needs no flow state.
     ("netfilter/nf_conntrack_tcp_loose", "1"),
     # Never translation and bridge filtering in one namespace: translated packets would be bridged instead of routed.
@@ -55,6 +58,7 @@ def router(subject: RouterIntent) -> Iterator[Fact]:
         device = inner_name(port.network)
         yield fact(INNER, (device,), (plug_name(port.network), bridge_name(port.network), port.mac, port.mtu))
         yield fact(ADDRESS, (device, port.address))
+        yield fact(SYSCTL, (f"ipv4/conf/{device}/rp_filter",), ("0",))
     for index, uplink in enumerate(subject.uplinks):
         yield from _uplink(place, uplink, default=index == 0)
 
@@ -63,6 +67,7 @@ def _uplink(place: Place, uplink: RouterUplink, *, default: bool) -> Iterator[Fa
     device = uplink_name(uplink.uplink)
     yield Fact(Key(UPLINK, place, (device,)), (uplink.interface, uplink.mac))
     yield Fact(Key(ADDRESS, place, (device, uplink.address)))
+    yield Fact(Key(SYSCTL, place, (f"ipv4/conf/{device}/rp_filter",)), ("0",))
     # Addresses of the pool are ours to answer for, so their route leads away from the uplink: that makes the kernel proxy their ARP,
     # as far as the set of owned addresses lets it, and swallows packets to an address that nobody has.
     yield Fact(Key(SYSCTL, place, (f"ipv4/conf/{device}/proxy_arp",)), ("1",))
