@@ -1,0 +1,1 @@
+"""Where intent is kept: one relational schema, its migrations, and transactions that speak in nouns."""

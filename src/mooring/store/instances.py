@@ -1,0 +1,243 @@
+"""Instances and their NICs in the database."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Address
+from typing import Self
+
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, func, null, select, true, update
+
+from mooring.model.ids import AddressId, HostId, InstanceId, NetworkId, NicId, PoolId, ProjectId, UserId
+from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, Instance, InstanceState, Nic
+from mooring.model.records import InstanceRow, NicRow
+from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.store.floating import FLOATING_OF_NICS, floating_ips
+from mooring.store.generations import forget
+from mooring.store.schema import addresses, instances, networks, nics
+from mooring.store.session import Session
+
+_INSTANCES = select(
+    instances.c.id,
+    instances.c.name,
+    instances.c.project,
+    instances.c.user_id,
+    instances.c.state,
+    instances.c.image,
+    instances.c.flavor,
+    instances.c.host,
+    instances.c.created,
+    instances.c.updated,
+    instances.c.fault,
+).order_by(instances.c.created, instances.c.id)
+_NIC_VIEW = (
+    select(nics.c.id, nics.c.instance, nics.c.network, networks.c.name, nics.c.mac)
+    .join(networks, networks.c.id == nics.c.network)
+    .order_by(nics.c.instance, nics.c.position)
+)
+_FIXED_VIEW = (
+    select(addresses.c.nic, addresses.c.id, addresses.c.position)
+    .join(nics, nics.c.id == addresses.c.nic)
+    .where(addresses.c.kind == AddressKind.FIXED.value, ~addresses.c.releasing)
+    .order_by(addresses.c.seq)
+)
+_InstanceFields = Row[
+    InstanceId,
+    str,
+    ProjectId,
+    UserId,
+    str,
+    str,
+    str,
+    HostId | None,
+    datetime,
+    datetime,
+    str | None,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The statements that read some instances whole: four, however many there are."""
+
+    instances: Select[InstanceId, str, ProjectId, UserId, str, str, str, HostId | None, datetime, datetime, str | None]
+    nics: Select[NicId, InstanceId, NetworkId, str, str]
+    fixed: Select[NicId | None, AddressId, int]
+    floating: Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId]
+
+    @classmethod
+    def where(cls, condition: ColumnElement[bool]) -> Self:
+        """View the instances for which a condition holds."""
+        theirs = nics.c.instance.in_(select(instances.c.id).where(condition))
+        return cls(
+            _INSTANCES.where(condition),
+            _NIC_VIEW.where(theirs),
+            _FIXED_VIEW.where(theirs),
+            FLOATING_OF_NICS.where(theirs),
+        )
+
+
+_ONE = _View.where(instances.c.id == bindparam("instance"))
+_ALL = _View.where(true())
+_NAMED = _View.where(instances.c.name == bindparam("name"))
+_OF_PROJECT = _View.where(instances.c.project == bindparam("project"))
+_NAMED_OF_PROJECT = _View.where(
+    and_(instances.c.project == bindparam("project"), instances.c.name == bindparam("name")),
+)
+_STALE = _View.where(
+    and_(
+        instances.c.state.in_(bindparam("states", expanding=True)),
+        instances.c.updated < bindparam("before"),
+    ),
+)
+
+_NICS = select(nics.c.id, nics.c.instance, nics.c.network, nics.c.mac, nics.c.position).order_by(nics.c.position)
+_NICS_OF = _NICS.where(nics.c.instance == bindparam("instance"))
+_NIC = _NICS.where(nics.c.id == bindparam("nic"))
+_ASSIGN = (
+    update(instances)
+    .where(
+        instances.c.id == bindparam("instance"),
+        instances.c.host.is_(null()),
+        instances.c.state == InstanceState.BUILDING.value,
+    )
+    .values(host=bindparam("new_host"), updated=bindparam("new_updated", type_=instances.c.updated.type))
+)
+_MOVE = (
+    update(instances)
+    .where(
+        instances.c.id == bindparam("instance"),
+        instances.c.state.in_(bindparam("expected", expanding=True)),
+    )
+    .values(
+        state=bindparam("new_state"),
+        fault=bindparam("new_fault"),
+        updated=bindparam("new_updated", type_=instances.c.updated.type),
+    )
+)
+_PER_HOST = (
+    select(instances.c.host, func.count())
+    .where(instances.c.host.is_not(null()))
+    .group_by(instances.c.host)
+    .order_by(instances.c.host)
+)
+_DELETE_NIC = delete(nics).where(nics.c.id == bindparam("nic"))
+_DELETE = delete(instances).where(instances.c.id == bindparam("instance"))
+
+
+class Instances:
+    """See mooring.operations.interfaces.Instances."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, row: InstanceRow) -> None:
+        self._session.add(
+            instances,
+            id=row.id,
+            name=row.name,
+            project=row.project,
+            user_id=row.user,
+            state=InstanceState.BUILDING.value,
+            image=row.image,
+            flavor=row.flavor,
+            created=row.created,
+            updated=row.created,
+        )
+
+    def add_nic(self, row: NicRow) -> None:
+        self._session.add(
+            nics,
+            id=row.id,
+            instance=row.instance,
+            network=row.network,
+            mac=row.mac,
+            position=row.position,
+        )
+
+    def get(self, instance: InstanceId) -> Instance | None:
+        return next(iter(self._read(_ONE, instance=instance)), None)
+
+    def stale(self, states: Collection[InstanceState], before: datetime) -> Sequence[Instance]:
+        return self._read(_STALE, states=sorted(state.value for state in states), before=before)
+
+    def nics(self, instance: InstanceId) -> Sequence[NicRow]:
+        return [NicRow(*row) for row in self._session.rows(_NICS_OF, instance=instance)]
+
+    def list(self, project: ProjectId | None, *, name: str | None = None) -> Sequence[Instance]:
+        if project is None:
+            return self._read(_ALL) if name is None else self._read(_NAMED, name=name)
+        if name is None:
+            return self._read(_OF_PROJECT, project=project)
+        return self._read(_NAMED_OF_PROJECT, project=project, name=name)
+
+    def _read(self, view: _View, **parameters: object) -> Sequence[Instance]:
+        found = self._session.rows(view.instances, **parameters)
+        if not found:
+            return ()
+        fixed: defaultdict[NicId | None, list[FixedIp]] = defaultdict(list)
+        for nic, address, position in self._session.rows(view.fixed, **parameters):
+            fixed[nic].append(FixedIp(address, IPv4Address(position)))
+        floating: defaultdict[NicId | None, list[FloatingIp]] = defaultdict(list)
+        for public in floating_ips(self._session.rows(view.floating, **parameters)):
+            floating[public.nic].append(public)
+        cards: defaultdict[InstanceId, list[Nic]] = defaultdict(list)
+        for nic, instance, network, network_name, mac in self._session.rows(view.nics, **parameters):
+            card = Nic(nic, network, network_name, mac, tuple(fixed[nic]), tuple(floating[nic]))
+            cards[instance].append(card)
+        return [_instance(row, tuple(cards[row[0]])) for row in found]
+
+    def assign(self, instance: InstanceId, host: HostId) -> bool:
+        changed = self._session.change(_ASSIGN, instance=instance, new_host=host, new_updated=self._session.now())
+        return changed == 1
+
+    def per_host(self) -> Mapping[HostId, int]:
+        return {host: count for host, count in self._session.rows(_PER_HOST) if host is not None}
+
+    def move(
+        self,
+        instance: InstanceId,
+        expected: Collection[InstanceState],
+        state: InstanceState,
+        fault: str | None = None,
+    ) -> bool:
+        changed = self._session.change(
+            _MOVE,
+            instance=instance,
+            expected=sorted(before.value for before in expected),
+            new_state=state.value,
+            new_fault=fault,
+            new_updated=self._session.now(),
+        )
+        return changed == 1
+
+    def nic(self, nic: NicId) -> NicRow | None:
+        row = self._session.row(_NIC, nic=nic)
+        return NicRow(*row) if row else None
+
+    def delete_nic(self, nic: NicId) -> None:
+        self._session.refusable(_DELETE_NIC, nic=nic)
+        forget(self._session, SubjectKey(SubjectKind.NIC, nic))
+
+    def delete(self, instance: InstanceId) -> None:
+        self._session.refusable(_DELETE, instance=instance)
+        forget(self._session, SubjectKey(SubjectKind.INSTANCE, instance))
+
+
+def _instance(row: _InstanceFields, cards: tuple[Nic, ...]) -> Instance:
+    instance, name, project, user, state, image, flavor, host, created, updated, fault = row
+    return Instance(
+        id=instance,
+        name=name,
+        project=project,
+        user=user,
+        state=InstanceState(state),
+        image=image,
+        flavor=flavor,
+        host=host,
+        created=created,
+        updated=updated,
+        nics=cards,
+        fault=fault,
+    )

@@ -1,0 +1,52 @@
+"""The tables: what must hold of stored intent, said as constraints that the database keeps, never as code.
+
+Rules of the house:
+
+- `seq` is the order of creation and the primary key; `id` is what everybody else knows a row by.
+- A noun that can be listed has both; a table that only says something of others has their ids as its key.
+- Foreign keys RESTRICT: nobody deletes what another row needs.  Parts of one noun (a pool's ranges) go with it (CASCADE).
+- An address is kept twice: as text for people who read the database, and as an integer `position` for order and for the search of gaps.
+- What must outlive the thing that it names (deliveries, generations, lingering) has no foreign key to it.
+"""
+
+from mooring.store.schema.addresses import (
+    BLOCK,
+    address_blocks,
+    addresses,
+    associations,
+    cursors,
+    lingering,
+    router_uplinks,
+)
+from mooring.store.schema.columns import metadata
+from mooring.store.schema.deliveries import deliveries, generations, memory, quotas
+from mooring.store.schema.identities import grants, projects, tokens, users
+from mooring.store.schema.instances import instances, nics
+from mooring.store.schema.topology import hosts, networks, pool_ranges, pools, routers, uplinks
+
+__all__ = [
+    "BLOCK",
+    "address_blocks",
+    "addresses",
+    "associations",
+    "cursors",
+    "deliveries",
+    "generations",
+    "grants",
+    "hosts",
+    "instances",
+    "lingering",
+    "memory",
+    "metadata",
+    "networks",
+    "nics",
+    "pool_ranges",
+    "pools",
+    "projects",
+    "quotas",
+    "router_uplinks",
+    "routers",
+    "tokens",
+    "uplinks",
+    "users",
+]

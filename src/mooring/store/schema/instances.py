@@ -1,0 +1,56 @@
+"""Tables of guests and their network cards."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Column, Index, Named, Table, Text, UniqueConstraint
+
+from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, ProjectId, UserId
+from mooring.model.nouns import InstanceState
+from mooring.store.schema.columns import Listed, Moment, metadata, one_of, own_id, some_text, to
+
+
+class InstanceColumns(Listed):
+    """Guests.  `updated` is when the state or the host last changed."""
+
+    id: Named[InstanceId] = own_id()
+    name: Named[str] = some_text()
+    project: Named[ProjectId] = to("projects.id")
+    user_id: Named[UserId] = to("users.id")
+    state: Named[str] = some_text()
+    image: Named[str] = some_text()
+    flavor: Named[str] = some_text()
+    host: Named[HostId | None] = to("hosts.id", optional=True)
+    created: Named[datetime] = Column(Moment, nullable=False)
+    updated: Named[datetime] = Column(Moment, nullable=False)
+    fault: Named[str | None] = Column(Text)
+
+
+instances = Table(
+    "instances",
+    metadata,
+    InstanceColumns,
+    one_of("state", InstanceState),
+    Index(None, "project", "created", "id"),
+    Index(None, "state", "updated"),
+    Index(None, "host"),
+)
+
+
+class NicColumns(Listed):
+    """Network cards, in the order of their positions in the instance."""
+
+    id: Named[NicId] = own_id()
+    instance: Named[InstanceId] = to("instances.id")
+    network: Named[NetworkId] = to("networks.id")
+    mac: Named[str] = own_id()
+    position: Named[int]
+
+
+nics = Table(
+    "nics",
+    metadata,
+    NicColumns,
+    UniqueConstraint("instance", "position"),
+    CheckConstraint("position >= 0", name="position"),
+    Index(None, "network"),
+)

@@ -1,0 +1,121 @@
+"""Tables of hosts, uplinks, pools, routers and networks."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Named,
+    PrimaryKeyConstraint,
+    Table,
+    TypedColumns,
+    text,
+)
+
+from mooring.model.ids import HostId, NetworkId, PoolId, ProjectId, RouterId, UplinkId
+from mooring.model.nouns import NetworkKind
+from mooring.store.schema.columns import Listed, metadata, one_of, own_id, some_text, to
+
+
+class HostColumns(Listed):
+    """Machines that run an agent."""
+
+    id: Named[HostId] = own_id()
+    name: Named[str] = own_id()
+    compute: Named[bool]
+    gateway: Named[bool]
+
+
+hosts = Table("hosts", metadata, HostColumns)
+
+
+class UplinkColumns(Listed):
+    """Ways out."""
+
+    id: Named[UplinkId] = own_id()
+    name: Named[str] = own_id()
+    interface: Named[str] = some_text()
+
+
+uplinks = Table("uplinks", metadata, UplinkColumns)
+
+
+class PoolColumns(Listed):
+    """Public addresses; which of the subnet are ours is in pool_ranges."""
+
+    id: Named[PoolId] = own_id()
+    name: Named[str] = own_id()
+    uplink: Named[UplinkId] = to("uplinks.id")
+    cidr: Named[str] = some_text()
+    gateway: Named[str] = some_text()
+
+
+pools = Table("pools", metadata, PoolColumns, Index(None, "uplink"))
+
+
+class PoolRangeColumns(TypedColumns):
+    """An inclusive range of a pool, as text and as integers."""
+
+    pool: Named[PoolId] = to("pools.id", action="CASCADE")
+    first: Named[int] = Column(BigInteger, nullable=False)
+    last: Named[int] = Column(BigInteger, nullable=False)
+    name: Named[str] = some_text()
+
+
+pool_ranges = Table(
+    "pool_ranges",
+    metadata,
+    PoolRangeColumns,
+    PrimaryKeyConstraint("pool", "first"),
+    CheckConstraint("first <= last", name="order"),
+    sqlite_with_rowid=False,
+)
+
+
+class RouterColumns(Listed):
+    """Gateways of networks; without a project, everybody's."""
+
+    id: Named[RouterId] = own_id()
+    name: Named[str] = some_text()
+    project: Named[ProjectId | None] = to("projects.id", optional=True)
+    host: Named[HostId | None] = to("hosts.id", optional=True)
+
+
+routers = Table(
+    "routers",
+    metadata,
+    RouterColumns,
+    # Two controllers that make the shared router at once: one of them learns that it is there.
+    Index(
+        "uq_routers_shared",
+        "name",
+        unique=True,
+        sqlite_where=text("project IS NULL"),
+        postgresql_where=text("project IS NULL"),
+    ),
+)
+
+
+class NetworkColumns(Listed):
+    """Guest networks, each with the MAC address of its router's port.  `dns` is a list with blanks between."""
+
+    id: Named[NetworkId] = own_id()
+    name: Named[str] = some_text()
+    kind: Named[str] = some_text()
+    project: Named[ProjectId | None] = to("projects.id", optional=True)
+    router: Named[RouterId] = to("routers.id")
+    cidr: Named[str] = some_text()
+    gateway: Named[str] = some_text()
+    dns: Named[str] = some_text()
+    mtu: Named[int]
+    mac: Named[str] = own_id()
+
+
+networks = Table(
+    "networks",
+    metadata,
+    NetworkColumns,
+    one_of("kind", NetworkKind),
+    Index(None, "router"),
+    Index(None, "project"),
+)

@@ -1,0 +1,154 @@
+"""The statements that read subjects, once for each way to choose them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sqlalchemy import Column, ColumnElement, Select, bindparam, select
+
+from mooring.model.ids import InstanceId, NetworkId, NicId, RouterId, UplinkId
+from mooring.model.nouns import AddressKind
+from mooring.model.subjects import SubjectKind
+from mooring.store.schema import (
+    addresses,
+    associations,
+    deliveries,
+    instances,
+    networks,
+    nics,
+    pool_ranges,
+    pools,
+    router_uplinks,
+    routers,
+    uplinks,
+)
+
+_PUBLIC = addresses.alias("public")
+
+_Selector = Callable[[Column[Any], SubjectKind], ColumnElement[bool]]
+
+
+def _named(column: Column[Any], kind: SubjectKind) -> ColumnElement[bool]:
+    return column.in_(bindparam(kind.value, expanding=True))
+
+
+def _held(column: Column[Any], kind: SubjectKind) -> ColumnElement[bool]:
+    return column.in_(
+        select(deliveries.c.subject).where(
+            deliveries.c.host == bindparam("host"),
+            deliveries.c.kind == kind.value,
+            deliveries.c.present,
+        ),
+    )
+
+
+def _behind(column: Column[Any], kind: SubjectKind) -> ColumnElement[bool]:
+    return column.in_(
+        select(deliveries.c.subject).where(
+            deliveries.c.host == bindparam("host"),
+            deliveries.c.kind == kind.value,
+            deliveries.c.present,
+            deliveries.c.confirmed < deliveries.c.generation,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The statements that read some subjects, chosen in one way."""
+
+    networks: Select[NetworkId, int]
+    routers: Select[RouterId]
+    ports: Select[RouterId, NetworkId, str, str, str, str, int]
+    uplinks: Select[RouterId, UplinkId, str, str, int]
+    ranges: Select[UplinkId, str, str, int, int]
+    nics: Select[NicId, NetworkId, RouterId, str, str]
+    fixed: Select[NicId | None, int]
+    floating: Select[NicId | None, int, int, UplinkId]
+    shared: Select[RouterId, int, UplinkId]
+    instances: Select[InstanceId, str, str]
+    guest_nics: Select[InstanceId, NicId, NetworkId, str, int]
+
+    @classmethod
+    def where(cls, chosen: _Selector) -> Self:
+        """Read the subjects whose ids a selector chooses."""
+        of_routers = chosen(router_uplinks.c.router, SubjectKind.ROUTER)
+        of_nics = chosen(nics.c.id, SubjectKind.NIC)
+        return cls(
+            networks=select(networks.c.id, networks.c.mtu).where(chosen(networks.c.id, SubjectKind.NETWORK)),
+            routers=select(routers.c.id).where(chosen(routers.c.id, SubjectKind.ROUTER)),
+            ports=select(
+                networks.c.router,
+                networks.c.id,
+                networks.c.mac,
+                networks.c.gateway,
+                networks.c.cidr,
+                networks.c.dns,
+                networks.c.mtu,
+            )
+            .where(chosen(networks.c.router, SubjectKind.ROUTER))
+            .order_by(networks.c.id),
+            uplinks=select(
+                router_uplinks.c.router,
+                router_uplinks.c.uplink,
+                uplinks.c.interface,
+                router_uplinks.c.mac,
+                addresses.c.position,
+            )
+            .join(uplinks, uplinks.c.id == router_uplinks.c.uplink)
+            .join(addresses, addresses.c.id == router_uplinks.c.address)
+            .where(of_routers)
+            .order_by(uplinks.c.name),
+            ranges=select(
+                pools.c.uplink,
+                pools.c.cidr,
+                pools.c.gateway,
+                pool_ranges.c.first,
+                pool_ranges.c.last,
+            )
+            .join(pool_ranges, pool_ranges.c.pool == pools.c.id)
+            .where(pools.c.uplink.in_(select(router_uplinks.c.uplink).where(of_routers)))
+            .order_by(pools.c.seq, pool_ranges.c.first),
+            nics=select(nics.c.id, nics.c.network, networks.c.router, nics.c.mac, instances.c.name)
+            .join(networks, networks.c.id == nics.c.network)
+            .join(instances, instances.c.id == nics.c.instance)
+            .where(of_nics),
+            fixed=select(addresses.c.nic, addresses.c.position)
+            .where(
+                chosen(addresses.c.nic, SubjectKind.NIC),
+                addresses.c.kind == AddressKind.FIXED.value,
+                ~addresses.c.releasing,
+            )
+            .order_by(addresses.c.seq),
+            floating=select(addresses.c.nic, addresses.c.position, _PUBLIC.c.position, pools.c.uplink)
+            .join(associations, associations.c.fixed == addresses.c.id)
+            .join(_PUBLIC, _PUBLIC.c.id == associations.c.floating)
+            .join(pools, pools.c.id == associations.c.pool)
+            .where(chosen(addresses.c.nic, SubjectKind.NIC)),
+            shared=select(router_uplinks.c.router, addresses.c.position, router_uplinks.c.uplink)
+            .join(uplinks, uplinks.c.id == router_uplinks.c.uplink)
+            .join(addresses, addresses.c.id == router_uplinks.c.address)
+            .where(
+                router_uplinks.c.router.in_(
+                    select(networks.c.router).join(nics, nics.c.network == networks.c.id).where(of_nics),
+                ),
+            )
+            .order_by(uplinks.c.name),
+            instances=select(instances.c.id, instances.c.name, instances.c.image).where(
+                chosen(instances.c.id, SubjectKind.INSTANCE),
+            ),
+            guest_nics=select(nics.c.instance, nics.c.id, nics.c.network, nics.c.mac, networks.c.mtu)
+            .join(networks, networks.c.id == nics.c.network)
+            .where(chosen(nics.c.instance, SubjectKind.INSTANCE))
+            .order_by(nics.c.position),
+        )
+
+
+NAMED = Selection.where(_named)
+"""By their ids: for a few."""
+
+BEHIND = Selection.where(_behind)
+"""What a host has not confirmed."""
+
+ALL = Selection.where(_held)
+"""Everything that a host holds."""

@@ -1,0 +1,75 @@
+"""One open transaction as the nouns use it: statements in, typed rows out, and refusals by constraints as exceptions of ours."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVarTuple
+
+from sqlalchemy import Connection, Delete, Executable, Insert, Row, Table, insert
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.selectable import TypedReturnsRows
+
+from mooring.store.errors import translate
+
+_Columns = TypeVarTuple("_Columns")
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """Where the two databases differ in what the nouns have to know.
+
+    `insert` makes an INSERT that knows ON CONFLICT (both databases have it, SQLAlchemy's common one hasn't; the two that it has take
+    the same arguments).  `savepoints`: an error ends the transaction (PostgreSQL) unless a savepoint stands before it.
+    """
+
+    insert: Callable[[Table], sqlite.Insert]
+    savepoints: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection in a transaction, and the clock."""
+
+    connection: Connection
+    flavour: Flavour
+    now: Callable[[], datetime]
+
+    def rows(self, statement: TypedReturnsRows[*_Columns], **parameters: object) -> Sequence[Row[*_Columns]]:
+        """Return all rows."""
+        return self.connection.execute(statement, parameters).all()
+
+    def row(self, statement: TypedReturnsRows[*_Columns], **parameters: object) -> Row[*_Columns] | None:
+        """Return the first row, if there is one."""
+        return self.connection.execute(statement, parameters).first()
+
+    def change(self, statement: Executable, **parameters: object) -> int:
+        """Carry out an INSERT, UPDATE or DELETE and return how many rows it changed."""
+        return self.connection.execute(statement, parameters).rowcount
+
+    def add(self, table: Table, **values: object) -> None:
+        """Insert a row.
+
+        Raises:
+            Duplicate: a unique constraint refused it.
+            Referenced: it names a row that is not there.
+        """
+        self.refusable(insert(table), **values)
+
+    def refusable(self, statement: Insert | Delete, **parameters: object) -> int:
+        """Carry out what a constraint may refuse, after which the transaction goes on; return how many rows it changed.
+
+        Raises:
+            Duplicate: a unique constraint refused it.
+            Referenced: a foreign key refused it.
+        """
+        try:
+            if not self.flavour.savepoints:
+                return self.change(statement, **parameters)
+            with self.connection.begin_nested():
+                return self.change(statement, **parameters)
+        except IntegrityError as error:
+            refusal = translate(error)
+            if refusal is error:
+                raise
+            raise refusal from error

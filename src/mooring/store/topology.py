@@ -1,0 +1,274 @@
+"""Hosts, uplinks, pools, routers and networks in the database."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network
+
+from sqlalchemy import Row, bindparam, case, delete, func, insert, null, or_, select, update
+
+from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
+from mooring.model.nouns import (
+    AddressKind,
+    AddressPool,
+    AddressRange,
+    Host,
+    Network,
+    NetworkKind,
+    PoolUsage,
+    Uplink,
+)
+from mooring.model.records import AddressRow, RouterRow
+from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.store.addresses import Addresses
+from mooring.store.generations import forget
+from mooring.store.schema import (
+    addresses,
+    associations,
+    cursors,
+    hosts,
+    networks,
+    nics,
+    pool_ranges,
+    pools,
+    router_uplinks,
+    routers,
+    uplinks,
+)
+from mooring.store.session import Session
+
+_HOSTS = select(hosts.c.id, hosts.c.name, hosts.c.compute, hosts.c.gateway).order_by(hosts.c.seq)
+_HOST = _HOSTS.where(hosts.c.id == bindparam("host"))
+_HOST_BY_NAME = _HOSTS.where(hosts.c.name == bindparam("name"))
+
+_UPLINKS = select(uplinks.c.id, uplinks.c.name, uplinks.c.interface).order_by(uplinks.c.seq)
+_UPLINK_BY_NAME = _UPLINKS.where(uplinks.c.name == bindparam("name"))
+
+_POOLS = (
+    select(
+        pools.c.id,
+        pools.c.name,
+        pools.c.uplink,
+        pools.c.cidr,
+        pools.c.gateway,
+        pool_ranges.c.first,
+        pool_ranges.c.last,
+    )
+    .join(pool_ranges, pool_ranges.c.pool == pools.c.id)
+    .order_by(pools.c.seq, pool_ranges.c.first)
+)
+_POOL = _POOLS.where(pools.c.id == bindparam("pool"))
+_POOL_BY_NAME = _POOLS.where(pools.c.name == bindparam("name"))
+_DELETE_POOL = delete(pools).where(pools.c.id == bindparam("pool"))
+_FORGET_CURSOR = delete(cursors).where(cursors.c.owner == bindparam("owner"))
+_IS_FLOATING = addresses.c.kind == AddressKind.FLOATING.value
+_POOL_USAGE = select(
+    func.coalesce(func.sum(case((_IS_FLOATING & ~addresses.c.releasing, 1), else_=0)), 0),
+    func.coalesce(func.sum(case((addresses.c.releasing, 1), else_=0)), 0),
+).where(addresses.c.pool == bindparam("pool"))
+_POOL_ASSOCIATED = select(func.count()).select_from(associations).where(associations.c.pool == bindparam("pool"))
+
+_ROUTERS = select(routers.c.id, routers.c.name, routers.c.project, routers.c.host).order_by(routers.c.seq)
+_ROUTER = _ROUTERS.where(routers.c.id == bindparam("router"))
+_SHARED_ROUTER = _ROUTERS.where(routers.c.project.is_(null()))
+_CLAIM = (
+    update(routers)
+    .where(routers.c.id == bindparam("router"), routers.c.host.is_(null()))
+    .values(host=bindparam("new_host"))
+)
+_ROUTER_ADDRESS = select(router_uplinks.c.address).where(
+    router_uplinks.c.router == bindparam("router"),
+    router_uplinks.c.uplink == bindparam("uplink"),
+)
+_REMOVE_UPLINK = delete(router_uplinks).where(
+    router_uplinks.c.router == bindparam("router"),
+    router_uplinks.c.uplink == bindparam("uplink"),
+)
+
+_NETWORKS = select(
+    networks.c.id,
+    networks.c.name,
+    networks.c.kind,
+    networks.c.project,
+    networks.c.router,
+    networks.c.cidr,
+    networks.c.gateway,
+    networks.c.dns,
+    networks.c.mtu,
+).order_by(networks.c.seq)
+_NETWORK = _NETWORKS.where(networks.c.id == bindparam("network"))
+_NETWORKS_FOR = _NETWORKS.where(or_(networks.c.project == bindparam("project"), networks.c.project.is_(null())))
+_NETWORKS_OF = _NETWORKS.where(networks.c.router == bindparam("router"))
+_DELETE_NETWORK = delete(networks).where(networks.c.id == bindparam("network"))
+_NICS_OF = (
+    select(nics.c.id)
+    .join(networks, networks.c.id == nics.c.network)
+    .where(networks.c.router == bindparam("router"))
+    .order_by(nics.c.seq)
+)
+
+_NetworkFields = Row[NetworkId, str, str, ProjectId | None, RouterId, str, str, str, int]
+_PoolFields = Row[PoolId, str, UplinkId, str, str, int, int]
+
+
+class Topology:
+    """See mooring.operations.interfaces.Topology."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add_host(self, host: Host) -> None:
+        self._session.add(hosts, id=host.id, name=host.name, compute=host.compute, gateway=host.gateway)
+
+    def host(self, host: HostId) -> Host | None:
+        row = self._session.row(_HOST, host=host)
+        return Host(*row) if row else None
+
+    def host_by_name(self, name: str) -> Host | None:
+        row = self._session.row(_HOST_BY_NAME, name=name)
+        return Host(*row) if row else None
+
+    def hosts(self) -> Sequence[Host]:
+        return [Host(*row) for row in self._session.rows(_HOSTS)]
+
+    def add_uplink(self, uplink: Uplink) -> None:
+        self._session.add(uplinks, id=uplink.id, name=uplink.name, interface=uplink.interface)
+
+    def uplink_by_name(self, name: str) -> Uplink | None:
+        row = self._session.row(_UPLINK_BY_NAME, name=name)
+        return Uplink(*row) if row else None
+
+    def uplinks(self) -> Sequence[Uplink]:
+        return [Uplink(*row) for row in self._session.rows(_UPLINKS)]
+
+    def add_pool(self, pool: AddressPool) -> None:
+        if not pool.ranges:
+            raise ValueError("a pool has at least one range")
+        self._session.add(
+            pools,
+            id=pool.id,
+            name=pool.name,
+            uplink=pool.uplink,
+            cidr=str(pool.cidr),
+            gateway=str(pool.gateway),
+        )
+        for part in pool.ranges:
+            self._session.add(
+                pool_ranges,
+                pool=pool.id,
+                first=int(part.first),
+                last=int(part.last),
+                name=str(part),
+            )
+
+    def pool(self, pool: PoolId) -> AddressPool | None:
+        return next(iter(_pools(self._session.rows(_POOL, pool=pool))), None)
+
+    def pool_by_name(self, name: str) -> AddressPool | None:
+        return next(iter(_pools(self._session.rows(_POOL_BY_NAME, name=name))), None)
+
+    def pools(self) -> Sequence[AddressPool]:
+        return _pools(self._session.rows(_POOLS))
+
+    def pool_usage(self, pool: PoolId) -> PoolUsage | None:
+        known = self.pool(pool)
+        counts = self._session.row(_POOL_USAGE, pool=pool)
+        associated = self._session.row(_POOL_ASSOCIATED, pool=pool)
+        if known is None or counts is None or associated is None:
+            return None
+        allocated, releasing = counts
+        return PoolUsage(known, sum(len(part) for part in known.ranges), allocated, associated[0], releasing)
+
+    def delete_pool(self, pool: PoolId) -> None:
+        self._session.refusable(_DELETE_POOL, pool=pool)
+        self._session.change(_FORGET_CURSOR, owner=pool)
+
+    def add_router(self, router: RouterRow) -> None:
+        self._session.add(routers, id=router.id, name=router.name, project=router.project, host=router.host)
+
+    def router(self, router: RouterId) -> RouterRow | None:
+        row = self._session.row(_ROUTER, router=router)
+        return RouterRow(*row) if row else None
+
+    def shared_router(self) -> RouterRow | None:
+        row = self._session.row(_SHARED_ROUTER)
+        return RouterRow(*row) if row else None
+
+    def routers(self) -> Sequence[RouterRow]:
+        return [RouterRow(*row) for row in self._session.rows(_ROUTERS)]
+
+    def claim_router(self, router: RouterId, host: HostId) -> bool:
+        return self._session.change(_CLAIM, router=router, new_host=host) == 1
+
+    def add_router_uplink(self, router: RouterId, uplink: UplinkId, mac: str, address: AddressId) -> None:
+        self._session.add(router_uplinks, router=router, uplink=uplink, mac=mac, address=address)
+
+    def router_has_uplink(self, router: RouterId, uplink: UplinkId) -> bool:
+        return self._session.row(_ROUTER_ADDRESS, router=router, uplink=uplink) is not None
+
+    def router_address(self, router: RouterId, uplink: UplinkId) -> AddressRow | None:
+        row = self._session.row(_ROUTER_ADDRESS, router=router, uplink=uplink)
+        return Addresses(self._session).get(row[0]) if row else None
+
+    def remove_router_uplink(self, router: RouterId, uplink: UplinkId) -> None:
+        self._session.change(_REMOVE_UPLINK, router=router, uplink=uplink)
+
+    def add_network(self, network: Network, mac: str) -> None:
+        self._session.refusable(
+            insert(networks),
+            id=network.id,
+            name=network.name,
+            kind=network.kind.value,
+            project=network.project,
+            router=network.router,
+            cidr=str(network.cidr),
+            gateway=str(network.gateway),
+            dns=" ".join(str(server) for server in network.dns),
+            mtu=network.mtu,
+            mac=mac,
+        )
+
+    def network(self, network: NetworkId) -> Network | None:
+        row = self._session.row(_NETWORK, network=network)
+        return _network(row) if row else None
+
+    def networks(self, project: ProjectId | None) -> Sequence[Network]:
+        if project is None:
+            return [_network(row) for row in self._session.rows(_NETWORKS)]
+        return [_network(row) for row in self._session.rows(_NETWORKS_FOR, project=project)]
+
+    def networks_of_router(self, router: RouterId) -> Sequence[Network]:
+        return [_network(row) for row in self._session.rows(_NETWORKS_OF, router=router)]
+
+    def delete_network(self, network: NetworkId) -> None:
+        self._session.refusable(_DELETE_NETWORK, network=network)
+        self._session.change(_FORGET_CURSOR, owner=network)
+        forget(self._session, SubjectKey(SubjectKind.NETWORK, network))
+
+    def nics_of_router(self, router: RouterId) -> Sequence[NicId]:
+        return [nic for (nic,) in self._session.rows(_NICS_OF, router=router)]
+
+
+def _network(row: _NetworkFields) -> Network:
+    network, name, kind, project, router, cidr, gateway, dns, mtu = row
+    return Network(
+        id=network,
+        name=name,
+        kind=NetworkKind(kind),
+        project=project,
+        router=router,
+        cidr=IPv4Network(cidr),
+        gateway=IPv4Address(gateway),
+        dns=tuple(IPv4Address(server) for server in dns.split()),
+        mtu=mtu,
+    )
+
+
+def _pools(rows: Iterable[_PoolFields]) -> list[AddressPool]:
+    """Put pools together from one row for each range."""
+    found: dict[PoolId, tuple[_PoolFields, list[AddressRange]]] = {}
+    for row in rows:
+        pool, _, _, _, _, first, last = row
+        found.setdefault(pool, (row, []))[1].append(AddressRange(IPv4Address(first), IPv4Address(last)))
+    return [
+        AddressPool(pool, row[1], row[2], IPv4Network(row[3]), IPv4Address(row[4]), tuple(ranges))
+        for pool, (row, ranges) in found.items()
+    ]

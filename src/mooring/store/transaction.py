@@ -1,0 +1,23 @@
+"""One transaction, by noun."""
+
+from mooring.store.addresses import Addresses
+from mooring.store.deliveries import Deliveries
+from mooring.store.identities import Identities
+from mooring.store.instances import Instances
+from mooring.store.memory import Memory
+from mooring.store.quotas import Quotas
+from mooring.store.session import Session
+from mooring.store.topology import Topology
+
+
+class SqlTransaction:
+    """See mooring.operations.interfaces.Transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self.identities = Identities(session)
+        self.topology = Topology(session)
+        self.addresses = Addresses(session)
+        self.instances = Instances(session)
+        self.quotas = Quotas(session)
+        self.deliveries = Deliveries(session)
+        self.memory = Memory(session)
