@@ -181,7 +181,12 @@ def patched(state: HostState, delta: Delta) -> dict[Key, Row]:
     return result
 
 
+def in_order(state: HostState) -> list[Fact]:
+    """Return the facts of a host state, sorted by place, stage, table and key."""
+    return [Fact(key, state[key]) for key in sorted(state, key=_order)]
+
+
 def lines(state: HostState) -> Iterator[str]:
-    """Write a host state as text, one fact a line, sorted by place, stage, table and key."""
-    for key in sorted(state, key=_order):
-        yield fact_line(key, state[key])
+    """Write a host state as text, one fact a line, in order."""
+    for fact in in_order(state):
+        yield str(fact)
