@@ -139,7 +139,7 @@ class Call:
             raise Refused(415, f"Unsupported Content-Type {shown(self.media_type)}: send application/json.")
         return parse_json(self.body)
 
-    def json_or_form(self) -> Json | dict[str, str]:
+    def json_or_form(self) -> Json:
         """Return the body like `json`; a form (which the openstack command 7.0 to 9.0 sends) is an object of texts."""
         if not self.body or self.media_type != FORM_TYPE:
             return self.json()
@@ -149,7 +149,7 @@ class Call:
             )
         except ValueError as error:
             raise Refused(400, "The body is not a form.") from error
-        form = dict(pairs)
+        form: dict[str, Json] = {**dict(pairs)}
         if len(form) < len(pairs) or not all(storable(key) and storable(value) for key, value in pairs):
             raise Refused(400, "The form has a key twice, or holds U+0000.")
         return form
