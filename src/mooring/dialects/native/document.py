@@ -1,0 +1,76 @@
+"""The OpenAPI document: what FastAPI finds by itself, and what it cannot know."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from mooring.dialects.native.problems import MEDIA_TYPE, TABLE, Problem
+
+_METHODS = {"get", "put", "post", "delete"}
+_ABOUT = """
+Everything that mooring can do. Tokens come from its Keystone endpoint, `POST /identity/v3/auth/tokens`.
+
+Errors are RFC 9457 problems; their `type` is one of these, or `about:blank` where the status says it all:
+"""
+
+
+def describe(api: FastAPI) -> None:
+    """Let an application serve its own description at /openapi.json, and who it is at /."""
+    document = _document(api)
+    about = {"name": "mooring", "version": version("mooring"), "api": "v1", "description": "/v1/openapi.json"}
+
+    async def openapi(_request: Request) -> JSONResponse:
+        return JSONResponse(document)
+
+    async def root(_request: Request) -> JSONResponse:
+        return JSONResponse(about)
+
+    api.add_route("/openapi.json", openapi, ["GET"], include_in_schema=False)
+    api.add_route("/", root, ["GET"], include_in_schema=False)
+
+
+def _document(api: FastAPI) -> dict[str, Any]:
+    kinds = "".join(f"- `urn:mooring:{kind.name}` ({kind.status}): {kind.title}\n" for kind in TABLE.values())
+    document = get_openapi(
+        title="mooring",
+        version=version("mooring"),
+        summary="The addresses of a VM cloud",
+        description=f"{_ABOUT.strip()}\n\n{kinds}",
+        routes=api.routes,
+        servers=[{"url": "/v1"}],
+        tags=[
+            {"name": name} for name in ("networks", "pools", "floating-ips", "instances", "hosts", "quotas", "trace")
+        ],
+    )
+    parts: dict[str, Any] = document["components"]
+    parts["securitySchemes"] = {
+        "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+        "bearer": {"type": "http", "scheme": "bearer"},
+    }
+    document["security"] = [{"token": []}, {"bearer": []}]
+    # FastAPI describes a form of errors that is not ours.
+    for foreign in ("HTTPValidationError", "ValidationError"):
+        parts["schemas"].pop(foreign, None)
+    parts["schemas"]["Problem"] = _problem(parts["schemas"])
+    parts["responses"] = {
+        "Problem": {
+            "description": "Not done, and why.",
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    }
+    for path in document["paths"].values():
+        for method in _METHODS & path.keys():
+            answers: dict[str, Any] = path[method]["responses"]
+            answers.pop("422", None)
+            answers |= {code: {"$ref": "#/components/responses/Problem"} for code in ("4XX", "5XX")}
+    return document
+
+
+def _problem(schemas: dict[str, Any]) -> dict[str, Any]:
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= schema.pop("$defs", {})
+    return schema

@@ -1,0 +1,106 @@
+"""/v1/instances, /v1/images and /v1/flavors: guests, and what they are made of."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from mooring.dialects.native.fields import Key, Listing, NamedPage, NamedPageOf, listing
+from mooring.dialects.native.service import CallerOf, Service
+from mooring.dialects.native.views import FlavorView, ImageView, InstanceView
+from mooring.dialects.native.wishes import InstanceWish
+from mooring.model.faults import Conflict, Invalid, NotFound
+from mooring.model.ids import InstanceId, is_uuid
+from mooring.model.nouns import Caller, Flavor, Image, Instance
+from mooring.operations import NewInstance, NewNic, Operations
+
+
+class InstancePage(NamedPage):
+    """Which part of the instances is asked for."""
+
+    every_project: Annotated[bool, Field(description="Everybody's, for administrators.")] = False
+
+
+def find_instance(operations: Operations, caller: Caller, name: str) -> Instance:
+    """Return an instance by id or, where that is unambiguous, by name.
+
+    Raises:
+        NotFound: the project has no such instance.
+        Conflict: several have the name.
+    """
+    if is_uuid(name):
+        return operations.instances.get(caller, InstanceId(name))
+    named = operations.instances.listing(caller, name=name)
+    if len(named) > 1:
+        raise Conflict(f"Several instances are named {name}: use an id.")
+    if not named:
+        raise NotFound("Instance", name)
+    return named[0]
+
+
+def routes(service: Service) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(tags=["instances"])
+    instances = service.operations.instances
+
+    def view(caller: Caller, instance: Instance) -> InstanceView:
+        return InstanceView.of(instance, host_shown=caller.is_admin)
+
+    @router.get("/instances")
+    @service.reads
+    def list_instances(caller: CallerOf, page: Annotated[InstancePage, Query()]) -> Listing[InstanceView]:
+        """List the project's instances."""
+        found = instances.listing(caller, name=page.name, every_project=page.every_project)
+        return listing((view(caller, each) for each in found), page)
+
+    @router.post("/instances", status_code=202)
+    @service.writes
+    def create_instance(caller: CallerOf, wish: InstanceWish, key: Key = None) -> InstanceView:
+        """Make an instance: it is building, and has no address yet but one that was chosen."""
+        new = NewInstance(
+            wish.name,
+            _identity("image", wish.image, instances.images()),
+            _identity("flavor", wish.flavor, instances.flavors()),
+            tuple(NewNic(nic.network, nic.address) for nic in wish.nics),
+        )
+        return view(caller, instances.create(caller, new, key))
+
+    @router.get("/instances/{instance}")
+    @service.reads
+    def show_instance(caller: CallerOf, instance: str) -> InstanceView:
+        """Show an instance, by name or id."""
+        return view(caller, find_instance(service.operations, caller, instance))
+
+    @router.delete("/instances/{instance}", status_code=204)
+    @service.writes
+    def delete_instance(caller: CallerOf, instance: str) -> None:
+        """Stop and delete an instance, by name or id; its floating IPs stay with the project."""
+        instances.delete(caller, find_instance(service.operations, caller, instance).id)
+
+    @router.get("/images")
+    @service.reads
+    def list_images(_caller: CallerOf, page: NamedPageOf) -> Listing[ImageView]:
+        """List what can be booted."""
+        found = (ImageView(id=each.id, name=each.name, size=each.size) for each in instances.images())
+        return listing((each for each in found if page.name in (None, each.name)), page)
+
+    @router.get("/flavors")
+    @service.reads
+    def list_flavors(_caller: CallerOf, page: NamedPageOf) -> Listing[FlavorView]:
+        """List the sizes that a guest may have."""
+        found = (
+            FlavorView(id=each.id, name=each.name, vcpus=each.vcpus, ram=each.ram, disk=each.disk)
+            for each in instances.flavors()
+        )
+        return listing((each for each in found if page.name in (None, each.name)), page)
+
+    return router
+
+
+def _identity(field: str, name: str, known: Sequence[Image] | Sequence[Flavor]) -> str:
+    for each in known:
+        if name in (each.id, each.name):
+            return each.id
+    names = ", ".join(each.name for each in known) or "none at all"
+    raise Invalid(field, f"there is no {field} {name!r}; there are: {names}")

@@ -1,0 +1,305 @@
+"""What answers look like: nouns of the model as JSON."""
+
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network
+from typing import Self
+
+from mooring.dialects.native.fields import View
+from mooring.model.nouns import (
+    AddressPool,
+    FloatingIp,
+    Host,
+    Instance,
+    InstanceState,
+    Network,
+    NetworkKind,
+    Nic,
+    PoolUsage,
+    Quota,
+    Resource,
+    Uplink,
+)
+from mooring.operations.hosts import Condition
+
+
+class NetworkView(View):
+    """A guest network; `project` is null for one that all projects share."""
+
+    id: str
+    name: str
+    kind: NetworkKind
+    project: str | None
+    router: str
+    cidr: IPv4Network
+    gateway: IPv4Address
+    dns: list[IPv4Address]
+    mtu: int
+
+    @classmethod
+    def of(cls, network: Network) -> Self:
+        """Show a network."""
+        return cls(
+            id=network.id,
+            name=network.name,
+            kind=network.kind,
+            project=network.project,
+            router=network.router,
+            cidr=network.cidr,
+            gateway=network.gateway,
+            dns=list(network.dns),
+            mtu=network.mtu,
+        )
+
+
+class UplinkView(View):
+    """A way out towards one provider: an interface of every gateway host that has it."""
+
+    id: str
+    name: str
+    interface: str
+
+    @classmethod
+    def of(cls, uplink: Uplink) -> Self:
+        """Show an uplink."""
+        return cls(id=uplink.id, name=uplink.name, interface=uplink.interface)
+
+
+class RangeView(View):
+    """An inclusive range of addresses."""
+
+    first: IPv4Address
+    last: IPv4Address
+
+
+class PoolView(View):
+    """Public addresses that projects may allocate; `gateway` is the provider's router, `uplink` the id of the way to it."""
+
+    id: str
+    name: str
+    uplink: str
+    cidr: IPv4Network
+    gateway: IPv4Address
+    ranges: list[RangeView]
+
+    @classmethod
+    def of(cls, pool: AddressPool) -> Self:
+        """Show a pool."""
+        return cls(
+            id=pool.id,
+            name=pool.name,
+            uplink=pool.uplink,
+            cidr=pool.cidr,
+            gateway=pool.gateway,
+            ranges=[RangeView(first=part.first, last=part.last) for part in pool.ranges],
+        )
+
+
+class UsageView(View):
+    """How full a pool is: `allocated` addresses belong to projects, `releasing` ones are not yet free again."""
+
+    total: int
+    allocated: int
+    associated: int
+    releasing: int
+
+
+class PoolUsageView(PoolView):
+    """A pool and how full it is."""
+
+    usage: UsageView
+
+    @classmethod
+    def used(cls, usage: PoolUsage) -> Self:
+        """Show a pool with its usage."""
+        counts = UsageView(
+            total=usage.total,
+            allocated=usage.allocated,
+            associated=usage.associated,
+            releasing=usage.releasing,
+        )
+        return cls(**PoolView.of(usage.pool).model_dump(), usage=counts)
+
+
+class AssociationView(View):
+    """Where packets to a floating IP go."""
+
+    instance: str
+    nic: str
+    fixed_address: IPv4Address
+
+
+class FloatingIpView(View):
+    """A public address of a project; `association` is null while it is not associated."""
+
+    id: str
+    address: IPv4Address
+    pool: str
+    pool_name: str
+    project: str
+    association: AssociationView | None
+
+    @classmethod
+    def of(cls, floating: FloatingIp) -> Self:
+        """Show a floating IP."""
+        association = None
+        if floating.instance is not None and floating.nic is not None and floating.fixed is not None:
+            association = AssociationView(instance=floating.instance, nic=floating.nic, fixed_address=floating.fixed)
+        return cls(
+            id=floating.id,
+            address=floating.address,
+            pool=floating.pool,
+            pool_name=floating.pool_name,
+            project=floating.project,
+            association=association,
+        )
+
+
+class NicView(View):
+    """A guest's network card; `fixed` is empty until the instance's host has asked for an address."""
+
+    id: str
+    network: str
+    network_name: str
+    mac: str
+    fixed: list[IPv4Address]
+    floating: list[IPv4Address]
+
+    @classmethod
+    def of(cls, nic: Nic) -> Self:
+        """Show a NIC."""
+        return cls(
+            id=nic.id,
+            network=nic.network,
+            network_name=nic.network_name,
+            mac=nic.mac,
+            fixed=[fixed.address for fixed in nic.fixed],
+            floating=[floating.address for floating in nic.floating],
+        )
+
+
+class InstanceView(View):
+    """A guest; `fault` says why it is in state error, and `host` is for administrators only."""
+
+    id: str
+    name: str
+    project: str
+    user: str
+    state: InstanceState
+    image: str
+    flavor: str
+    host: str | None
+    created: datetime
+    updated: datetime
+    nics: list[NicView]
+    fault: str | None
+
+    @classmethod
+    def of(cls, instance: Instance, *, host_shown: bool) -> Self:
+        """Show an instance."""
+        return cls(
+            id=instance.id,
+            name=instance.name,
+            project=instance.project,
+            user=instance.user,
+            state=instance.state,
+            image=instance.image,
+            flavor=instance.flavor,
+            host=instance.host if host_shown else None,
+            created=instance.created,
+            updated=instance.updated,
+            nics=[NicView.of(nic) for nic in instance.nics],
+            fault=instance.fault,
+        )
+
+
+class ImageView(View):
+    """What can be booted; `size` is in bytes."""
+
+    id: str
+    name: str
+    size: int
+
+
+class FlavorView(View):
+    """How large a guest is: `ram` in MiB, `disk` in GiB."""
+
+    id: str
+    name: str
+    vcpus: int
+    ram: int
+    disk: int
+
+
+class HostView(View):
+    """A machine that runs an agent."""
+
+    id: str
+    name: str
+    compute: bool
+    gateway: bool
+
+    @classmethod
+    def of(cls, host: Host) -> Self:
+        """Show a host."""
+        return cls(id=host.id, name=host.name, compute=host.compute, gateway=host.gateway)
+
+
+class TroubleView(View):
+    """What a host could not make true, and why."""
+
+    subject: str
+    role: str
+    generation: int
+    reason: str
+
+
+class HostConditionView(HostView):
+    """A host and how it keeps up: whether it has confirmed everything, and its trouble."""
+
+    settled: bool
+    trouble: list[TroubleView]
+
+    @classmethod
+    def conditioned(cls, condition: Condition) -> Self:
+        """Show a host with its condition."""
+        trouble = [
+            TroubleView(
+                subject=str(report.key), role=report.role, generation=report.generation, reason=report.error or ""
+            )
+            for report in condition.trouble
+        ]
+        return cls(**HostView.of(condition.host).model_dump(), settled=condition.settled, trouble=trouble)
+
+
+class FactView(View):
+    """One statement about a host, with its parts as text."""
+
+    place: str
+    table: str
+    key: list[str]
+    value: list[str]
+
+
+class FactsView(View):
+    """What a host should hold, in the order of places, stages and keys."""
+
+    items: list[FactView]
+
+
+class QuotaView(View):
+    """How many of a resource a project has, and may have; a limit of -1 is none."""
+
+    resource: Resource
+    used: int
+    limit: int
+
+    @classmethod
+    def of(cls, quota: Quota) -> Self:
+        """Show a quota."""
+        return cls(resource=quota.resource, used=quota.used, limit=quota.limit)
+
+
+class QuotasView(View):
+    """A project's quotas."""
+
+    items: list[QuotaView]
