@@ -13,7 +13,7 @@ from mooring.model.subjects import NetworkIntent, NicIntent, RouterIntent, Route
 
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
 
-_ROUTER_SETTINGS = (
+ROUTER_SETTINGS = (
     ("ipv4/ip_forward", "1"),
     # Said here because new namespaces take over what the host has, 1 or 2 on many distributions, and the higher of this and the
     # device's own counts.  Which sources may pass is the ruleset's business; the kernel's check knows only one way to the outside.
@@ -26,6 +26,24 @@ _ROUTER_SETTINGS = (
     ("bridge/bridge-nf-call-arptables", "0"),
     ("ipv6/conf/all/disable_ipv6", "1"),
 )
+
+
+def inner_settings(device: str) -> tuple[tuple[str, str], ...]:
+    """Return the settings of a router's device towards a network."""
+    return ((f"ipv4/conf/{device}/rp_filter", "0"),)
+
+
+def uplink_settings(device: str) -> tuple[tuple[str, str], ...]:
+    """Return the settings of a router's device towards an uplink.
+
+    Addresses of the pool are ours to answer for, so their route leads away from the uplink: that makes the kernel proxy their ARP, as
+    far as the set of owned addresses lets it, and at once.
+    """
+    return (
+        (f"ipv4/conf/{device}/rp_filter", "0"),
+        (f"ipv4/conf/{device}/proxy_arp", "1"),
+        (f"ipv4/neigh/{device}/proxy_delay", "0"),
+    )
 
 
 def router_place(router: RouterId) -> Place:
@@ -52,13 +70,14 @@ def router(subject: RouterIntent) -> Iterator[Fact]:
 
     yield fact(NAMESPACE, ())
     yield fact(RULESET, ("router",))
-    for path, value in _ROUTER_SETTINGS:
+    for path, value in ROUTER_SETTINGS:
         yield fact(SYSCTL, (path,), (value,))
     for port in subject.ports:
         device = inner_name(port.network)
         yield fact(INNER, (device,), (plug_name(port.network), bridge_name(port.network), port.mac, port.mtu))
         yield fact(ADDRESS, (device, port.address))
-        yield fact(SYSCTL, (f"ipv4/conf/{device}/rp_filter",), ("0",))
+        for path, value in inner_settings(device):
+            yield fact(SYSCTL, (path,), (value,))
     for index, uplink in enumerate(subject.uplinks):
         yield from _uplink(place, uplink, default=index == 0)
 
@@ -67,11 +86,9 @@ def _uplink(place: Place, uplink: RouterUplink, *, default: bool) -> Iterator[Fa
     device = uplink_name(uplink.uplink)
     yield Fact(Key(UPLINK, place, (device,)), (uplink.interface, uplink.mac))
     yield Fact(Key(ADDRESS, place, (device, uplink.address)))
-    yield Fact(Key(SYSCTL, place, (f"ipv4/conf/{device}/rp_filter",)), ("0",))
-    # Addresses of the pool are ours to answer for, so their route leads away from the uplink: that makes the kernel proxy their ARP,
-    # as far as the set of owned addresses lets it, and swallows packets to an address that nobody has.
-    yield Fact(Key(SYSCTL, place, (f"ipv4/conf/{device}/proxy_arp",)), ("1",))
-    yield Fact(Key(SYSCTL, place, (f"ipv4/neigh/{device}/proxy_delay",)), ("0",))
+    for path, value in uplink_settings(device):
+        yield Fact(Key(SYSCTL, place, (path,)), (value,))
+    # The pool's own route swallows packets to an address that nobody has.
     for prefix in uplink.ranges:
         yield Fact(Key(ROUTE, place, (prefix,)), ("lo", ""))
     if default:

@@ -1,0 +1,40 @@
+"""Tells neighbours on an uplink where an address is now: gratuitous ARP, as a request, which all of them heed.
+
+A reply does it only where sender's and target's hardware address are the same, and only after Linux's lock of one second.
+"""
+
+import fcntl
+import socket
+import struct
+from ipaddress import IPv4Address
+
+from mooring.backends.linux.netns import Inside
+
+_ETH_P_ARP = 0x0806
+_SIOCGIFHWADDR = 0x8927
+_BROADCAST = b"\xff" * 6
+
+
+class Announcer:
+    """A socket for frames in one namespace; it stays open, for closing one makes the kernel wait for all processors."""
+
+    def __init__(self, inside: Inside) -> None:
+        # Protocol 0: it sends and never receives.
+        self._socket = inside.run(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def announce(self, device: str, address: IPv4Address) -> bool:
+        """Send one gratuitous ARP request, and say whether the device took it: it may be down or gone."""
+        try:
+            reply = fcntl.ioctl(self._socket, _SIOCGIFHWADDR, struct.pack("16s24x", device.encode()))
+            self._socket.sendto(_request(reply[18:24], address), (device, _ETH_P_ARP))
+        except OSError:
+            return False
+        return True
+
+
+def _request(mac: bytes, address: IPv4Address) -> bytes:
+    head = _BROADCAST + mac + struct.pack("!HHHBBH", _ETH_P_ARP, 1, 0x0800, 6, 4, 1)
+    return (head + mac + address.packed + bytes(6) + address.packed).ljust(60, b"\0")

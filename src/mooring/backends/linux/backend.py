@@ -1,0 +1,234 @@
+"""The Linux back-end: reads one host's facts from its kernel and its processes, and makes them true there."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from secrets import token_hex
+
+from mooring.backends.linux import effects, links, netns, ruleset, sysctl
+from mooring.backends.linux.dnsmasq import Dnsmasq
+from mooring.backends.linux.space import Space, Spaces, name_of
+from mooring.backends.order import Step, steps
+from mooring.compile.facts import HOST, Delta, HostState, Key, Place, Refused, Row, Stage
+from mooring.compile.links import ROUTER_SETTINGS, inner_settings, uplink_settings
+from mooring.compile.tables import ADDRESS, BRIDGE, DHCP_SERVER, INNER, NAMESPACE, PORT, ROUTE, RULESET, SYSCTL, UPLINK
+from mooring.model.traits import Traits
+
+
+class LinuxBackend:
+    """One host.
+
+    `run` is a directory for the files of daemons, which may vanish at a reboot as they do; what must be kept is in the kernel.  `host` is
+    the name of the network namespace that plays the host, None for the process's own.  Every method may be called from any thread.
+
+    Raises:
+        OSError: there is no namespace of that name, or no right to enter it.
+    """
+
+    traits = Traits("linux")
+
+    def __init__(self, run: Path = Path("/run/mooring"), host: str | None = None) -> None:
+        self._lock = threading.RLock()
+        # By this name of our threads, the kernel's notice of a transaction tells ours from others'.
+        self._spaces = Spaces(host, f"mo-{token_hex(4)}")
+        self._dnsmasq = Dnsmasq(run / "dnsmasq")
+
+    def read(self, place: Place | None = None) -> HostState:
+        """Return our facts as the host has them.
+
+        Raises:
+            OSError: the kernel can't be read.
+        """
+        with self._lock:
+            if place is not None:
+                return self._read(place)
+            state: dict[Key, Row] = {}
+            for each in (HOST, *sorted({*self._spaces.routers(), *self._dnsmasq.places()})):
+                state.update(self._read(each))
+            return state
+
+    def apply(self, delta: Delta) -> None:
+        """Make a delta true.
+
+        Raises:
+            Refused: with the fact that could not be made true, and why.
+        """
+        with self._lock:
+            try:
+                self._apply(delta)
+            except OSError as error:
+                raise Refused(str(error)) from error
+
+    def watch(self, doubt: Callable[[Place], None]) -> None:
+        """Call `doubt` from another thread whenever somebody else may have changed a place."""
+
+    def close(self) -> None:
+        """Stop watching; leave the host as it is."""
+        with self._lock:
+            self._spaces.close_all()
+
+    def _read(self, place: Place) -> dict[Key, Row]:
+        space = self._spaces.open(place)
+        if place == HOST:
+            return links.read_host(self._spaces.host)
+        state: dict[Key, Row] = {}
+        if space is not None:
+            lo = space.rtnl.link("lo")
+            state[Key(NAMESPACE, place, ())] = () if lo is not None and lo.is_up else ("its loopback is down",)
+            state.update(self._structure(space))
+            snapshot = ruleset.read(space)
+            state.update(snapshot.ruleset)
+            state.update(snapshot.elements)
+        elif netns.is_stale(name_of(place)):
+            state[Key(NAMESPACE, place, ())] = ("a name without a namespace",)
+        state.update(self._dnsmasq.read(space, place))
+        return state
+
+    def _structure(self, space: Space) -> dict[Key, Row]:
+        """Return a router's devices, addresses, routes and settings."""
+        devices = links.read_router(space, self._spaces.host)
+        settings = [path for path, _ in ROUTER_SETTINGS]
+        for key in devices.facts:
+            if key.table == INNER:
+                settings += [path for path, _ in inner_settings(str(key.row[0]))]
+            elif key.table == UPLINK:
+                settings += [path for path, _ in uplink_settings(str(key.row[0]))]
+        values = sysctl.read(space.inside, settings)
+        return {**devices.facts, **{Key(SYSCTL, space.place, (path,)): (value,) for path, value in values.items()}}
+
+    def _apply(self, delta: Delta) -> None:
+        before = self._before(delta)
+        for step in steps(delta):
+            self._do(step)
+            if step.stage in {Stage.LINK, Stage.ADDRESS} and step.place in before:
+                self._restore(step.place, before[step.place], delta)
+        for place, state in before.items():
+            self._restore_servers(place, state, delta)
+
+    def _before(self, delta: Delta) -> dict[Place, dict[Key, Row]]:
+        """Return what routers have whose devices or addresses change: some of it may go along although nobody asked."""
+        gone = {key.place for key in delta.drop if key.table == NAMESPACE}
+        changed = {key.place for key in (*delta.put, *delta.drop) if key.table.stage in {Stage.LINK, Stage.ADDRESS}}
+        found: dict[Place, dict[Key, Row]] = {}
+        for place in changed - gone - {HOST}:
+            if (space := self._spaces.open(place)) is not None:
+                found[place] = {**self._structure(space), **self._dnsmasq.read(space, place)}
+        return found
+
+    def _restore(self, place: Place, before: dict[Key, Row], delta: Delta) -> None:
+        """Put back what a device took along when it was made anew, and routes that went with the last address of a device."""
+        space = self._open(place)
+        now = self._structure(space)
+        there = {key.row[0] for key in now if key.table in {INNER, UPLINK}}
+        lost = {
+            key: value
+            for key, value in before.items()
+            if key.table in {SYSCTL, ADDRESS, ROUTE} and key not in delta.drop and key not in now
+        }
+        for key in sorted(lost, key=lambda key: key.table):
+            devices = {*key.row, *lost[key], *(part for part in str(key.row[0]).split("/"))}
+            if devices & {*there, "lo"}:
+                self._put(key, lost[key])
+
+    def _restore_servers(self, place: Place, before: dict[Key, Row], delta: Delta) -> None:
+        """Start servers anew whose device was made anew: they listen to the old one."""
+        space = self._open(place)
+        now = self._dnsmasq.read(space, place)
+        for key, value in before.items():
+            if (
+                key.table == DHCP_SERVER
+                and key not in delta.drop
+                and now.get(key) != value
+                and value[0] in self._devices(space)
+            ):
+                self._put(key, value)
+
+    def _devices(self, space: Space) -> set[str]:
+        return {link.name for link in space.rtnl.links()}
+
+    def _do(self, step: Step) -> None:
+        match step.stage:
+            case Stage.ELEMENT:
+                self._change_elements(step)
+            case Stage.ENTRY:
+                self._dnsmasq.change_entries(self._open(step.place), step.put, step.drop)
+            case _:
+                for key, value in step.put.items():
+                    self._put(key, value)
+                for key in step.drop:
+                    if key not in step.put:
+                        self._drop(key)
+
+    def _change_elements(self, step: Step) -> None:
+        space = self._open(step.place)
+        ruleset.change_elements(space, dict(step.put), dict(step.drop))
+        delta = Delta(step.put, step.drop)
+        for announcement in effects.announced(delta):
+            space.announcer.announce(announcement.device, announcement.address)
+        for cuts in effects.cuts(delta).values():
+            space.conntrack.end(cuts)
+
+    def _put(self, key: Key, value: Row) -> None:
+        host = self._spaces.host
+        match key.table.name:
+            case NAMESPACE.name:
+                self._put_namespace(key.place)
+            case BRIDGE.name:
+                links.put_bridge(host, key, value)
+            case PORT.name:
+                links.put_port(host, key, value)
+            case INNER.name:
+                links.put_inner(self._open(key.place), host, key, value)
+            case UPLINK.name:
+                links.put_uplink(self._open(key.place), host, key, value)
+            case ADDRESS.name:
+                links.put_address(self._open(key.place), key, value)
+            case ROUTE.name:
+                links.put_route(self._open(key.place), key, value)
+            case SYSCTL.name:
+                sysctl.write(self._open(key.place).inside, str(key.row[0]), str(value[0]))
+            case RULESET.name:
+                ruleset.put(self._open(key.place), key, value)
+            case DHCP_SERVER.name:
+                self._dnsmasq.put_server(self._open(key.place), key, value)
+            case _:
+                raise Refused(f"{key.place} {key.table.name}: this back-end knows no such facts")
+
+    def _drop(self, key: Key) -> None:
+        space = self._spaces.open(key.place)
+        match key.table.name:
+            case NAMESPACE.name:
+                self._drop_namespace(key.place, space)
+            case DHCP_SERVER.name:
+                self._dnsmasq.drop_server(key)
+            case _ if space is None:
+                pass  # it went with its namespace
+            case SYSCTL.name:
+                pass  # a setting has always some value; what nobody asks for may be as it is
+            case RULESET.name:
+                ruleset.drop(space, key)
+            case _:
+                links.drop(space, key)
+
+    def _put_namespace(self, place: Place) -> None:
+        name = name_of(place)
+        if self._spaces.open(place) is None:
+            # Servers of ours in a namespace whose name somebody took away keep it alive, and its devices' addresses in use.
+            self._dnsmasq.drop_place(place)
+            netns.create(name)
+        space = self._open(place)
+        space.rtnl.set(links.LOOPBACK, state="up")
+
+    def _drop_namespace(self, place: Place, space: Space | None) -> None:
+        self._dnsmasq.drop_place(place)
+        if space is not None:
+            # The kernel ends a namespace some time after its name is gone; the names of its devices on the host must be free at once.
+            links.clear(space)
+            self._spaces.close(place)
+        netns.remove(name_of(place))
+
+    def _open(self, place: Place) -> Space:
+        space = self._spaces.open(place)
+        if space is None:
+            raise Refused(f"{place}: there is no such namespace")
+        return space

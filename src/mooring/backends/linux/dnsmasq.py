@@ -1,0 +1,343 @@
+"""DHCP and DNS for guests: one dnsmasq per network, in the router's namespace, with one file per NIC.
+
+How does a restarted agent know that a server is ours, and right?  By its command line, which names a configuration below our run
+directory; that file's name holds the hash of its text, and its first line the fact that it was written for.  A process id is never
+believed: processes are looked for among those that run.  A server of another namespace, or of a device that was made anew, is wrong.
+
+How does it know that an entry is ours?  It is a file in the server's directory of entries; every file there is.
+
+Leases live in the server's memory only.  Each NIC has one fixed address and the server is authoritative, so a server that starts anew
+gives every guest that asks the address that it has.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+
+from mooring.backends.linux import processes
+from mooring.backends.linux.leases import release
+from mooring.backends.linux.netns import NETNS
+from mooring.backends.linux.space import Space, name_of
+from mooring.compile.facts import Key, Place, PlaceKind, Refused, Row, fact_line
+from mooring.compile.tables import DHCP_HOST, DHCP_SERVER
+from mooring.model.ids import is_uuid
+
+DOMAIN = "mooring.internal"
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/-]{0,62}")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_CONFIG = re.compile(r"server-[0-9a-f]{16}\.conf")
+_TAKEN = "Address already in use"
+_START_TIMEOUT = 10
+_PATIENCE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a DHCP_SERVER fact says; `index` is the device's number in the kernel."""
+
+    network: str
+    device: str
+    address: IPv4Interface
+    dns: tuple[IPv4Address, ...]
+    mtu: int
+    lease: int
+    index: int
+
+
+class Dnsmasq:
+    """The servers of all routers; `directory` is ours alone, and may be lost at a reboot as the servers are."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def read(self, space: Space | None, place: Place) -> dict[Key, Row]:
+        """Return the servers and entries of a router."""
+        state: dict[Key, Row] = {}
+        running = self._running(place)
+        for network in sorted({*self._networks(place), *running}):
+            key = Key(DHCP_SERVER, place, (network,))
+            home = self._home(place, network)
+            value = self._value(space, home, running.get(network, []))
+            if value is not None:
+                state[key] = value
+            if space is not None:
+                state.update(_entries(place, network, home))
+        return state
+
+    def places(self) -> list[Place]:
+        """Return the routers that have servers or files of servers."""
+        try:
+            ids = {name for name in os.listdir(self._directory) if is_uuid(name)}
+        except FileNotFoundError:
+            ids = set[str]()
+        root = f"--conf-file={self._directory}/"
+        for process in processes.named("dnsmasq"):
+            for argument in process.arguments:
+                if argument.startswith(root) and is_uuid(id := argument.removeprefix(root).partition("/")[0]):
+                    ids.add(id)
+        return [Place(PlaceKind.ROUTER, id) for id in sorted(ids)]
+
+    def put_server(self, space: Space, key: Key, value: Row) -> None:
+        """Start a server, or start it anew with another configuration.
+
+        Raises:
+            Refused: the facts can't be written, or dnsmasq doesn't take them; the server that ran goes on.
+        """
+        server = _server(space, key, value)
+        home = self._home(key.place, server.network)
+        (home / "hosts").mkdir(mode=0o755, parents=True, exist_ok=True)
+        text = _config(server, home, key, value)
+        config = home / f"server-{hashlib.sha256(text.encode()).hexdigest()[:16]}.conf"
+        _write(config, text)
+        _check(config, fact_line(key, value))
+        for process in self._running(key.place).get(server.network, []):
+            processes.end(process.id)
+        _start(space, config, fact_line(key, value))
+        for other in home.glob("server-*.conf"):
+            if other != config:
+                other.unlink(missing_ok=True)
+
+    def drop_server(self, key: Key) -> None:
+        """Stop a server and forget its entries."""
+        network = str(key.row[0])
+        for process in self._running(key.place).get(network, []):
+            processes.end(process.id)
+        shutil.rmtree(self._home(key.place, network), ignore_errors=True)
+
+    def drop_place(self, place: Place) -> None:
+        """Stop all servers of a router."""
+        for network, running in self._running(place).items():
+            for process in running:
+                processes.end(process.id)
+            shutil.rmtree(self._home(place, network), ignore_errors=True)
+        shutil.rmtree(self._directory / place.id, ignore_errors=True)
+
+    def change_entries(self, space: Space, put: Mapping[Key, Row], drop: Mapping[Key, Row]) -> None:
+        """Drop and put entries; they hold for the next packet from a guest.
+
+        dnsmasq sees a new file by inotify before it reads the next packet.  It doesn't see that one is gone, and it keeps an address for
+        whom it leased it to; so for these it is told to read all files anew, and then the lease is given back in the guest's name.
+
+        Raises:
+            Refused: an entry can't be written.
+        """
+        changed: dict[str, bool] = {}
+        texts = {key: _entry(key, value) for key, value in put.items()}
+        for key in (*drop, *put):
+            network, name = str(key.row[0]), _file_name(key)
+            home = self._home(key.place, network)
+            path = home / "hosts" / name
+            old = key in drop or path.exists()
+            changed[network] = changed.get(network, False) or old
+            if key not in put:
+                path.unlink(missing_ok=True)
+        for key, text in texts.items():
+            home = self._home(key.place, str(key.row[0]))
+            if not (home / "hosts").is_dir():
+                raise Refused(f"{fact_line(key, put[key])}: no DHCP server of that network")
+            _write(home / "hosts" / _file_name(key), text)
+        running = self._running(space.place)
+        for network, anew in changed.items():
+            if anew:
+                for process in running.get(network, []):
+                    os.kill(process.id, signal.SIGHUP)
+        for key, value in drop.items():
+            match key.row, value:
+                case (str() as network, str() as mac), (IPv4Address() as address, _) if put.get(key) != value:
+                    server = _fact(self._home(key.place, network), running.get(network, []))
+                    if server is not None and _MAC.fullmatch(mac):
+                        release(space.inside, server.device, server.address.ip, address, mac)
+                case _:
+                    pass
+
+    def _home(self, place: Place, network: str) -> Path:
+        return self._directory / place.id / network
+
+    def _networks(self, place: Place) -> list[str]:
+        try:
+            return [name for name in os.listdir(self._directory / place.id) if not name.startswith(".")]
+        except FileNotFoundError:
+            return []
+
+    def _running(self, place: Place) -> dict[str, list[processes.Process]]:
+        """Return our dnsmasq processes of a router by network."""
+        root = f"--conf-file={self._directory / place.id}/"
+        found: dict[str, list[processes.Process]] = {}
+        for process in processes.named("dnsmasq"):
+            for argument in process.arguments:
+                if argument.startswith(root):
+                    found.setdefault(argument.removeprefix(root).partition("/")[0], []).append(process)
+        return found
+
+    def _value(self, space: Space | None, home: Path, running: list[processes.Process]) -> Row | None:
+        """Return what runs of a server, None if nothing does."""
+        if not running:
+            return None
+        if len(running) > 1:
+            return ("runs twice",)
+        if space is None or processes.network_namespace(running[0].id) != space.inside.inode:
+            return ("in another namespace",)
+        server = _fact(home, running)
+        if server is None:
+            return ("with another configuration",)
+        link = space.rtnl.link(server.device)
+        if link is None or link.index != server.index:
+            return ("its device is gone",)
+        return (server.device, server.address, ",".join(map(str, server.dns)), server.mtu, server.lease)
+
+
+def _server(space: Space, key: Key, value: Row) -> Server:
+    match key.row, value:
+        case (str() as network,), (
+            str() as device,
+            IPv4Interface() as address,
+            str() as dns,
+            int() as mtu,
+            int() as lease,
+        ):
+            link = space.rtnl.link(device)
+            if link is None:
+                raise Refused(f"{fact_line(key, value)}: no device {device}")
+            servers = tuple(IPv4Address(server) for server in dns.split(",") if server)
+            return Server(network, device, address, servers, mtu, lease, link.index)
+        case _:
+            raise Refused(f"{fact_line(key, value)}: not of the types of {key.table.name}")
+
+
+def _config(server: Server, home: Path, key: Key, value: Row) -> str:
+    """Write a server's configuration; what isn't a plain word is refused, for dnsmasq has no quoting worth the name."""
+    subnet: IPv4Network = server.address.network
+    dns = ",".join(map(str, server.dns)) or server.address.ip
+    settings = (
+        ("interface", server.device),
+        ("except-interface", "lo"),
+        ("bind-interfaces", ""),
+        ("no-resolv", ""),
+        ("no-hosts", ""),
+        ("domain", DOMAIN),
+        ("local", f"/{DOMAIN}/"),
+        ("dhcp-range", f"{subnet.network_address},static,{subnet.netmask},{server.lease}s"),
+        ("dhcp-authoritative", ""),
+        ("dhcp-hostsdir", home / "hosts"),
+        ("dhcp-lease-max", max(65536, subnet.num_addresses)),
+        ("leasefile-ro", ""),
+        ("dhcp-option", f"3,{server.address.ip}"),
+        ("dhcp-option", f"6,{dns}"),
+        ("dhcp-option", f"26,{server.mtu}"),
+        ("dhcp-no-override", ""),
+        ("quiet-dhcp", ""),
+        ("pid-file", ""),
+        *processes.unprivileged(),
+    )
+    for word in (server.network, server.device):
+        if not _WORD.fullmatch(word):
+            raise Refused(f"{fact_line(key, value)}: {word!r} can't be written into a configuration")
+    head = f"# {server.network} {server.device} {server.address} {dns if server.dns else '-'} {server.mtu} {server.lease} {server.index}\n"
+    return head + "".join(f"{name}={setting}\n" if setting != "" else f"{name}\n" for name, setting in settings)
+
+
+def _fact(home: Path, running: list[processes.Process]) -> Server | None:
+    """Return what a running server was configured for, None if its configuration is not as we wrote it."""
+    for process in running:
+        for argument in process.arguments:
+            config = Path(argument.removeprefix("--conf-file="))
+            if config.parent != home or not _CONFIG.fullmatch(config.name):
+                continue
+            try:
+                text = config.read_text(encoding="ascii")
+                digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+                _, network, device, address, dns, mtu, lease, index = text.partition("\n")[0].split(" ")
+                servers = () if dns == "-" else tuple(IPv4Address(server) for server in dns.split(","))
+                server = Server(network, device, IPv4Interface(address), servers, int(mtu), int(lease), int(index))
+            except (OSError, ValueError):
+                return None
+            return server if config.name == f"server-{digest}.conf" else None
+    return None
+
+
+def _entry(key: Key, value: Row) -> str:
+    match key.row, value:
+        case (str(), str() as mac), (IPv4Address() as address, str() as name):
+            if not _MAC.fullmatch(mac) or (name and not _NAME.fullmatch(name)):
+                raise Refused(f"{fact_line(key, value)}: not a MAC address and a host name")
+            return f"{mac},{address},{name}\n" if name else f"{mac},{address}\n"
+        case _:
+            raise Refused(f"{fact_line(key, value)}: not of the types of {key.table.name}")
+
+
+def _entries(place: Place, network: str, home: Path) -> Iterator[tuple[Key, Row]]:
+    try:
+        names = sorted(os.listdir(home / "hosts"))
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.startswith("."):  # dnsmasq passes over these too
+            continue
+        mac = name.replace("-", ":") if _MAC.fullmatch(name.replace("-", ":")) else name
+        key = Key(DHCP_HOST, place, (network, mac))
+        try:
+            text = (home / "hosts" / name).read_text(encoding="ascii")
+            first, address, *host = text.removesuffix("\n").split(",")
+            value: Row = (IPv4Address(address), host[0] if host else "")
+            yield key, value if first == mac and _entry(key, value) == text else ("not as we write it",)
+        except (OSError, ValueError, Refused):
+            yield key, ("not as we write it",)
+
+
+def _file_name(key: Key) -> str:
+    name = str(key.row[1]).replace(":", "-")
+    if "/" in name or name in {"", ".", ".."}:
+        raise Refused(f"{name!r} is no name of an entry")
+    return name
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole: nobody ever reads half of it.  dnsmasq passes over names that begin with a dot."""
+    new = path.with_name(f".{path.name}")
+    new.write_text(text, encoding="ascii")
+    new.chmod(0o644)
+    new.replace(path)
+
+
+def _check(config: Path, fact: str) -> None:
+    result = subprocess.run(
+        ["dnsmasq", "--test", f"--conf-file={config}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_START_TIMEOUT,
+    )
+    if result.returncode:
+        config.unlink()
+        raise Refused(f"{fact}: {result.stderr.strip()}")
+
+
+def _start(space: Space, config: Path, fact: str) -> None:
+    # dnsmasq goes into the background by itself, in a session of its own, and returns when it serves: it outlives the agent.
+    until = time.monotonic() + _PATIENCE
+    while True:
+        result = subprocess.run(
+            ["nsenter", f"--net={NETNS / name_of(space.place)}", "dnsmasq", f"--conf-file={config}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_START_TIMEOUT,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+        )
+        if not result.returncode:
+            return
+        # One that was killed a moment ago may have no command line any more, and its sockets still.
+        if _TAKEN not in result.stderr or time.monotonic() > until:
+            raise Refused(f"{fact}: {result.stderr.strip()}")
+        time.sleep(0.01)

@@ -1,0 +1,192 @@
+"""Elements of sets and maps <-> facts.
+
+A table of stage ELEMENT is the set or map of that name in the static ruleset; family, table and column types are taken from there, so a
+new table needs nothing here as long as its types have a line in `_CODECS`.
+
+How does a restarted agent know that an element is ours?  It lies in a set of a table named mooring: all of these are ours, and what no
+subject asks for is taken out.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import IPv4Address, IPv4Network
+
+from mooring.backends.linux.nfnetlink import Element, Interrupted, Nfnetlink
+from mooring.backends.linux.nft import Nft, NftRefused, as_loaded
+from mooring.compile.facts import Atom, Key, Place, Refused, Row, Stage, Table, fact_line
+from mooring.compile.tables import TABLES
+
+_WORD = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+_NAMED_ONE_BY_ONE = 256
+"""Up to so many elements each is a command of its own, so that a refusal names it; many in one command load faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class NftSet:
+    """Where a table's elements are: a set, or a map if `values` has a column."""
+
+    family: str
+    table: str
+    name: str
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+@cache
+def sets(ruleset: str) -> Mapping[str, NftSet]:
+    """Return the named sets and maps of a static ruleset."""
+    return declared(as_loaded(ruleset)[1])
+
+
+def declared(listing: str) -> dict[str, NftSet]:
+    """Return the named sets and maps of a listing in JSON."""
+    found: dict[str, NftSet] = {}
+    for entry in json.loads(listing)["nftables"]:
+        for what in ("set", "map"):
+            if (it := entry.get(what)) is not None:
+                types = _columns(it["type"]), _columns(it.get("map", []))
+                found[it["name"]] = NftSet(it["family"], it["table"], it["name"], *types)
+    return found
+
+
+def read(nfnetlink: Nfnetlink, place: Place, wanted: Mapping[str, NftSet]) -> dict[Key, Row]:
+    """Return the elements of sets in a namespace.
+
+    Raises:
+        Interrupted: the rules changed meanwhile.
+    """
+    state: dict[Key, Row] = {}
+    seen: dict[bytes, IPv4Address] = {}
+    for table in TABLES:
+        if table.stage is not Stage.ELEMENT or (where := wanted.get(table.name)) is None:
+            continue
+        decode = _decoder(table, where, seen)
+        try:
+            for element in nfnetlink.elements(where.family, where.table, where.name):
+                row, value = decode(element)
+                state[Key(table, place, row)] = value
+        except FileNotFoundError as error:
+            raise Interrupted from error
+    return state
+
+
+def change(nft: Nft, ruleset: str, put: Mapping[Key, Row], drop: Mapping[Key, Row]) -> None:
+    """Drop and put elements as one transaction.
+
+    Raises:
+        Refused: nothing was changed; the reason names an element where the kernel says which.
+    """
+    commands: dict[str, str] = {}
+    try:
+        for verb, facts in (("delete", drop), ("add", put)):
+            if len(facts) <= _NAMED_ONE_BY_ONE:
+                for key, value in facts.items():
+                    commands[_command(verb, ruleset, key.table, [(key, value)])] = fact_line(key, value)
+            else:
+                for table, members in _by_table(facts):
+                    commands[_command(verb, ruleset, table, members)] = table.name
+        nft.run("\n".join(commands))
+    except NftRefused as refused:
+        raise Refused(f"{commands.get(refused.command, 'elements')}: {refused}") from refused
+
+
+def loading(ruleset: str, state: Mapping[Key, Row]) -> str:
+    """Return the commands that load elements."""
+    return "".join(_command("add", ruleset, table, members) + "\n" for table, members in _by_table(state))
+
+
+def _by_table(facts: Mapping[Key, Row]) -> Iterator[tuple[Table, list[tuple[Key, Row]]]]:
+    members: dict[Table, list[tuple[Key, Row]]] = {}
+    for key, value in facts.items():
+        members.setdefault(key.table, []).append((key, value))
+    yield from members.items()
+
+
+def _command(verb: str, ruleset: str, table: Table, members: list[tuple[Key, Row]]) -> str:
+    where = sets(ruleset).get(table.name)
+    if where is None:
+        raise Refused(f"ruleset {ruleset} has no set or map {table.name}")
+    # A map's element is deleted by its key alone.
+    texts = [_text(where, key, value if verb == "add" else ()) for key, value in members]
+    return f"{verb} element {where.family} {where.table} {where.name} {{ {', '.join(texts)} }}"
+
+
+def _text(where: NftSet, key: Key, value: Row) -> str:
+    if len(key.row) != len(where.keys) or (value and len(value) != len(where.values)):
+        raise Refused(f"{fact_line(key, value)}: {where.name} has other columns")
+    left = _join(where.keys, key.row)
+    return f"{left} : {_join(where.values, value)}" if value else left
+
+
+def _join(types: tuple[str, ...], row: Row) -> str:
+    words = [str(atom) for atom in row]
+    for word in words:
+        if not _WORD.fullmatch(word):
+            raise Refused(f"{word!r} can't be part of an element")
+    return " . ".join(f'"{word}"' if kind == "ifname" else word for kind, word in zip(types, words, strict=True))
+
+
+def _columns(types: str | list[str]) -> tuple[str, ...]:
+    return (types,) if isinstance(types, str) else tuple(types)
+
+
+# How the kernel writes a column: its length, and what it means.  Each is padded to 4 bytes.
+_CODECS: dict[str, tuple[int, Callable[[bytes], Atom]]] = {
+    "ipv4_addr": (4, IPv4Address),
+    "ifname": (16, lambda field: field.rstrip(b"\0").decode(errors="replace")),
+    "inet_proto": (1, lambda field: field[0]),
+    "inet_service": (2, lambda field: int.from_bytes(field, "big")),
+    "ether_addr": (6, lambda field: field.hex(":")),
+}
+
+
+def _decoder(table: Table, where: NftSet, seen: dict[bytes, IPv4Address]) -> Callable[[Element], tuple[Row, Row]]:
+    """Return how to read an element of one set; `seen` holds addresses met before, most come in several sets."""
+
+    def address(field: bytes) -> IPv4Address:
+        found = seen.get(field)
+        if found is None:
+            found = seen[field] = IPv4Address(field)
+        return found
+
+    def layout(types: tuple[str, ...]) -> list[tuple[slice, Callable[[bytes], Atom]]]:
+        at = 0
+        found: list[tuple[slice, Callable[[bytes], Atom]]] = []
+        for kind in types:
+            length, decode = _CODECS[kind]
+            found.append((slice(at, at + length), address if kind == "ipv4_addr" else decode))
+            at += (length + 3) & ~3
+        return found
+
+    keys, values = layout(where.keys), layout(where.values)
+    is_prefix = [kind is IPv4Network for kind in table.key]
+
+    def row_of(columns: list[tuple[slice, Callable[[bytes], Atom]]], field: bytes) -> Row:
+        return tuple([decode(field[part]) for part, decode in columns])
+
+    def plain(element: Element) -> tuple[Row, Row]:
+        key, _, data = element
+        return row_of(keys, key), row_of(values, data) if data else ()
+
+    def interval(element: Element) -> tuple[Row, Row]:
+        key, end, data = element
+        first = row_of(keys, key)
+        last = row_of(keys, end) if end else first
+        row = tuple(
+            _prefix(low, high) if prefix else low for prefix, low, high in zip(is_prefix, first, last, strict=True)
+        )
+        return row, row_of(values, data) if data else ()
+
+    return interval if any(is_prefix) else plain
+
+
+def _prefix(first: Atom, last: Atom) -> Atom:
+    """Return the prefix from the first to the last address; a range that is none, which only a stranger makes, stays a text."""
+    if isinstance(first, IPv4Address) and isinstance(last, IPv4Address):
+        size = int(last) - int(first) + 1
+        if size > 0 and size & (size - 1) == 0 and int(first) % size == 0:
+            return IPv4Network((first, 33 - size.bit_length()))
+    return f"{first}-{last}"

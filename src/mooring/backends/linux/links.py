@@ -1,0 +1,364 @@
+"""Bridges, ports, routers' devices, addresses and routes <-> facts.
+
+How does a restarted agent know that a link is ours?  On the host by its name: mb (bridge), mp (port), mg (the guest's end of a port) or
+mh (a router's port), and the first eleven hexadecimal digits of a UUID.  In a router's namespace everything that somebody made is ours.
+
+Puts repair in place: what is right of a device stays, so that its flows and its neighbours don't notice.
+"""
+
+import errno
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network
+
+from mooring.backends.linux import sysctl
+from mooring.backends.linux.rtnl import UNICAST, Link, Route, Rtnl
+from mooring.backends.linux.space import Space
+from mooring.compile.facts import HOST, Key, Refused, Row, fact_line
+from mooring.compile.tables import ADDRESS, BRIDGE, INNER, PORT, ROUTE, UPLINK
+
+UPLINK_GROUP = 100
+"""The interface group by which the ruleset knows devices towards providers."""
+
+LOOPBACK = 1
+"""The number that the kernel gives the loopback device of every namespace."""
+
+_PATIENCE = 2.0
+
+_OURS = re.compile(r"(mb|mp|mg|mh)[0-9a-f]{11}")
+_BY_HAND = frozenset({"veth", "macvlan", "macvtap", "ipvlan", "bridge", "vlan", "vxlan", "dummy", "tun", "ifb"})
+"""Kinds of devices that somebody must have made; others, as tunl0, come with a namespace by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """A router's devices by their number in the kernel, and their facts."""
+
+    names: dict[int, str]
+    facts: dict[Key, Row]
+
+
+def read_host(host: Space) -> dict[Key, Row]:
+    """Return the bridges and ports of the host."""
+    links = host.rtnl.links()
+    by_index = {link.index: link for link in links}
+    state: dict[Key, Row] = {}
+    for link in links:
+        if not _OURS.fullmatch(link.name):
+            continue
+        if link.name.startswith("mb"):
+            state[Key(BRIDGE, HOST, (link.name,))] = _bridge_value(link)
+        elif link.name.startswith("mp"):
+            state[Key(PORT, HOST, (link.name,))] = _port_value(link, by_index)
+    return state
+
+
+def read_router(space: Space, host: Space) -> Devices:
+    """Return the devices, addresses and routes of a router."""
+    place = space.place
+    links = [link for link in space.rtnl.links() if link.name != "lo"]
+    names = {link.index: link.name for link in links}
+    host_number = space.rtnl.number_of(host.inside.fd) if links else None
+    state: dict[Key, Row] = {}
+    for link in links:
+        on_host = host.rtnl.link(link.peer) if link.peer and link.peer_netns == host_number else None
+        if link.name.startswith("mu"):
+            state[Key(UPLINK, place, (link.name,))] = _uplink_value(link, on_host)
+        elif link.name.startswith("mi") or link.kind in _BY_HAND:
+            state[Key(INNER, place, (link.name,))] = _inner_value(link, on_host, host.rtnl)
+    for index, address in space.rtnl.addresses() if links else ():
+        if index in names:
+            state[Key(ADDRESS, place, (names[index], address))] = ()
+    for prefix, routes in _by_prefix(space.rtnl.routes()).items():
+        state[Key(ROUTE, place, (prefix,))] = _route_value(routes, {**names, LOOPBACK: "lo"})
+    return Devices(names, state)
+
+
+def put_bridge(host: Space, key: Key, value: Row) -> None:
+    """Make or repair a bridge; its ports follow its MTU.
+
+    Raises:
+        Refused: the kernel won't have it.
+    """
+    match key.row, value:
+        case (str() as name,), (int() as mtu,):
+            with _named(key, value):
+                link = host.rtnl.link(name)
+                if link is not None and link.kind != "bridge":
+                    host.rtnl.delete(link.index)
+                    link = None
+                if link is None:
+                    host.rtnl.add("bridge", name, mtu=mtu)
+                    link = _there(host.rtnl, name)
+                host.rtnl.set_bridge(link.index)
+                sysctl.silence(host.inside, name)
+                if link.mtu != mtu:
+                    host.rtnl.set(link.index, mtu=mtu)
+                    for port in host.rtnl.links():
+                        if port.master == link.index and port.name.startswith("mp") and port.mtu != mtu:
+                            host.rtnl.set(port.index, mtu=mtu)
+                host.rtnl.set(link.index, state="up")
+        case _:
+            raise _mistyped(key, value)
+
+
+def put_port(host: Space, key: Key, value: Row) -> None:
+    """Make or repair a port.  Its other end is left as it is, once a guest has it.
+
+    Raises:
+        Refused: the kernel won't have it.
+    """
+    match key.row, value:
+        case (str() as name,), (str() as bridge, str() as peer):
+            with _named(key, value):
+                master = _bridge(host.rtnl, bridge)
+                link = host.rtnl.link(name)
+                if link is not None and link.kind != "veth":
+                    host.rtnl.delete(link.index)
+                    link = None
+                if link is None:
+                    host.rtnl.add("veth", name, mtu=master.mtu, peer={"ifname": peer, "mtu": master.mtu})
+                    sysctl.silence(host.inside, peer)
+                    link = _there(host.rtnl, name)
+                elif (
+                    link.peer_netns is None and (other := host.rtnl.link(link.peer)) is not None and other.name != peer
+                ):
+                    host.rtnl.set(other.index, ifname=peer)
+                sysctl.silence(host.inside, name)
+                host.rtnl.set(link.index, master=master.index, mtu=master.mtu, state="up")
+        case _:
+            raise _mistyped(key, value)
+
+
+def put_inner(space: Space, host: Space, key: Key, value: Row) -> None:
+    """Make or repair a router's device towards a network.
+
+    Raises:
+        Refused: the kernel won't have it.
+    """
+    match key.row, value:
+        case (str() as name,), (str() as peer, str() as bridge, str() as mac, int() as mtu):
+            with _named(key, value):
+                master = _bridge(host.rtnl, bridge)
+                link, plug = space.rtnl.link(name), host.rtnl.link(peer)
+                is_pair = (
+                    link is not None
+                    and plug is not None
+                    and link.kind == plug.kind == "veth"
+                    and (link.peer, link.peer_netns) == (plug.index, space.rtnl.number_of(host.inside.fd))
+                )
+                if not is_pair:
+                    # A half of an older pair, of a namespace that somebody took the name of, would be in the way.
+                    _remove(space.rtnl, name)
+                    _remove(host.rtnl, peer)
+                    host.rtnl.add("veth", peer, peer={"ifname": name, "net_ns_fd": space.inside.fd, "address": mac})
+                    link, plug = _there(space.rtnl, name), _there(host.rtnl, peer)
+                assert link is not None  # noqa: S101 - is_pair says so
+                assert plug is not None  # noqa: S101
+                sysctl.silence(host.inside, peer)
+                host.rtnl.set(plug.index, master=master.index, mtu=mtu, state="up")
+                if link.mac != mac:
+                    space.rtnl.set(link.index, address=mac)
+                space.rtnl.set(link.index, mtu=mtu, group=0, state="up")
+        case _:
+            raise _mistyped(key, value)
+
+
+def put_uplink(space: Space, host: Space, key: Key, value: Row) -> None:
+    """Make or repair a router's device towards a provider.
+
+    Raises:
+        Refused: the host has no such interface, or the kernel won't have it.
+    """
+    match key.row, value:
+        case (str() as name,), (str() as interface, str() as mac):
+            with _named(key, value):
+                lower = host.rtnl.link(interface)
+                if lower is None:
+                    raise Refused(f"{fact_line(key, value)}: the host has no interface {interface}")
+                link = space.rtnl.link(name)
+                there = (lower.index, space.rtnl.number_of(host.inside.fd))
+                if link is not None and (link.kind != "macvlan" or (link.peer, link.peer_netns) != there):
+                    space.rtnl.delete(link.index)
+                    link = None
+                if link is None:
+                    host.rtnl.add(
+                        "macvlan",
+                        name,
+                        link=lower.index,
+                        net_ns_fd=space.inside.fd,
+                        macvlan_mode="bridge",
+                        address=mac,
+                        group=UPLINK_GROUP,
+                    )
+                    link = _there(space.rtnl, name)
+                if link.mode != "bridge":
+                    space.rtnl.set(link.index, kind="macvlan", macvlan_mode="bridge")
+                if link.mac != mac:
+                    space.rtnl.set(link.index, address=mac)
+                _patiently(lambda: space.rtnl.set(link.index, group=UPLINK_GROUP, state="up"))
+        case _:
+            raise _mistyped(key, value)
+
+
+def put_address(space: Space, key: Key, value: Row) -> None:
+    """Give a device an address; it may have it.
+
+    Raises:
+        Refused: there is no such device.
+    """
+    match key.row:
+        case (str() as device, IPv4Interface() as address):
+            with _named(key, value, but=errno.EEXIST):
+                space.rtnl.add_address(_there(space.rtnl, device).index, address)
+        case _:
+            raise _mistyped(key, value)
+
+
+def put_route(space: Space, key: Key, value: Row) -> None:
+    """Make a route the only one of its prefix, without a moment in which there is none.
+
+    Raises:
+        Refused: there is no such device, or the next hop can't be reached.
+    """
+    match key.row, value:
+        case (IPv4Network() as prefix,), (str() as device, str() as hop):
+            with _named(key, value):
+                right = Route(prefix, _there(space.rtnl, device).index, hop, 0, UNICAST)
+                space.rtnl.replace_route(right)
+                for route in space.rtnl.routes():
+                    if route.prefix == prefix and route != right:
+                        space.rtnl.delete_route(route)
+        case _:
+            raise _mistyped(key, value)
+
+
+def drop(space: Space, key: Key) -> None:
+    """Take a link, address or route away; one that went along with another is no error.
+
+    Raises:
+        Refused: the kernel won't let it go.
+    """
+    match key.table.name, key.row:
+        case ((BRIDGE.name | PORT.name | INNER.name | UPLINK.name), (str() as name,)):
+            with _named(key, (), but=errno.ENODEV):
+                _remove(space.rtnl, name)
+        case ADDRESS.name, (str() as device, IPv4Interface() as address):
+            with _named(key, (), but=errno.EADDRNOTAVAIL):
+                link = space.rtnl.link(device)
+                if link is not None:
+                    space.rtnl.delete_address(link.index, address)
+        case ROUTE.name, (IPv4Network() as prefix,):
+            for route in space.rtnl.routes():
+                if route.prefix == prefix:
+                    with _named(key, (), but=errno.ESRCH):
+                        space.rtnl.delete_route(route)
+        case _:
+            raise _mistyped(key, ())
+
+
+def clear(space: Space) -> None:
+    """Remove all devices that somebody made in a namespace."""
+    for link in space.rtnl.links():
+        if link.kind in _BY_HAND:
+            try:
+                _remove(space.rtnl, link.name)
+            except OSError as error:
+                if error.errno != errno.ENODEV:  # it may have been the other end of one that went before
+                    raise
+
+
+def _bridge_value(link: Link) -> Row:
+    if link.kind != "bridge":
+        return (f"a {link.kind or 'device'}",)
+    if not link.is_up or not link.is_quiet or link.has_ipv6:
+        return ("not set up as a bridge of ours",)
+    return (link.mtu,)
+
+
+def _port_value(link: Link, by_index: dict[int, Link]) -> Row:
+    master = by_index.get(link.master)
+    if link.kind != "veth" or master is None:
+        return ("not in a bridge",)
+    if not link.is_up or link.has_ipv6 or link.mtu != master.mtu:
+        return ("not set up as a port of ours",)
+    # Once a guest has the other end, its name there is the guest's business.
+    other = by_index.get(link.peer) if link.peer_netns is None else None
+    return (master.name, other.name if other is not None else f"mg{link.name.removeprefix('mp')}")
+
+
+def _inner_value(link: Link, plug: Link | None, host: Rtnl) -> Row:
+    if link.kind != "veth" or plug is None:
+        return ("not one end of a pair with the host",)
+    master = host.link(plug.master) if plug.master else None
+    if not link.is_up or link.group or not plug.is_up or plug.mtu != link.mtu or plug.has_ipv6:
+        return ("not set up as a router's device",)
+    return (plug.name, master.name if master is not None else "", link.mac, link.mtu)
+
+
+def _uplink_value(link: Link, lower: Link | None) -> Row:
+    if link.kind != "macvlan" or link.mode != "bridge" or link.group != UPLINK_GROUP or not link.is_up or lower is None:
+        return ("not set up as an uplink",)
+    return (lower.name, link.mac)
+
+
+def _by_prefix(routes: list[Route]) -> dict[IPv4Network, list[Route]]:
+    found: dict[IPv4Network, list[Route]] = {}
+    for route in routes:
+        found.setdefault(route.prefix, []).append(route)
+    return found
+
+
+def _route_value(routes: list[Route], names: dict[int, str]) -> Row:
+    route = routes[0]
+    if len(routes) > 1 or route.kind != UNICAST or route.metric:
+        return ("not the one plain route",)
+    return (names.get(route.device, ""), route.hop)
+
+
+def _bridge(rtnl: Rtnl, name: str) -> Link:
+    link = rtnl.link(name)
+    if link is None or link.kind != "bridge":
+        raise OSError(errno.ENODEV, f"no bridge {name}")
+    return link
+
+
+def _there(rtnl: Rtnl, name: str) -> Link:
+    link = rtnl.link(name)
+    if link is None:
+        raise OSError(errno.ENODEV, f"no device {name}")
+    return link
+
+
+def _patiently(work: Callable[[], None]) -> None:
+    """Do `work`, again while the kernel still clears away what had the same address: a namespace ends some time after its last user."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return work()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
+
+
+def _remove(rtnl: Rtnl, name: str) -> None:
+    if (link := rtnl.link(name)) is not None:
+        rtnl.delete(link.index)
+
+
+@contextmanager
+def _named(key: Key, value: Row, but: int = 0) -> Iterator[None]:
+    """Turn what the kernel refuses into a `Refused` that names the fact; `but` is an error number that means that it holds already."""
+    try:
+        yield
+    except OSError as error:
+        if not but or error.errno != but:
+            raise Refused(f"{fact_line(key, value)}: {error.strerror or error}") from error
+
+
+def _mistyped(key: Key, value: Row) -> Refused:
+    return Refused(f"{fact_line(key, value)}: not of the types of {key.table.name}")

@@ -1,0 +1,125 @@
+"""What libnftables doesn't offer, by netlink messages of our own: the generation of a namespace's rules, and a fast dump of elements.
+
+The kernel counts transactions: as long as its number stands, no rule, set or element has changed, whoever might have wanted to.  So a
+read of 600,000 elements is needed once, and costs microseconds ever after.  Numbers and layouts are of linux/netfilter/nf_tables.h.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+from mooring.backends.linux.netns import Inside
+from mooring.backends.linux.rtnl import check_namespace
+
+_NETLINK_NETFILTER = 12
+_SUBSYSTEM = 10 << 8
+_NEWGEN, _GETGEN = _SUBSYSTEM | 15, _SUBSYSTEM | 16
+_NEWSETELEM, _GETSETELEM = _SUBSYSTEM | 12, _SUBSYSTEM | 13
+_REQUEST, _DUMP, _DUMP_INTR = 1, 0x300, 0x10
+_ERROR, _DONE = 2, 3
+_TABLE, _SET, _ELEMENTS = 1, 2, 3
+_KEY, _DATA, _FLAGS, _TIMEOUT, _KEY_END = 1, 2, 3, 4, 10
+_TYPE = 0x3FFF  # less the flags for nested and byte order
+_INTERVAL_END = 1
+
+FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
+
+Element = tuple[bytes, bytes | None, bytes | None]
+"""Key, end of the key's interval, and data, as the kernel holds them."""
+
+
+class Interrupted(Exception):
+    """Somebody changed what was being read."""
+
+
+class Nfnetlink:
+    """A socket to the nftables of a namespace."""
+
+    def __init__(self, inside: Inside) -> None:
+        self._socket = inside.run(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER))
+        check_namespace(self._socket.fileno(), inside.inode)
+        self._socket.bind((0, 0))
+        self._sequence = 0
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def generation(self) -> int:
+        """Return the number of the last transaction."""
+        for kind, _, body in self._ask(_GETGEN, _REQUEST, 0, b""):
+            if kind == _NEWGEN:
+                for attribute, value in _attributes(body, 4):
+                    if attribute == 1:
+                        return int.from_bytes(value, "big")
+        raise OSError(errno.EPROTO, "no generation in the kernel's answer")
+
+    def elements(self, family: str, table: str, name: str) -> Iterator[Element]:
+        """Dump the elements of a set or map.
+
+        Raises:
+            Interrupted: there was a transaction meanwhile; what was yielded may be of two generations.
+            OSError: FileNotFoundError if there is no such set.
+        """
+        body = _attribute(_TABLE, table.encode() + b"\0") + _attribute(_SET, name.encode() + b"\0")
+        for kind, flags, reply in self._ask(_GETSETELEM, _REQUEST | _DUMP, FAMILIES[family], body):
+            if flags & _DUMP_INTR:
+                raise Interrupted
+            if kind == _NEWSETELEM:
+                for attribute, value in _attributes(reply, 4):
+                    if attribute == _ELEMENTS:
+                        yield from _elements(value)
+
+    def _ask(self, kind: int, flags: int, family: int, body: bytes) -> Iterator[tuple[int, int, memoryview]]:
+        self._sequence += 1
+        header = struct.pack("=IHHII", 20 + len(body), kind, flags, self._sequence, 0)
+        self._socket.send(header + struct.pack("=BBH", family, 0, 0) + body)
+        while True:
+            buffer = memoryview(self._socket.recv(1 << 18))
+            at = 0
+            while at + 16 <= len(buffer):
+                length, kind, flagged, sequence, _ = struct.unpack_from("=IHHII", buffer, at)
+                message = buffer[at + 16 : at + length]
+                at += (length + 3) & ~3
+                if sequence != self._sequence:
+                    continue  # of a dump that was given up
+                if kind == _ERROR:
+                    code = -struct.unpack_from("=i", message)[0]
+                    if code:
+                        raise OSError(code, os.strerror(code))
+                    return
+                if kind == _DONE:
+                    return
+                yield kind, flagged, message
+                if not flags & _DUMP:
+                    return
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
+
+
+def _attributes(buffer: memoryview, at: int) -> Iterator[tuple[int, memoryview]]:
+    while at + 4 <= len(buffer):
+        length, kind = struct.unpack_from("=HH", buffer, at)
+        yield kind & _TYPE, buffer[at + 4 : at + length]
+        at += (length + 3) & ~3
+
+
+def _elements(buffer: memoryview) -> Iterator[Element]:
+    for _, element in _attributes(buffer, 0):
+        key = data = end = None
+        flags = 0
+        for kind, value in _attributes(element, 0):
+            # A value is in one more attribute: 4 bytes to skip.
+            if kind == _KEY:
+                key = bytes(value[4:])
+            elif kind == _DATA:
+                data = bytes(value[4:])
+            elif kind == _KEY_END:
+                end = bytes(value[4:])
+            elif kind == _FLAGS:
+                flags = int.from_bytes(value, "big")
+        if key is not None and not flags & _INTERVAL_END:
+            yield key, end, data

@@ -1,0 +1,244 @@
+"""Links, addresses and routes of one network namespace, over pyroute2: the one module that knows that library.
+
+pyroute2 has no types of its own, so what comes out of it is made a frozen value here, at the edge.  It opens a socket for each thread
+that calls it, in whichever namespace that thread is; so it is given a socket and called only from the thread that lives in the namespace.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network
+from typing import Any, TypeVar
+
+from pyroute2 import IPRoute  # pyright: ignore[reportUnknownVariableType]
+from pyroute2.netlink.exceptions import NetlinkError
+
+from mooring.backends.linux.netns import Inside
+
+T = TypeVar("T")
+
+_SIOCGSKNS = 0x894C  # linux/sockios.h: the namespace of a socket
+_IFF_UP = 1
+_AF_INET = socket.AF_INET
+_RT_TABLE_MAIN, _RTPROT_KERNEL, _RTN_UNICAST = 254, 2, 1
+_NO_NETNSID = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network device.  `master`, `peer` and `peer_netns` are 0, 0 and None where there is none.
+
+    `peer` is the index of a veth's other end or of what a macvlan lies on, in the namespace that is number `peer_netns` here; None is
+    this one.  `mode` is a macvlan's; `is_quiet` says of a bridge that it forwards at once and says nothing of its own.
+    """
+
+    index: int
+    name: str
+    kind: str
+    mac: str
+    mtu: int
+    is_up: bool
+    group: int
+    master: int
+    peer: int
+    peer_netns: int | None
+    mode: str
+    has_ipv6: bool
+    is_quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the main table; `hop` is the next hop or an empty text, `device` 0 for one with several."""
+
+    prefix: IPv4Network
+    device: int
+    hop: str
+    metric: int
+    kind: int
+
+
+class Rtnl:
+    """The devices of one namespace.
+
+    Raises:
+        OSError: from every method, what the kernel refused, with its number.
+    """
+
+    def __init__(self, inside: Inside) -> None:
+        self._inside = inside
+        self._ip: Any = inside.run(self._open)
+
+    def close(self) -> None:
+        self._inside.run(self._ip.close)
+
+    def links(self) -> list[Link]:
+        """Return all devices."""
+        return self._call(lambda: [_link(message) for message in self._ip.get_links()])
+
+    def link(self, name_or_index: str | int) -> Link | None:
+        """Return a device by its name or index."""
+        which = {"ifname": name_or_index} if isinstance(name_or_index, str) else {"index": name_or_index}
+        try:
+            found = self._call(lambda: [_link(message) for message in self._ip.link("get", **which)])
+        except (FileNotFoundError, ProcessLookupError, OSError) as error:
+            if error.errno in {19, 2, 3}:  # ENODEV, ENOENT, ESRCH
+                return None
+            raise
+        return found[0] if found else None
+
+    def add(self, kind: str, name: str, **settings: Any) -> None:
+        """Make a device; the settings are pyroute2's names of IFLA_ attributes."""
+        self._call(lambda: self._ip.link("add", kind=kind, ifname=name, **settings))
+
+    def set(self, index: int, **settings: Any) -> None:
+        """Change a device."""
+        self._call(lambda: self._ip.link("set", index=index, **settings))
+
+    def set_bridge(self, index: int) -> None:
+        """Make a bridge forward at once, without a word of its own."""
+        self._call(lambda: self._ip.link("set", index=index, kind="bridge", **BRIDGE_SETTINGS))
+
+    def delete(self, index: int) -> None:
+        """Remove a device, and its other end."""
+        self._call(lambda: self._ip.link("del", index=index))
+
+    def addresses(self) -> list[tuple[int, IPv4Interface]]:
+        """Return all IPv4 addresses with the index of their device."""
+
+        def dump() -> list[tuple[int, IPv4Interface]]:
+            return [
+                (int(message["index"]), IPv4Interface((_attr(message, "IFA_LOCAL"), message["prefixlen"])))
+                for message in self._ip.get_addr(family=_AF_INET)
+            ]
+
+        return self._call(dump)
+
+    def add_address(self, index: int, address: IPv4Interface) -> None:
+        """Give a device an address."""
+        self._address("add", index, address)
+
+    def delete_address(self, index: int, address: IPv4Interface) -> None:
+        """Take an address from a device."""
+        self._address("del", index, address)
+
+    def routes(self) -> list[Route]:
+        """Return the IPv4 routes of the main table, but those that the kernel makes for addresses."""
+        return self._call(lambda: list(self._routes()))
+
+    def replace_route(self, route: Route) -> None:
+        """Add a route in place of the first one of its prefix and metric."""
+        self._route("replace", route)
+
+    def delete_route(self, route: Route) -> None:
+        """Remove a route."""
+        self._route("del", route)
+
+    def number_of(self, fd: int) -> int | None:
+        """Return by which number this namespace knows the one open as `fd`, None if by none."""
+        found = self._call(lambda: self._ip.get_netnsid(fd=fd))
+        return None if found["nsid"] == _NO_NETNSID else int(found["nsid"])
+
+    def _open(self) -> Any:
+        ours = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, socket.NETLINK_ROUTE)
+        ip: Any = IPRoute(fileno=ours.detach())
+        check_namespace(ip.asyncore.socket.fileno(), self._inside.inode)
+        return ip
+
+    def _call(self, work: Callable[[], T]) -> T:
+        def run() -> T:
+            try:
+                return work()
+            except NetlinkError as error:
+                raise OSError(int(error.code), str(error.args[1])) from error
+
+        return self._inside.run(run)
+
+    def _address(self, verb: str, index: int, address: IPv4Interface) -> None:
+        network = address.network
+        settings: dict[str, Any] = {"index": index, "address": str(address.ip), "prefixlen": network.prefixlen}
+        if verb == "add" and network.prefixlen < 31:
+            settings["broadcast"] = str(network.broadcast_address)
+        self._call(lambda: self._ip.addr(verb, **settings))
+
+    def _routes(self) -> Iterator[Route]:
+        for message in self._ip.get_routes(family=_AF_INET, table=_RT_TABLE_MAIN):
+            if message["proto"] == _RTPROT_KERNEL:
+                continue
+            address = _attr(message, "RTA_DST") or "0.0.0.0"  # noqa: S104 - the default route, not a socket
+            yield Route(
+                IPv4Network((address, message["dst_len"])),
+                int(_attr(message, "RTA_OIF") or 0),
+                str(_attr(message, "RTA_GATEWAY") or ""),
+                int(_attr(message, "RTA_PRIORITY") or 0),
+                int(message["type"]),
+            )
+
+    def _route(self, verb: str, route: Route) -> None:
+        settings: dict[str, Any] = {"dst": str(route.prefix), "table": _RT_TABLE_MAIN, "family": _AF_INET}
+        if route.device:
+            settings["oif"] = route.device
+        if route.hop:
+            settings["gateway"] = route.hop
+        if route.metric:
+            settings["priority"] = route.metric
+        if route.kind != _RTN_UNICAST:
+            settings["type"] = route.kind
+        if not route.hop and route.kind == _RTN_UNICAST:
+            settings["scope"] = 253  # link
+        self._call(lambda: self._ip.route(verb, **settings))
+
+
+UNICAST = _RTN_UNICAST
+
+BRIDGE_SETTINGS: dict[str, int] = {"br_stp_state": 0, "br_forward_delay": 0, "br_mcast_snooping": 0}
+
+
+def check_namespace(fd: int, inode: int) -> None:
+    """Make sure that a socket lives where it should: what is written to the wrong namespace can't be taken back.
+
+    Raises:
+        OSError: it doesn't.
+    """
+    namespace = fcntl.ioctl(fd, _SIOCGSKNS)
+    try:
+        if os.fstat(namespace).st_ino != inode:
+            raise OSError("a netlink socket was made in the wrong network namespace")
+    finally:
+        os.close(namespace)
+
+
+def _attr(message: Any, name: str) -> Any:
+    return message.get_attr(name)
+
+
+def _link(message: Any) -> Link:
+    info: Any = _attr(message, "IFLA_LINKINFO")
+    kind = str(info.get_attr("IFLA_INFO_KIND") or "") if info else ""
+    data: Any = info.get_attr("IFLA_INFO_DATA") if info and kind in {"bridge", "macvlan"} else None
+    netnsid = _attr(message, "IFLA_LINK_NETNSID")
+    return Link(
+        index=int(message["index"]),
+        name=str(_attr(message, "IFLA_IFNAME")),
+        kind=kind,
+        mac=str(_attr(message, "IFLA_ADDRESS") or ""),
+        mtu=int(_attr(message, "IFLA_MTU") or 0),
+        is_up=bool(int(message["flags"]) & _IFF_UP),
+        group=int(_attr(message, "IFLA_GROUP") or 0),
+        master=int(_attr(message, "IFLA_MASTER") or 0),
+        peer=int(_attr(message, "IFLA_LINK") or 0),
+        peer_netns=None if netnsid is None else int(netnsid),
+        mode=str(data.get_attr("IFLA_MACVLAN_MODE") or "") if data and kind == "macvlan" else "",
+        has_ipv6=_has_ipv6(message),
+        is_quiet=bool(data)
+        and all(data.get_attr(f"IFLA_{name.upper()}") == value for name, value in BRIDGE_SETTINGS.items()),
+    )
+
+
+def _has_ipv6(message: Any) -> bool:
+    families: Any = _attr(message, "IFLA_AF_SPEC")
+    ipv6: Any = families.get_attr("AF_INET6") if families else None
+    settings: Any = ipv6.get_attr("IFLA_INET6_CONF") if ipv6 else None
+    return bool(settings) and not settings["disable_ipv6"]

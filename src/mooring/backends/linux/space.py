@@ -1,0 +1,133 @@
+"""Namespaces that are open: their threads, and the sockets in them, each opened when first asked for."""
+
+from dataclasses import dataclass
+
+from mooring.backends.linux import netns
+from mooring.backends.linux.announce import Announcer
+from mooring.backends.linux.conntrack import Conntrack
+from mooring.backends.linux.netns import Inside
+from mooring.backends.linux.nfnetlink import Nfnetlink
+from mooring.backends.linux.nft import Nft
+from mooring.backends.linux.rtnl import Rtnl
+from mooring.compile.facts import HOST, Key, Place, PlaceKind, Row
+from mooring.model.ids import RouterId, is_uuid, router_namespace
+
+_PREFIX = router_namespace(RouterId(""))
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The nftables of a namespace as they were at a generation; true as long as the kernel is at that generation."""
+
+    generation: int
+    ruleset: dict[Key, Row]
+    elements: dict[Key, Row]
+
+
+class Space:
+    """What is open in one namespace."""
+
+    def __init__(self, place: Place, inside: Inside) -> None:
+        self.place = place
+        self.inside = inside
+        self.snapshot: Snapshot | None = None
+        self._rtnl: Rtnl | None = None
+        self._nft: Nft | None = None
+        self._nfnetlink: Nfnetlink | None = None
+        self._conntrack: Conntrack | None = None
+        self._announcer: Announcer | None = None
+
+    @property
+    def rtnl(self) -> Rtnl:
+        """Links, addresses, routes."""
+        if self._rtnl is None:
+            self._rtnl = Rtnl(self.inside)
+        return self._rtnl
+
+    @property
+    def nft(self) -> Nft:
+        """libnftables; to be used by `inside.run` only."""
+        if self._nft is None:
+            self._nft = self.inside.run(Nft)
+        return self._nft
+
+    @property
+    def nfnetlink(self) -> Nfnetlink:
+        """The generation and the elements of nftables."""
+        if self._nfnetlink is None:
+            self._nfnetlink = Nfnetlink(self.inside)
+        return self._nfnetlink
+
+    @property
+    def conntrack(self) -> Conntrack:
+        """The flows that the kernel knows."""
+        if self._conntrack is None:
+            self._conntrack = Conntrack(self.inside)
+        return self._conntrack
+
+    @property
+    def announcer(self) -> Announcer:
+        """Gratuitous ARP."""
+        if self._announcer is None:
+            self._announcer = Announcer(self.inside)
+        return self._announcer
+
+    def close(self) -> None:
+        """Close all sockets and end the thread, so that nothing of ours keeps the namespace alive."""
+        for opened in (self._rtnl, self._nfnetlink, self._conntrack, self._announcer):
+            if opened is not None:
+                opened.close()
+        if self._nft is not None:
+            self.inside.run(self._nft.close)
+        self.inside.close()
+
+
+class Spaces:
+    """The namespaces of a host: its own, and one for each router.
+
+    `host` is the name of the namespace that plays the host; None is the process's own.
+    """
+
+    def __init__(self, host: str | None, comm: str) -> None:
+        """Open the host's namespace.
+
+        Raises:
+            OSError: there is none of this name.
+        """
+        self._comm = comm
+        self.host = Space(HOST, Inside(host, comm))
+        self._routers: dict[Place, Space] = {}
+
+    def open(self, place: Place) -> Space | None:
+        """Return a place's namespace as it is now, None if it has none; one that was replaced by hand is opened anew."""
+        if place == HOST:
+            return self.host
+        space = self._routers.get(place)
+        now = netns.inode(name_of(place))
+        if space is not None and space.inside.inode != now:
+            self.close(place)
+            space = None
+        if space is None and now is not None:
+            space = self._routers[place] = Space(place, Inside(name_of(place), self._comm))
+        return space
+
+    def close(self, place: Place) -> None:
+        """Forget a place's namespace."""
+        if (space := self._routers.pop(place, None)) is not None:
+            space.close()
+
+    def close_all(self) -> None:
+        """Forget all."""
+        for place in tuple(self._routers):
+            self.close(place)
+        self.host.close()
+
+    def routers(self) -> list[Place]:
+        """Return the places of all routers that have a name in /run/netns."""
+        ids = [name.removeprefix(_PREFIX) for name in netns.names(_PREFIX)]
+        return [Place(PlaceKind.ROUTER, id) for id in ids if is_uuid(id)]
+
+
+def name_of(place: Place) -> str:
+    """Return the name of a router's namespace."""
+    return router_namespace(RouterId(place.id))
