@@ -57,7 +57,12 @@ class SqlStore:
     """
 
     def __init__(self, url: str, options: Options = Options()) -> None:
-        """Prepare connections; the schema must be there already: see `open`."""
+        """Open a database, and bring its schema up to date.
+
+        Raises:
+            Unavailable: it cannot be opened.
+            SchemaFault: it is a newer mooring's, or not mooring's at all.
+        """
         parsed = make_url(url)
         if parsed.get_backend_name() != "sqlite":
             raise ValueError(
@@ -71,23 +76,17 @@ class SqlStore:
         event.listen(self._readers, "connect", _read_only)
         self._lock = threading.Lock()
         self._holder: int | None = None
+        try:
+            with self._exclusive(), self._connection(self._writer) as connection:
+                migrate.upgrade(connection)
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def open(cls, url: str, options: Options = Options()) -> Self:
-        """Open a database, and bring its schema up to date.
-
-        Raises:
-            Unavailable: it cannot be opened.
-            SchemaFault: it is a newer mooring's, or not mooring's at all.
-        """
-        store = cls(url, options)
-        try:
-            with store._exclusive(), store._connection(store._writer) as connection:
-                migrate.upgrade(connection)
-        except BaseException:
-            store.close()
-            raise
-        return store
+        """Do the same, by a name that says what is done."""
+        return cls(url, options)
 
     def close(self) -> None:
         """Close all connections; those in use are closed when they are given back."""

@@ -13,6 +13,7 @@ from mooring.model.ids import AddressId, HostId, InstanceId, NetworkId, NicId, P
 from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, Instance, InstanceState, Nic
 from mooring.model.records import InstanceRow, NicRow
 from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.store import macs
 from mooring.store.floating import FLOATING_OF_NICS, floating_ips
 from mooring.store.generations import forget
 from mooring.store.schema import addresses, instances, networks, nics
@@ -147,14 +148,16 @@ class Instances:
         )
 
     def add_nic(self, row: NicRow) -> None:
-        self._session.add(
-            nics,
-            id=row.id,
-            instance=row.instance,
-            network=row.network,
-            mac=row.mac,
-            position=row.position,
-        )
+        with self._session.whole():
+            macs.claim(self._session, row.mac)
+            self._session.add(
+                nics,
+                id=row.id,
+                instance=row.instance,
+                network=row.network,
+                mac=row.mac,
+                position=row.position,
+            )
 
     def get(self, instance: InstanceId) -> Instance | None:
         return next(iter(self._read(_ONE, instance=instance)), None)
@@ -217,7 +220,11 @@ class Instances:
         return NicRow(*row) if row else None
 
     def delete_nic(self, nic: NicId) -> None:
+        known = self.nic(nic)
+        if known is None:
+            return
         self._session.refusable(_DELETE_NIC, nic=nic)
+        macs.drop(self._session, known.mac)
         forget(self._session, SubjectKey(SubjectKind.NIC, nic))
 
     def delete(self, instance: InstanceId) -> None:

@@ -1,52 +1,72 @@
 """The schema's versions: a database is brought up to date when it is opened."""
 
-from pathlib import Path
+from __future__ import annotations
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Text, column, inspect, select, table
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+LATEST = "0001"
+"""The newest version that there is a migration to."""
 
 _HERE = Path(__file__).parent / "migrations"
+_VERSION = select(column("version_num", Text)).select_from(table("alembic_version"))
 
 
 class SchemaFault(Exception):
     """This program cannot work with the database's schema; the message says what to do."""
 
 
-def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Bring the schema up to date (or to a revision), in the transaction that the connection is in.
+def upgrade(connection: Connection) -> None:
+    """Bring the schema up to date, in the transaction that the connection is in.
 
     That transaction is the lock too: who opens the same database at the same time waits for it, and then finds nothing to do.
 
     Raises:
         SchemaFault: the database is a newer mooring's, or not mooring's at all.
     """
-    config = _config(connection)
-    scripts = ScriptDirectory.from_config(config)
-    current = MigrationContext.configure(connection).get_current_revision()
+    current = _version(connection)
+    if current == LATEST:
+        return
     if current is None and (strangers := inspect(connection).get_table_names()):
         raise SchemaFault(
-            f"This is not a database of mooring: it has tables ({', '.join(sorted(strangers)[:5])}) and no version of ours. "
+            f"This is no database of mooring: it has tables ({', '.join(sorted(strangers)[:5])}) and no version of ours. "
             "Name another file.",
         )
-    known = {script.revision for script in scripts.walk_revisions()}
+    # Alembic takes half of the time that this program takes to start, so it's imported where there is something to do.
+    from alembic import command  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = _config(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
         raise SchemaFault(
-            f"The database was written by a newer mooring: its schema is {current}, this program knows up to "
-            f"{scripts.get_current_head()}. Start the newer mooring, or restore a backup from before the upgrade.",
+            f"The database was written by a newer mooring: its schema is {current}, and this program knows up to {LATEST}. "
+            "Start the newer mooring, or restore a backup from before the upgrade.",
         )
-    if current != (scripts.get_current_head() if revision == "head" else revision):
-        command.upgrade(config, revision)
+    command.upgrade(config, LATEST)
 
 
-def downgrade(connection: Connection, revision: str) -> None:
-    """Take the schema back to a revision, in the transaction that the connection is in; "base" is an empty database."""
-    command.downgrade(_config(connection), revision)
+def downgrade(connection: Connection, version: str) -> None:
+    """Take the schema back to a version, in the transaction that the connection is in; "base" is an empty database."""
+    from alembic import command  # noqa: PLC0415 - as above
+
+    command.downgrade(_config(connection), version)
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(_VERSION).scalar()
 
 
 def _config(connection: Connection) -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - as above
+
     config = Config()
     config.set_main_option("script_location", str(_HERE))
     config.attributes["connection"] = connection

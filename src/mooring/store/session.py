@@ -1,6 +1,7 @@
 """One open transaction as the nouns use it: statements in, typed rows out, and refusals by constraints as exceptions of ours."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVarTuple
@@ -55,6 +56,10 @@ class Session:
             Referenced: it names a row that is not there.
         """
         self.refusable(insert(table), **values)
+
+    def whole(self) -> AbstractContextManager[object]:
+        """Give a call of several statements the promise that one has: if it is refused, nothing of it remains."""
+        return self.connection.begin_nested()
 
     def refusable(self, statement: Insert | Delete, **parameters: object) -> int:
         """Carry out what a constraint may refuse, after which the transaction goes on; return how many rows it changed.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-from sqlalchemy import Row, bindparam, case, delete, func, insert, null, or_, select, update
+from sqlalchemy import Row, bindparam, case, delete, func, null, or_, select, update
 
 from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
 from mooring.model.nouns import (
@@ -18,6 +18,7 @@ from mooring.model.nouns import (
 )
 from mooring.model.records import AddressRow, RouterRow
 from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.store import macs
 from mooring.store.addresses import Addresses
 from mooring.store.generations import forget
 from mooring.store.schema import (
@@ -78,9 +79,13 @@ _ROUTER_ADDRESS = select(router_uplinks.c.address).where(
     router_uplinks.c.router == bindparam("router"),
     router_uplinks.c.uplink == bindparam("uplink"),
 )
-_REMOVE_UPLINK = delete(router_uplinks).where(
-    router_uplinks.c.router == bindparam("router"),
-    router_uplinks.c.uplink == bindparam("uplink"),
+_REMOVE_UPLINK = (
+    delete(router_uplinks)
+    .where(
+        router_uplinks.c.router == bindparam("router"),
+        router_uplinks.c.uplink == bindparam("uplink"),
+    )
+    .returning(router_uplinks.c.mac)
 )
 
 _NETWORKS = select(
@@ -97,6 +102,7 @@ _NETWORKS = select(
 _NETWORK = _NETWORKS.where(networks.c.id == bindparam("network"))
 _NETWORKS_FOR = _NETWORKS.where(or_(networks.c.project == bindparam("project"), networks.c.project.is_(null())))
 _NETWORKS_OF = _NETWORKS.where(networks.c.router == bindparam("router"))
+_NETWORK_MAC = select(networks.c.mac).where(networks.c.id == bindparam("network"))
 _DELETE_NETWORK = delete(networks).where(networks.c.id == bindparam("network"))
 _NICS_OF = (
     select(nics.c.id)
@@ -142,22 +148,23 @@ class Topology:
     def add_pool(self, pool: AddressPool) -> None:
         if not pool.ranges:
             raise ValueError("a pool has at least one range")
-        self._session.add(
-            pools,
-            id=pool.id,
-            name=pool.name,
-            uplink=pool.uplink,
-            cidr=str(pool.cidr),
-            gateway=str(pool.gateway),
-        )
-        for part in pool.ranges:
+        with self._session.whole():
             self._session.add(
-                pool_ranges,
-                pool=pool.id,
-                first=int(part.first),
-                last=int(part.last),
-                name=str(part),
+                pools,
+                id=pool.id,
+                name=pool.name,
+                uplink=pool.uplink,
+                cidr=str(pool.cidr),
+                gateway=str(pool.gateway),
             )
+            for part in pool.ranges:
+                self._session.add(
+                    pool_ranges,
+                    pool=pool.id,
+                    first=int(part.first),
+                    last=int(part.last),
+                    name=str(part),
+                )
 
     def pool(self, pool: PoolId) -> AddressPool | None:
         return next(iter(_pools(self._session.rows(_POOL, pool=pool))), None)
@@ -199,7 +206,9 @@ class Topology:
         return self._session.change(_CLAIM, router=router, new_host=host) == 1
 
     def add_router_uplink(self, router: RouterId, uplink: UplinkId, mac: str, address: AddressId) -> None:
-        self._session.add(router_uplinks, router=router, uplink=uplink, mac=mac, address=address)
+        with self._session.whole():
+            macs.claim(self._session, mac)
+            self._session.add(router_uplinks, router=router, uplink=uplink, mac=mac, address=address)
 
     def router_has_uplink(self, router: RouterId, uplink: UplinkId) -> bool:
         return self._session.row(_ROUTER_ADDRESS, router=router, uplink=uplink) is not None
@@ -209,22 +218,25 @@ class Topology:
         return Addresses(self._session).get(row[0]) if row else None
 
     def remove_router_uplink(self, router: RouterId, uplink: UplinkId) -> None:
-        self._session.change(_REMOVE_UPLINK, router=router, uplink=uplink)
+        for (mac,) in self._session.rows(_REMOVE_UPLINK, router=router, uplink=uplink):
+            macs.drop(self._session, mac)
 
     def add_network(self, network: Network, mac: str) -> None:
-        self._session.refusable(
-            insert(networks),
-            id=network.id,
-            name=network.name,
-            kind=network.kind.value,
-            project=network.project,
-            router=network.router,
-            cidr=str(network.cidr),
-            gateway=str(network.gateway),
-            dns=" ".join(str(server) for server in network.dns),
-            mtu=network.mtu,
-            mac=mac,
-        )
+        with self._session.whole():
+            macs.claim(self._session, mac)
+            self._session.add(
+                networks,
+                id=network.id,
+                name=network.name,
+                kind=network.kind.value,
+                project=network.project,
+                router=network.router,
+                cidr=str(network.cidr),
+                gateway=str(network.gateway),
+                dns=" ".join(str(server) for server in network.dns),
+                mtu=network.mtu,
+                mac=mac,
+            )
 
     def network(self, network: NetworkId) -> Network | None:
         row = self._session.row(_NETWORK, network=network)
@@ -239,7 +251,11 @@ class Topology:
         return [_network(row) for row in self._session.rows(_NETWORKS_OF, router=router)]
 
     def delete_network(self, network: NetworkId) -> None:
+        row = self._session.row(_NETWORK_MAC, network=network)
+        if row is None:
+            return
         self._session.refusable(_DELETE_NETWORK, network=network)
+        macs.drop(self._session, row[0])
         self._session.change(_FORGET_CURSOR, owner=network)
         forget(self._session, SubjectKey(SubjectKind.NETWORK, network))
 

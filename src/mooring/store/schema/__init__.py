@@ -18,7 +18,7 @@ from mooring.store.schema.addresses import (
     lingering,
     router_uplinks,
 )
-from mooring.store.schema.columns import metadata
+from mooring.store.schema.columns import macs, metadata
 from mooring.store.schema.deliveries import deliveries, generations, memory, quotas
 from mooring.store.schema.identities import grants, projects, tokens, users
 from mooring.store.schema.instances import instances, nics
@@ -36,6 +36,7 @@ __all__ = [
     "hosts",
     "instances",
     "lingering",
+    "macs",
     "memory",
     "metadata",
     "networks",

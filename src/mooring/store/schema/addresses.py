@@ -16,7 +16,7 @@ from sqlalchemy import (
 
 from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
 from mooring.model.nouns import AddressKind
-from mooring.store.schema.columns import Listed, given, metadata, one_of, own_id, some_text, to
+from mooring.store.schema.columns import Listed, given, metadata, one_of, own_id, own_mac, some_text, to
 
 BLOCK = 256
 """Addresses in use are counted in aligned blocks of this size, so that a gap among 100,000 is found by reading hundreds of rows."""
@@ -135,7 +135,7 @@ class RouterUplinkColumns(TypedColumns):
 
     router: Named[RouterId] = to("routers.id")
     uplink: Named[UplinkId] = to("uplinks.id")
-    mac: Named[str] = own_id()
+    mac: Named[str] = own_mac()
     address: Named[AddressId] = to("addresses.id", unique=True)
 
 

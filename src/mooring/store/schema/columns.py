@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Named,
+    Table,
     Text,
     TypedColumns,
     TypeDecorator,
@@ -68,6 +69,20 @@ def some_text() -> Column[Any]:
 
 def to(target: str, *, optional: bool = False, unique: bool = False, action: str = "RESTRICT") -> Column[Any]:
     return Column(Text, ForeignKey(target, ondelete=action), nullable=optional, unique=unique or None)
+
+
+def own_mac() -> Column[Any]:
+    """A MAC address that nothing else has, of whatever kind: see the table macs."""
+    return to("macs.mac", unique=True)
+
+
+class MacColumns(TypedColumns):
+    """Every MAC address that we gave to something: a NIC must not have its own router's."""
+
+    mac: Named[str] = Column(Text, primary_key=True)
+
+
+macs = Table("macs", metadata, MacColumns, sqlite_with_rowid=False)
 
 
 def one_of(column: str, values: Iterable[StrEnum]) -> CheckConstraint:

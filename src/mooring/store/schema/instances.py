@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, Column, Index, Named, Table, Text, Uniqu
 
 from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, ProjectId, UserId
 from mooring.model.nouns import InstanceState
-from mooring.store.schema.columns import Listed, Moment, metadata, one_of, own_id, some_text, to
+from mooring.store.schema.columns import Listed, Moment, metadata, one_of, own_id, own_mac, some_text, to
 
 
 class InstanceColumns(Listed):
@@ -42,7 +42,7 @@ class NicColumns(Listed):
     id: Named[NicId] = own_id()
     instance: Named[InstanceId] = to("instances.id")
     network: Named[NetworkId] = to("networks.id")
-    mac: Named[str] = own_id()
+    mac: Named[str] = own_mac()
     position: Named[int]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import (
 
 from mooring.model.ids import HostId, NetworkId, PoolId, ProjectId, RouterId, UplinkId
 from mooring.model.nouns import NetworkKind
-from mooring.store.schema.columns import Listed, metadata, one_of, own_id, some_text, to
+from mooring.store.schema.columns import Listed, metadata, one_of, own_id, own_mac, some_text, to
 
 
 class HostColumns(Listed):
@@ -108,7 +108,7 @@ class NetworkColumns(Listed):
     gateway: Named[str] = some_text()
     dns: Named[str] = some_text()
     mtu: Named[int]
-    mac: Named[str] = own_id()
+    mac: Named[str] = own_mac()
 
 
 networks = Table(

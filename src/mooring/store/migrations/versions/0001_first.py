@@ -57,6 +57,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uq_hosts_name"),
     )
     op.create_table(
+        "macs",
+        sa.Column("mac", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("mac", name="pk_macs"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "projects",
         sa.Column("seq", _COUNTER, autoincrement=True, nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -224,6 +230,7 @@ def upgrade() -> None:
         sa.Column("mtu", sa.Integer(), nullable=False),
         sa.Column("mac", sa.Text(), nullable=False),
         sa.CheckConstraint("kind IN ('flat_dhcp')", name="ck_networks_kind"),
+        sa.ForeignKeyConstraint(["mac"], ["macs.mac"], name="fk_networks_mac", ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(["project"], ["projects.id"], name="fk_networks_project", ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(["router"], ["routers.id"], name="fk_networks_router", ondelete="RESTRICT"),
         sa.PrimaryKeyConstraint("seq", name="pk_networks"),
@@ -253,6 +260,7 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.CheckConstraint("position >= 0", name="ck_nics_position"),
         sa.ForeignKeyConstraint(["instance"], ["instances.id"], name="fk_nics_instance", ondelete="RESTRICT"),
+        sa.ForeignKeyConstraint(["mac"], ["macs.mac"], name="fk_nics_mac", ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(["network"], ["networks.id"], name="fk_nics_network", ondelete="RESTRICT"),
         sa.PrimaryKeyConstraint("seq", name="pk_nics"),
         sa.UniqueConstraint("id", name="uq_nics_id"),
@@ -325,6 +333,7 @@ def upgrade() -> None:
         sa.Column("mac", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["address"], ["addresses.id"], name="fk_router_uplinks_address", ondelete="RESTRICT"),
+        sa.ForeignKeyConstraint(["mac"], ["macs.mac"], name="fk_router_uplinks_mac", ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(["router"], ["routers.id"], name="fk_router_uplinks_router", ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(["uplink"], ["uplinks.id"], name="fk_router_uplinks_uplink", ondelete="RESTRICT"),
         sa.PrimaryKeyConstraint("router", "uplink", name="pk_router_uplinks"),
@@ -355,6 +364,7 @@ def downgrade() -> None:
         "users",
         "uplinks",
         "projects",
+        "macs",
         "hosts",
         "generations",
         "cursors",
