@@ -1,0 +1,180 @@
+"""The rules that trace() goes by are those of the ruleset that the back-end loads, and are read as nft reads them."""
+
+import re
+from importlib.resources import files
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from mooring.compile import rules, tables
+from mooring.compile.facts import Key, Place, PlaceKind, Row, Stage, Table
+from mooring.compile.journey import Header, IpProtocol
+from mooring.compile.rules import RULES, Chain, Direction, Elements, Moment, NotModelledError, Verb, chains_at, decide
+
+PLACE = Place(PlaceKind.ROUTER, "r")
+PUBLIC, PRIVATE, OUTSIDE = (IPv4Address(text) for text in ("198.51.100.10", "10.0.0.5", "192.0.2.77"))
+RULESET = files("mooring.backends.linux").joinpath("router.nft").read_text(encoding="utf-8")
+
+
+def blocks(text: str, opening: str) -> dict[str, list[str]]:
+    """Return the lines of every `opening NAME {` block of a ruleset, without comments, by table family and name."""
+    found: dict[str, list[str]] = {}
+    family, title = "", None
+    for line in (line.strip() for line in text.splitlines()):
+        if match := re.fullmatch(r"table (\w+) mooring \{", line):
+            family = match[1]
+        elif match := re.fullmatch(rf"(?:{opening}) (\w+) \{{", line):
+            title = f"{family} {match[1]}"
+            found[title] = []
+        elif line == "}":
+            title = None
+        elif title is not None and line and not line.startswith("#"):
+            found[title].append(line)
+    return found
+
+
+def test_the_rules_are_those_that_the_back_end_loads():
+    assert blocks(RULESET, "chain") == {title: list(lines) for title, lines in RULES.items()}
+
+
+def test_every_table_of_elements_is_a_set_or_map_of_the_ruleset_with_its_columns():
+    words = {IPv4Address: "ipv4_addr", IPv4Network: "ipv4_addr", str: "ifname", int: "inet_service"}
+    declared = {title.split()[1]: lines for title, lines in blocks(RULESET, "set|map").items()}
+    for table in tables.TABLES:
+        if table.stage is Stage.ELEMENT:
+            columns = " . ".join(words[part] for part in table.key)
+            value = " . ".join(words[part] for part in table.value)
+            assert f"type {columns} : {value}".removesuffix(" : ") in declared.pop(table.name)
+    assert not declared, "the ruleset has sets that no table of facts fills"
+
+
+def test_chains_come_in_the_order_of_the_kernel():
+    assert [chain.name for chain in chains_at("ip", "postrouting")] == ["leaving", "checked"]
+    assert [chain.name for chain in chains_at("ip", "output")] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ip ttl 1 drop",
+        "ip daddr 10.0.0.1",
+        "iifname @owned reject",
+        "masquerade",
+        "ct mark set 1 accept",
+        "dnat to ip daddr map @fip_in extra",
+        "",
+    ],
+)
+def test_a_rule_of_unknown_shape_is_an_error(text):
+    with pytest.raises(ValueError, match="not a rule of a known shape"):
+        rules._rule(text)
+
+
+def test_a_rule_with_an_unknown_set_is_an_error():
+    with pytest.raises(KeyError, match="nowhere"):
+        rules._rule("ip saddr @nowhere accept")
+
+
+def test_a_chain_of_unknown_shape_is_an_error():
+    with pytest.raises(ValueError, match="not a chain of a known shape"):
+        rules._chain("ip odd", ("type route hook output priority mangle - 1; policy accept;",))
+
+
+def moment(src=OUTSIDE, dst=PUBLIC, **more) -> Moment:
+    header = Header(IpProtocol.UDP, src, dst, 40000, more.pop("dport", 80))
+    return Moment(header, header, header.reversed(), **more)
+
+
+def elements(*facts: tuple[Table, Row, Row]) -> Elements:
+    state = {Key(table, PLACE, row): value for table, row, value in facts}
+    prefixes = {tables.PUBLIC: [row for table, row, _ in facts if table == tables.PUBLIC]}
+    return Elements(state, PLACE, prefixes)
+
+
+def chain(*lines: str, policy: Verb = Verb.ACCEPT) -> Chain:
+    return Chain("ip", "test", tuple(rules._rule(line) for line in lines), policy=policy)
+
+
+def verdict(line: str, at: Moment, known: Elements | None = None) -> Verb:
+    return decide(chain(line, policy=Verb.DROP), at, known or elements()).verb
+
+
+@pytest.mark.parametrize(
+    "line, at, accepted",
+    [
+        ("accept", moment(), True),
+        ('iifname "lo" accept', moment(iif="lo"), True),
+        ('iifname "lo" accept', moment(iif="mi1"), False),
+        # A packet that the router itself sends has no device that it came by: neither the question nor its opposite holds.
+        ("iifgroup 100 accept", moment(oif="mu1"), False),
+        ("iifgroup != 100 accept", moment(oif="mu1"), False),
+        ("iifgroup 100 accept", moment(iif="mu1", uplinks=frozenset({"mu1"})), True),
+        ("iifgroup != 100 accept", moment(iif="mu1", uplinks=frozenset({"mu1"})), False),
+        ("iifgroup != 100 accept", moment(iif="mi1", uplinks=frozenset({"mu1"})), True),
+        ("ct state established,related accept", moment(), False),
+        ("ct state established,related accept", moment(new=False), True),
+        ("ct status dnat accept", moment(status="confirmed dnat"), True),
+        ("ct status dnat accept", moment(), False),
+        ("ct status ! confirmed accept", moment(status="dnat"), True),
+        ("ct status ! confirmed accept", moment(status="confirmed dnat"), False),
+        ("ct direction reply accept", moment(direction=Direction.REPLY), True),
+        ("ct direction reply accept", moment(), False),
+        ("udp dport { 53, 67 } accept", moment(dport=67), True),
+        ("udp dport { 53, 67 } accept", moment(dport=68), False),
+        ("tcp dport 53 accept", moment(dport=53), False),
+        ("icmp type echo-request accept", moment(), False),
+    ],
+)
+def test_a_condition_holds_as_in_the_kernel(line, at, accepted):
+    assert (verdict(line, at) is Verb.ACCEPT) is accepted
+
+
+def test_icmp_is_a_request_in_the_direction_of_its_flow_and_an_answer_in_the_other():
+    header = Header(IpProtocol.ICMP, OUTSIDE, PUBLIC)
+    line = "icmp type echo-request accept"
+    assert verdict(line, Moment(header, header, header.reversed())) is Verb.ACCEPT
+    assert verdict(line, Moment(header, header, header.reversed(), Direction.REPLY)) is Verb.DROP
+
+
+def test_a_port_that_was_left_out_is_not_guessed():
+    with pytest.raises(NotModelledError, match="udp port"):
+        verdict("udp dport 53 accept", moment(dport=None))
+
+
+def test_a_decision_names_the_rule_the_facts_and_the_first_thing_missing():
+    known = elements((tables.PAIR, (PUBLIC, PRIVATE), ()))
+    line = "ct direction original ct original ip daddr . ip daddr @pair accept"
+    at = Moment(Header(IpProtocol.ICMP, OUTSIDE, PRIVATE), Header(IpProtocol.ICMP, OUTSIDE, PUBLIC), moment().reply)
+    decision = decide(chain("iifgroup 100 drop", line, policy=Verb.DROP), at, known)
+    assert (decision.verb, decision.rule) == (Verb.ACCEPT, line)
+    assert [str(fact) for fact in decision.facts] == [f"router/r pair {PUBLIC} {PRIVATE}"]
+    refused = decide(chain(line, policy=Verb.DROP), moment(), known)
+    assert (refused.verb, refused.rule) == (Verb.DROP, "")
+    assert refused.missing == (Key(tables.PAIR, PLACE, (PUBLIC, PUBLIC)),)
+
+
+def test_a_prefix_in_a_set_holds_its_addresses_for_its_device_only():
+    known = elements((tables.PUBLIC, ("mu1", IPv4Network("198.51.100.0/24")), ()))
+    line = "oifname . ip saddr != @public drop"
+    for source, device, passes in (
+        (PUBLIC, "mu1", True),
+        (PUBLIC, "mu2", False),
+        (PRIVATE, "mu1", False),
+    ):
+        decision = decide(chain(line), moment(src=source, oif=device), known)
+        assert (decision.verb is Verb.ACCEPT) is passes
+        assert bool(decision.facts) is passes, "the prefix that lets it pass is named"
+
+
+def test_a_map_without_the_element_leaves_the_packet_alone_and_the_next_rule_is_tried():
+    lines = ("snat to ip saddr . oifname map @fip_out", "snat to ip saddr map @hair")
+    known = elements((tables.HAIR, (PRIVATE,), (PUBLIC,)))
+    decision = decide(chain(*lines), moment(src=PRIVATE, oif="mu1"), known)
+    assert (decision.verb, decision.rule) == (Verb.SNAT, lines[1])
+    assert decision.missing == (Key(tables.FIP_OUT, PLACE, (PRIVATE, "mu1")),)
+
+
+def test_a_chain_gone_to_that_ends_without_a_verdict_leaves_it_to_the_policy(monkeypatch):
+    monkeypatch.setitem(rules._CHAINS, "ip aside", Chain("ip", "aside", ()))
+    for policy in (Verb.ACCEPT, Verb.DROP):
+        assert decide(chain("goto aside", "accept", policy=policy), moment(), elements()).verb is policy

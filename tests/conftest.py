@@ -1,0 +1,42 @@
+"""What every test may use: golden files, Hypothesis in measure, and a clear word where a kernel test can't run."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+from hypothesis import settings
+
+from mooring.sandbox import MARK
+
+# Two slow cores are shared: enough examples to find what is wrong, and no deadline, which would test the machine instead.
+settings.register_profile("mooring", max_examples=200, deadline=None)
+settings.load_profile("mooring")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bless", action="store_true", help="rewrite golden files with what the code now says")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("kernel") and os.environ.get(MARK) != "1":
+        pytest.fail(
+            "this test changes kernel state and runs in the sandbox only: use `make test`, or `mooring sandbox -- pytest ...`",
+            pytrace=False,
+        )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with the file of that name in `goldens` beside the test; with --bless, write the file instead."""
+
+    def compare(name: str, text: str) -> None:
+        path = request.path.parent / "goldens" / name
+        if request.config.getoption("--bless"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert path.exists(), f"{path} is missing: `make bless` writes it; then read it"
+        assert text == path.read_text(encoding="utf-8"), (
+            f"{path} says otherwise: `make bless` rewrites it; then read the diff"
+        )
+
+    return compare

@@ -1,0 +1,202 @@
+"""Hypothesis strategies for clouds: networks, routers, NICs and floating IPs that are valid together, for any test to draw from.
+
+Identifiers are unique in the digits that device names keep.  Routers share uplinks and their pools; networks of different routers may
+have the same subnet, as those of different projects do.
+"""
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from hypothesis import strategies as st
+
+from mooring.compile.facts import HostState
+from mooring.compile.host import compile_host
+from mooring.compile.journey import Entry, FromGuest, FromRouter, FromUplink, Header, IpProtocol, Packet
+from mooring.model.ids import NetworkId, NicId, RouterId, UplinkId, uplink_name
+from mooring.model.subjects import (
+    HostRole,
+    NetworkIntent,
+    NicAddress,
+    NicIntent,
+    PublicAddress,
+    RouterIntent,
+    RouterPort,
+    RouterUplink,
+    Subject,
+)
+
+POOL_SIZE = 8
+OUTSIDE = IPv4Address("192.0.2.77")
+
+
+def uuid(kind: str, number: int) -> str:
+    """Return an identifier of one hexadecimal digit for the kind of thing and a number."""
+    return f"{kind}{number:07x}-0000-4000-8000-{number:012x}"
+
+
+def mac(kind: int, number: int) -> str:
+    """Return a locally administered hardware address."""
+    return f"02:00:{kind:02x}:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
+
+
+def uplink_id(number: int) -> UplinkId:
+    """Return the id of the n-th uplink."""
+    return UplinkId(uuid("c", number))
+
+
+def provider(uplink: int) -> IPv4Network:
+    """Return the provider's subnet of the n-th uplink."""
+    return IPv4Network((f"198.51.{100 + uplink}.0", 24))
+
+
+def pool(uplink: int) -> tuple[PublicAddress, ...]:
+    """Return the addresses of the n-th uplink that projects may have."""
+    first = provider(uplink).network_address + 16
+    return tuple(PublicAddress(first + offset, uplink_id(uplink)) for offset in range(POOL_SIZE))
+
+
+def router_uplink(router: int, uplink: int) -> RouterUplink:
+    """Return the n-th router's side of an uplink."""
+    subnet = provider(uplink)
+    return RouterUplink(
+        uplink=uplink_id(uplink),
+        interface=f"ext{uplink}",
+        mac=mac(0xC0 + uplink, router),
+        address=IPv4Interface((subnet.network_address + 2 + router, 24)),
+        next_hop=subnet.network_address + 1,
+        prefixes=(subnet,),
+        ranges=(IPv4Network((pool(uplink)[0].address, 29)),),
+    )
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Subjects that are valid together on one host that is gateway and compute."""
+
+    networks: tuple[NetworkIntent, ...]
+    routers: tuple[RouterIntent, ...]
+    nics: tuple[NicIntent, ...]
+
+    @property
+    def placed(self) -> list[tuple[Subject, HostRole]]:
+        """The subjects with the roles that the host plays for them."""
+        both: tuple[Subject, ...] = (*self.networks, *self.routers)
+        placed: list[tuple[Subject, HostRole]] = [(subject, HostRole.GATEWAY) for subject in both]
+        for nic in self.nics:
+            placed += [(nic, HostRole.GATEWAY), (nic, HostRole.COMPUTE)]
+        return placed
+
+    @property
+    def state(self) -> HostState:
+        """What the host's agent makes true."""
+        return compile_host(self.placed)
+
+    @property
+    def associations(self) -> dict[PublicAddress, tuple[NicIntent, IPv4Address]]:
+        """The floating IPs that lead somewhere."""
+        return {
+            public: (nic, fixed.address) for nic in self.nics for fixed in nic.addresses for public in fixed.floating
+        }
+
+    def router_of(self, nic: NicIntent) -> RouterIntent:
+        """Return the router of a NIC's network."""
+        return next(router for router in self.routers if router.id == nic.router)
+
+    def pools(self) -> list[PublicAddress]:
+        """Return every address that a router of this cloud could answer for."""
+        uplinks = sorted({uplink.uplink for router in self.routers for uplink in router.uplinks})
+        return [public for number in range(8) if uplink_id(number) in uplinks for public in pool(number)]
+
+    def without(self, public: PublicAddress) -> "Cloud":
+        """Return the cloud after a floating IP is disassociated."""
+        return replace(self, nics=tuple(_without(nic, public) for nic in self.nics))
+
+    def associated(self, public: PublicAddress, nic: NicId, fixed: IPv4Address) -> "Cloud":
+        """Return the cloud after a floating IP is associated with a fixed address; if it was with another, it has moved."""
+        nics = [_without(one, public) for one in self.nics]
+        return replace(self, nics=tuple(_with(one, public, fixed) if one.id == nic else one for one in nics))
+
+
+def _without(nic: NicIntent, public: PublicAddress) -> NicIntent:
+    addresses = (replace(a, floating=tuple(p for p in a.floating if p != public)) for a in nic.addresses)
+    return replace(nic, addresses=tuple(addresses))
+
+
+def _with(nic: NicIntent, public: PublicAddress, fixed: IPv4Address) -> NicIntent:
+    addresses = (
+        replace(a, floating=tuple(sorted((*a.floating, public)))) if a.address == fixed else a for a in nic.addresses
+    )
+    return replace(nic, addresses=tuple(addresses))
+
+
+@st.composite
+def clouds(draw: st.DrawFn, max_routers: int = 2, max_nics: int = 5, max_uplinks: int = 2) -> Cloud:
+    """Draw a cloud."""
+    uplinks = draw(st.integers(1, max_uplinks))
+    networks: list[NetworkIntent] = []
+    routers: list[RouterIntent] = []
+    subnets: dict[NetworkId, IPv4Network] = {}
+    for number in range(draw(st.integers(1, max_routers))):
+        # Every router's subnets may be the first one's: projects choose theirs without asking each other.
+        block = draw(st.sampled_from((0, 8 * number)))
+        ports: list[RouterPort] = []
+        for index in range(draw(st.integers(1, 2))):
+            network = NetworkId(uuid("a", len(networks)))
+            subnet = IPv4Network((f"10.{block + index}.0.0", draw(st.sampled_from((16, 24, 28)))))
+            mtu = draw(st.sampled_from((1400, 1500)))
+            subnets[network] = subnet
+            networks.append(NetworkIntent(network, 1, mtu))
+            own = IPv4Interface((subnet.network_address + 1, subnet.prefixlen))
+            ports.append(RouterPort(network, mac(0xA0, len(networks)), own, (), mtu, 3600))
+        sides = draw(st.lists(st.sampled_from(range(uplinks)), min_size=0, max_size=uplinks, unique=True))
+        connected = tuple(router_uplink(number, uplink) for uplink in sorted(sides))
+        routers.append(RouterIntent(RouterId(uuid("b", number)), 1, tuple(ports), connected))
+    nics = [_nic(draw, number, routers, subnets) for number in range(draw(st.integers(0, max_nics)))]
+    cloud = Cloud(tuple(networks), tuple(routers), tuple(nics))
+    for public in cloud.pools():
+        takers = [
+            (nic.id, fixed.address)
+            for nic in nics
+            for fixed in nic.addresses
+            if any(side.uplink == public.uplink for side in cloud.router_of(nic).uplinks)
+        ]
+        if takers and (taker := draw(st.none() | st.sampled_from(takers))) is not None:
+            cloud = cloud.associated(public, *taker)
+    return cloud
+
+
+def _nic(draw: st.DrawFn, number: int, routers: list[RouterIntent], subnets: dict[NetworkId, IPv4Network]) -> NicIntent:
+    router = draw(st.sampled_from(routers))
+    port = draw(st.sampled_from(router.ports))
+    # Two addresses for each NIC number: no two NICs can meet, in the smallest subnet too.
+    first = subnets[port.network].network_address + 2 + 2 * number
+    addresses = tuple(NicAddress(first + offset) for offset in range(draw(st.integers(0, 2))))
+    shared = tuple(PublicAddress(side.address.ip, side.uplink) for side in router.uplinks)
+    return NicIntent(
+        id=NicId(uuid("d", number)),
+        generation=1,
+        network=port.network,
+        router=router.id,
+        mac=mac(0xD0, number),
+        hostname=f"guest-{number}",
+        addresses=addresses,
+        shared=shared if draw(st.booleans()) else (),
+    )
+
+
+def packets(cloud: Cloud) -> st.SearchStrategy[Packet]:
+    """Draw packets of all kinds, from everywhere to everywhere that could matter in a cloud."""
+    privates = [fixed.address for nic in cloud.nics for fixed in nic.addresses]
+    owns = [side.address.ip for router in cloud.routers for side in router.uplinks]
+    owns += [port.address.ip for router in cloud.routers for port in router.ports]
+    publics = [public.address for public in cloud.pools()]
+    others = [OUTSIDE, IPv4Address("198.51.100.200"), IPv4Address("10.0.0.250"), IPv4Address("255.255.255.255")]
+    address = st.sampled_from([*privates, *owns, *publics, *others])
+    port = st.sampled_from((None, 53, 67, 80, 40000))
+    header = st.builds(Header, st.sampled_from(IpProtocol), address, address, port, port)
+    devices = sorted({uplink_name(side.uplink) for router in cloud.routers for side in router.uplinks})
+    entries: list[Entry] = [FromGuest(network.id) for network in cloud.networks]
+    entries += [FromRouter(router.id) for router in cloud.routers]
+    entries += [FromUplink(device) for device in devices]
+    entries += [FromUplink(uplink_name(side.uplink), router.id) for router in cloud.routers for side in router.uplinks]
+    return st.builds(Packet, header, st.sampled_from(entries))
