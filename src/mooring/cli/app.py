@@ -1,19 +1,68 @@
 """All commands, put together."""
 
+from typing import Annotated
+
 import typer
 
+from mooring.cli.access import Access
 from mooring.cli.doctor.command import doctor
 from mooring.cli.failure import Group
+from mooring.cli.hosts import host, trace
+from mooring.cli.instances import instance, ip, quota
+from mooring.cli.networks import network, pool, uplink
+from mooring.cli.openrc import openrc
 from mooring.cli.run import demo, sandbox, up
 
 app = typer.Typer(
     cls=Group,
-    help="Keeps the addresses of a VM cloud: fixed, secondary, floating and shared, across hosts and uplinks.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich would triple the time to the first line of help
     pretty_exceptions_enable=False,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"mooring {version('mooring')}")
+        raise typer.Exit
+
+
+@app.callback()
+def access(
+    ctx: typer.Context,
+    url: Annotated[
+        str | None, typer.Option(envvar="MOORING_URL", help="Where mooring is, as in http://127.0.0.1:8774.")
+    ] = None,
+    auth_url: Annotated[str | None, typer.Option(envvar="OS_AUTH_URL", help="The same, as an openrc says it.")] = None,
+    user: Annotated[str | None, typer.Option(envvar="OS_USERNAME", help="Who asks.")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(
+            envvar="OS_PASSWORD",
+            help="The user's password; other users of this machine see options, but not OS_PASSWORD.",
+        ),
+    ] = None,
+    project: Annotated[str | None, typer.Option(envvar="OS_PROJECT_NAME", help="In which project.")] = None,
+    version: Annotated[  # noqa: ARG001 - its callback has answered by now
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Keeps the addresses of a VM cloud: fixed, secondary, floating and shared, across hosts and uplinks."""
+    ctx.obj = Access(url, auth_url, user, password, project)
+
+
 app.command()(up)
 app.command()(demo)
 app.command()(doctor)
 app.command()(sandbox)
+app.add_typer(network, name="network")
+app.add_typer(pool, name="pool")
+app.add_typer(uplink, name="uplink")
+app.add_typer(ip, name="ip")
+app.add_typer(instance, name="instance")
+app.add_typer(quota, name="quota")
+app.add_typer(host, name="host")
+app.command()(trace)
+app.command()(openrc)

@@ -1,6 +1,5 @@
 """The commands that run something here: the service, a demo, or any command in a sandbox."""
 
-import importlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +11,19 @@ from mooring.cli.failure import Failed
 
 
 def up(
-    config: Annotated[Path | None, typer.Option(help="The configuration file.", dir_okay=False)] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The configuration file; MOORING_CONFIG names one too.", dir_okay=False)
+    ] = None,
 ) -> None:
-    """Start everything in one process: API, controller and agent."""
-    raise typer.Exit(int(importlib.import_module("mooring.main").up(config) or 0))
+    """Start API, controller and agent in one process."""
+    from mooring import main
+    from mooring.config import ConfigurationError
+
+    try:
+        code = main.up(config)
+    except (ConfigurationError, OSError) as error:
+        raise Failed(str(error)) from error
+    raise typer.Exit(code)
 
 
 def demo(
@@ -23,23 +31,25 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Run it, say whether all held, and end.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="Name the demos.")] = False,
 ) -> None:
-    """Tell a story with a small cloud of its own; it stays until Ctrl-C."""
-    demos = importlib.import_module("mooring.demos")
+    """Tell a story with a small cloud of its own.  It stays until Ctrl-C."""
+    if not listing and not own_namespaces.inside():
+        # Nothing of this machine is touched, and all that the demo made is gone with it.  Before anything heavy is imported: a process
+        # with a second thread can't make a sandbox.
+        own_namespaces.run([sys.executable, "-m", "mooring.cli", "demo", name, *(["--once"] if once else [])])
+    from mooring import demos
+
+    known = demos.listing()
     if listing:
-        for known, summary in demos.listing():
-            typer.echo(f"{known:<16} {summary}")
+        for title, summary in known:
+            typer.echo(f"{title:<16} {summary}")
         return
-    if name not in {known for known, _ in demos.listing()}:
+    if name not in {title for title, _ in known}:
         raise Failed(f"there is no demo {name}; `mooring demo --list` names them.")
-    if not own_namespaces.inside():
-        # Nothing of this machine is touched, and all that the demo made is gone with it.
-        arguments = ["demo", name, *(["--once"] if once else [])]
-        own_namespaces.run([sys.executable, "-m", "mooring.cli", *arguments])
     raise typer.Exit(demos.run(name, once=once))
 
 
 def sandbox(
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGUMENT]...", help="What to run.")],
 ) -> None:
-    """Run a command in private namespaces that vanish with it; root is not needed."""
+    """Run a command in private namespaces.  They vanish with it; root is not needed."""
     own_namespaces.run(command)

@@ -20,7 +20,7 @@ def doctor(
     database: Annotated[Path, typer.Option(help="Where the database is, or is to be.")] = Path("mooring.db"),
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Tell what this machine has of what mooring uses, and what each lack costs."""
+    """Tell what this machine lacks, and what that costs."""
     checks = (*programs.checks(), *kernel.checks(), *devices.checks(), *limits.checks(database))
     # Some wait for a ping that must not come; none hinders another, for each has a namespace of its own.
     with ThreadPoolExecutor(4) as pool:

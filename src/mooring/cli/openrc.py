@@ -1,0 +1,59 @@
+"""`mooring openrc`: what a shell must know to talk to mooring as somebody, to be pasted or sourced."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mooring.cli.access import Access
+from mooring.cli.failure import Failed
+
+
+def variables(url: str, user: str, password: str, project: str) -> Mapping[str, str]:
+    """Return the environment of a client that talks to mooring as a user in a project."""
+    return {
+        "OS_AUTH_URL": f"{url}/identity/v3",
+        "OS_USERNAME": user,
+        "OS_PASSWORD": password,
+        "OS_PROJECT_NAME": project,
+        "OS_USER_DOMAIN_NAME": "Default",
+        "OS_PROJECT_DOMAIN_NAME": "Default",
+        "OS_IDENTITY_API_VERSION": "3",
+        "OS_COMPUTE_API_VERSION": "2.1",
+        "OS_REGION_NAME": "RegionOne",
+    }
+
+
+def openrc(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="Take the URL and the account from the service's own configuration file.")
+    ] = None,
+) -> None:
+    """Print an openrc, ready to paste.  Or `mooring --user alice openrc --config FILE > openrc`, then `. ./openrc`."""
+    access = ctx.find_object(Access) or Access(None, None, None, None, None)
+    if config is not None:
+        access = _configured(config, access)
+    known = access.complete()
+    values = variables(known.base, known.user or "", known.password or "", known.project or "")
+    typer.echo("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()), nl=False)
+
+
+def _configured(file: Path, access: Access) -> Access:
+    from mooring.config import ConfigurationError, load
+
+    try:
+        settings = load(file)
+    except ConfigurationError as error:
+        raise Failed(str(error)) from error
+    wanted = access.user
+    accounts = [each for each in settings.identity.accounts if wanted in (None, each.user)]
+    accounts = [each for each in accounts if access.project in (None, each.project)]
+    if not accounts:
+        raise Failed(f"{file} names no account{f' of {wanted}' if wanted else ''}.")
+    account = accounts[0]
+    listen = "127.0.0.1" if settings.api.listen == "0.0.0.0" else settings.api.listen  # noqa: S104 - only compared
+    url = access.url or settings.api.public_url or f"http://{listen}:{settings.api.port}"
+    return Access(url, None, account.user, account.password, account.project)
