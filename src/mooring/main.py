@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 from mooring.agent.launch import Launcher
 from mooring.agent.loop import Agent
 from mooring.agent.remote import RemoteController
-from mooring.backends.linux import LinuxBackend
+from mooring.backends.linux.backend import LinuxBackend
 from mooring.bus.inprocess import InProcessBus
 from mooring.bus.messages import compute_topic, decode_request, host_topic, load_instance
 from mooring.config import ConfigurationError, Settings, load
@@ -34,7 +34,7 @@ from mooring.model.ids import HostId
 from mooring.model.nouns import Flavor, Resource
 from mooring.operations import Door, Limits, Operations
 from mooring.operations.identity import Account
-from mooring.store import SqlStore
+from mooring.store.engine import SqlStore
 
 _START_TIMEOUT = 10.0
 _log = structlog.get_logger(__name__)
@@ -147,8 +147,8 @@ class Node:
         remote = RemoteController(self.bus, known.id)
         agent = Agent(
             remote,
-            LinuxBackend(host_namespace=host.namespace, run_directory=self.settings.run_directory),
-            NetnsGuests(host_namespace=host.namespace, run_directory=self.settings.run_directory),
+            LinuxBackend(self.settings.run_directory, host.namespace),
+            NetnsGuests(host.namespace, self.settings.run_directory / "guests"),
         )
         launcher = Launcher(remote)
         self._serve(known.id, agent, launcher)

@@ -61,7 +61,7 @@ class Plane:
     """One host, its agent and a controller."""
 
     def __init__(self, directory: Path, quota: int = 100) -> None:
-        self.store = SqlStore.open(f"sqlite:///{directory / 'mooring.db'}", Options(durable=False))
+        self.store = SqlStore(f"sqlite:///{directory / 'mooring.db'}", Options(durable=False))
         self.bus = InProcessBus()
         self.operations = Operations(
             Door(

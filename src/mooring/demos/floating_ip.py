@@ -111,7 +111,7 @@ class _Tale:
 
     def page(self) -> str:
         """Fetch the page at the floating IP from outside."""
-        command = ("busybox", "wget", "-q", "-T", "3", "-O", "-", f"http://{self.address}/")
+        command = ("busybox", "wget", "-q", "-O", "-", f"http://{self.address}/")
         return self.story.run(self.stage.at(OUTSIDE, *command), prompt="outside")
 
     def reach(self) -> None:

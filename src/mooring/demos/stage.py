@@ -6,6 +6,8 @@ The prefixes are those that RFC 5737 reserves for documentation.
 """
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -15,9 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mooring.config import AccountSettings, ApiSettings, HostSettings, IdentitySettings, Settings
+from mooring.config import AccountSettings, ApiSettings, HostSettings, IdentitySettings, QuotaSettings, Settings
 from mooring.main import Node
 from mooring.model.nouns import Role
+from mooring.sandbox import SandboxRefused, inside
 
 HOST, PROVIDER, OUTSIDE = "host", "provider", "outside"
 PUBLIC = IPv4Network("198.51.100.0/24")
@@ -32,23 +35,26 @@ def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=30)
 
 
-class Stage:
-    """The world of a story; leaving it removes everything in it."""
+class Places:
+    """The namespaces of the world and the wires between them; leaving them removes everything."""
 
-    def __init__(self, *, keep_port: bool) -> None:
-        """Plan the world.  With `keep_port` the API takes its usual port if that is free, so that people find it."""
+    def __init__(self) -> None:
+        """Plan the world."""
         self._stack = contextlib.ExitStack()
-        self._keep_port = keep_port
-        self.node: Node
 
     def __enter__(self) -> Self:
-        """Build the world and start mooring in it."""
+        """Build the world.
+
+        Raises:
+            SandboxRefused: not in a sandbox, where all of it would be the machine's own.
+        """
+        if not inside():
+            raise SandboxRefused("A world of namespaces is only built in a sandbox: mooring sandbox -- COMMAND.")
         try:
-            state = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-demo-")))
+            self._stack.callback(_sweep)
             for name in (HOST, PROVIDER, OUTSIDE):
                 self._namespace(name)
             self._wire()
-            self.node = self._stack.enter_context(Node(self._settings(state)))
         except BaseException:
             self._stack.close()
             raise
@@ -60,7 +66,7 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop mooring and remove the world."""
+        """Remove the world."""
         self._stack.close()
 
     def _namespace(self, name: str) -> None:
@@ -68,7 +74,6 @@ class Stage:
         path.touch()
         # Not `ip netns add`: it needs to come back into the network namespace that it left, which an ordinary user may not.
         subprocess.run(["unshare", f"--net={path}", "true"], check=True, timeout=30)
-        self._stack.callback(subprocess.run, ["umount", str(path)], check=False, timeout=30)
         _ip("-n", name, "link", "set", "lo", "up")
 
     def _wire(self) -> None:
@@ -87,6 +92,33 @@ class Stage:
             timeout=30,
         )
 
+    def at(self, namespace: str, *command: str) -> Sequence[str]:
+        """Return a command that runs at a place of the world."""
+        return ("nsenter", f"--net={_NAMESPACES / namespace}", *command)
+
+
+class Stage(Places):
+    """The world of a story, with mooring running in it."""
+
+    def __init__(self, *, keep_port: bool) -> None:
+        """Plan the world.  With `keep_port` the API takes its usual port if that is free, so that people find it."""
+        super().__init__()
+        self._keep_port = keep_port
+        self.node: Node
+
+    def __enter__(self) -> Self:
+        """Build the world and start mooring in it."""
+        super().__enter__()
+        try:
+            state = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-", dir="/run")))
+            # Daemons that run as nobody read their files below here.
+            state.chmod(0o755)
+            self.node = self._stack.enter_context(Node(self._settings(state)))
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
     def _settings(self, state: Path) -> Settings:
         self.password = "moored"
         return Settings(
@@ -94,6 +126,7 @@ class Stage:
             run_directory=state / "run",
             api=ApiSettings(port=_free_port() if self._keep_port else 0),
             host=HostSettings(name="host-1", namespace=HOST),
+            quotas=QuotaSettings(instances=50, floating_ips=50),
             identity=IdentitySettings(
                 accounts=(
                     AccountSettings(user="admin", password=self.password, project="admin", role=Role.ADMIN),
@@ -119,9 +152,21 @@ class Stage:
             "OS_IDENTITY_API_VERSION": "3",
         }
 
-    def at(self, namespace: str, *command: str) -> Sequence[str]:
-        """Return a command that runs at a place of the world."""
-        return ("nsenter", f"--net={_NAMESPACES / namespace}", *command)
+
+def _sweep() -> None:
+    """End every process in every named network namespace, and the namespaces: in a sandbox all of them are ours.
+
+    mooring itself leaves guests and routers running when it stops, as it must.
+    """
+    for path in _NAMESPACES.iterdir():
+        listed = subprocess.run(
+            ["ip", "netns", "pids", path.name], capture_output=True, text=True, timeout=30, check=False
+        )
+        for pid in listed.stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        subprocess.run(["umount", str(path)], check=False, timeout=30, capture_output=True)
+        path.unlink(missing_ok=True)
 
 
 def _free_port() -> int:
