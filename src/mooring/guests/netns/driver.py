@@ -1,0 +1,116 @@
+"""The netns driver: runs each guest as a namespace `mooring-g-<instance>` with processes of its own."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mooring.guests.netns import inits, namespaces, ports
+from mooring.guests.netns.images import IMAGES, services_of
+from mooring.model.ids import InstanceId, guest_namespace, is_uuid
+from mooring.model.subjects import GuestFailure, InstanceIntent
+
+_LOCK_SECONDS = 30
+
+
+class NetnsGuests:
+    """The guests of one host.
+
+    Guests live on when their agent ends; another one with the same `run_dir` finds them again.  All that counts is what the kernel
+    says: `run_dir` holds the guests' logs, a hint where to look for their processes, and their locks.
+    """
+
+    def __init__(self, host: str | None, run_dir: Path) -> None:
+        """Run guests whose ports are in the namespace named `host`, or in this process's own; keep their logs in `run_dir`.
+
+        `run_dir` tells the guests of one agent from those of another on the same machine.
+        """
+        self._host = host
+        self._run_dir = Path(os.path.realpath(run_dir))
+
+    def start(self, guest: InstanceIntent) -> None:
+        """Run a guest whose ports are in place.
+
+        Raises:
+            GuestFailure: the image is unknown, a port is not in place, another agent runs the guest, or it does not come up.  What
+                was done stays: a further `start` goes on from there, `stop` removes it.
+        """
+        services = services_of(guest.image)
+        if services is None:
+            known = ", ".join(image.name for image in IMAGES)
+            raise GuestFailure(f"there is no image {guest.image} for namespace guests, only {known}.")
+        with self._work_on(guest.id) as lock:
+            init = self._find(guest.id)
+            name = guest_namespace(guest.id)
+            if init is None:
+                namespaces.ensure(name)
+            elif init.network != namespaces.identity(name):
+                namespaces.name_again(name, init.pid)
+            changed = ports.plug(self._host, name, guest.nics)
+            if init is None:
+                # Printable: it ends up on the terminals of those who ask the web service.
+                printable = "".join(letter for letter in guest.name if letter.isprintable())
+                inits.spawn(
+                    guest.id, self._run_dir, lock, {"GUEST_NAME": printable, "GUEST_SERVICES": " ".join(services)}
+                )
+            elif changed:
+                inits.tell(init)
+
+    def stop(self, guest: InstanceId) -> None:
+        """Kill a guest, put its ports back as they waited for it, and remove its namespace; nothing happens if there is none.
+
+        Raises:
+            GuestFailure: another agent runs the guest, or it does not die.
+        """
+        with self._work_on(guest):
+            init = self._find(guest)
+            name = guest_namespace(guest)
+            if init is not None:
+                if init.network != namespaces.identity(name):
+                    namespaces.name_again(name, init.pid)
+                inits.kill(init)
+            if namespaces.identity(name) is not None:
+                ports.unplug(self._host, name)
+            namespaces.remove(name)
+            shutil.rmtree(self._run_dir / guest)
+
+    def list(self) -> tuple[InstanceId, ...]:
+        """Return the guests that run, whoever started them as an agent with our `run_dir`, sorted."""
+        return tuple(sorted({init.guest for init in inits.all_inits() if init.run_dir == self._run_dir}))
+
+    def _find(self, guest: InstanceId) -> inits.Init | None:
+        init = inits.find(guest, self._run_dir)
+        if init is not None and init.run_dir != self._run_dir:
+            raise GuestFailure(f"guest {guest} is run by another agent, the one of {init.run_dir}.")
+        return init
+
+    @contextmanager
+    def _work_on(self, guest: InstanceId) -> Generator[int]:
+        """Keep others off a guest and yield its lock: an open directory, so that a lock left behind by the dead holds nobody up."""
+        if not is_uuid(guest):
+            raise GuestFailure(f"{guest!r} is not the id of a guest.")
+        directory = self._run_dir / guest
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            directory.mkdir(parents=True, exist_ok=True)
+            try:
+                lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            except FileNotFoundError:
+                continue  # a `stop` came between
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(lock), directory.stat()):
+                    try:
+                        yield lock
+                    except OSError as error:
+                        raise GuestFailure(f"guest {guest}: {error}.") from error
+                    return
+            except (BlockingIOError, FileNotFoundError):
+                if time.monotonic() > deadline:
+                    raise GuestFailure(f"guest {guest} is still being worked on by another process.") from None
+            finally:
+                os.close(lock)
+            time.sleep(0.01)
