@@ -68,6 +68,12 @@ class QuotaSettings(_Section):
     floating_ips: Annotated[int, Field(ge=-1)] = 10
 
 
+class LogSettings(_Section):
+    """How the log, which goes to stderr, is written."""
+
+    json_lines: bool = False
+
+
 class Settings(_Section):
     """Everything that an installation can set."""
 
@@ -78,6 +84,7 @@ class Settings(_Section):
     host: HostSettings = Field(default_factory=HostSettings)
     identity: IdentitySettings = IdentitySettings()
     quotas: QuotaSettings = QuotaSettings()
+    log: LogSettings = LogSettings()
 
     @field_validator("state_directory", "run_directory")
     @classmethod

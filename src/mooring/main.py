@@ -4,6 +4,7 @@ import contextlib
 import secrets
 import signal
 import socket
+import sys
 import threading
 import uuid
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
+from mooring import logs
 from mooring.agent.launch import Launcher
 from mooring.agent.loop import Agent
 from mooring.agent.remote import RemoteController
@@ -210,6 +212,7 @@ def _app(operations: Operations, settings: Settings) -> ASGIApp:
 def up(config: Path | None) -> int:
     """Run everything in one process until SIGINT or SIGTERM; return the exit code."""
     settings = load(config)
+    logs.configure(sys.stderr, json=settings.log.json_lines)
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())

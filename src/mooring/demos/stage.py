@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from mooring import logs
 from mooring.config import AccountSettings, ApiSettings, HostSettings, IdentitySettings, QuotaSettings, Settings
 from mooring.main import Node
 from mooring.model.nouns import Role
@@ -105,6 +106,7 @@ class Stage(Places):
         super().__init__()
         self._keep_port = keep_port
         self.node: Node
+        self.log: Path
 
     def __enter__(self) -> Self:
         """Build the world and start mooring in it."""
@@ -113,6 +115,9 @@ class Stage(Places):
             state = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-", dir="/run")))
             # Daemons that run as nobody read their files below here.
             state.chmod(0o755)
+            # Not below /run, which only the sandbox sees: people want to read it.
+            self.log = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-log-"))) / "log"
+            logs.configure(self._stack.enter_context(self.log.open("a", encoding="utf-8")))
             self.node = self._stack.enter_context(Node(self._settings(state)))
         except BaseException:
             self._stack.close()

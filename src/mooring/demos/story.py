@@ -124,5 +124,6 @@ def _stay(console: Console, stage: Stage, done: threading.Event) -> None:
     console.print("Paste this into a shell to use it with the openstack command, the SDK or `mooring`:\n")
     for line in stage.openrc().splitlines():
         console.print(Text(line, style="cyan"))
+    console.print(f"\nIts log is {stage.log}")
     console.print("\nCtrl-C ends it and removes everything.")
     done.wait()
