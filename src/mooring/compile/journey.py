@@ -145,11 +145,12 @@ class Step:
     missing: tuple[Key, ...] = ()
 
     def __str__(self) -> str:
-        """Write the step as one line, and a line below it for each reason."""
-        reasons = [f"rule     {self.rule}"] if self.rule else []
-        reasons += [f"fact     {fact}" for fact in self.facts]
-        reasons += [f"missing  {fact_line(key, ())}" for key in self.missing]
-        return "".join(f"{line}\n" for line in (f"{self.at:12} {self.text}", *(f"{'':16} {line}" for line in reasons)))
+        """Write the step as one line, and a line below it for each reason; what holds in the same place is said without it."""
+        own = f"{self.place} "
+        reasons = [f"by rule  {self.rule}"] if self.rule else []
+        reasons += [f"because  {str(fact).removeprefix(own)}" for fact in self.facts]
+        reasons += [f"without  {fact_line(key, ()).removeprefix(own)}" for key in self.missing]
+        return "".join(f"{line}\n" for line in (f"{self.at:12} {self.text}", *(f"{'':14} {line}" for line in reasons)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,9 @@ class Journey:
                 return f"{self.outcome}, {self.mac or 'by a secondary address'} on {self.device}: {self.header}"
             case Outcome.LEFT:
                 return f"left by {self.device} as {self.header.src}: {self.header}"
-            case Outcome.TAKEN | Outcome.DROPPED | Outcome.UNANSWERED | Outcome.NOT_MODELLED:
+            case Outcome.DROPPED:
+                return f"dropped at {self.steps[-1].at}: {self.steps[-1].text.removeprefix('dropped: ')}"
+            case Outcome.TAKEN | Outcome.UNANSWERED | Outcome.NOT_MODELLED:
                 return f"{self.outcome}: {self.steps[-1].text}"
             case _:
                 assert_never(self.outcome)

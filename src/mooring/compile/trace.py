@@ -274,8 +274,15 @@ class _Walk:
             text = f"source {before.src} becomes {address}"
             return Step(place, decision.chain, Event.TRANSLATED, text, decision.rule, decision.facts)
         if chain.nat and decision.missing:
-            text = f"destination stays {before.dst}" if chain.hook == "prerouting" else f"source stays {before.src}"
-            return Step(place, decision.chain, Event.UNCHANGED, text, missing=decision.missing)
+            if chain.hook == "prerouting":
+                return Step(
+                    place, decision.chain, Event.UNCHANGED, f"destination stays {before.dst}", missing=decision.missing
+                )
+            if isinstance(self.packet.entry, FromGuest):
+                return Step(
+                    place, decision.chain, Event.UNCHANGED, f"source stays {before.src}", missing=decision.missing
+                )
+            return None  # that a stranger's source stays as it is needs no reason
         if decision.rule or decision.facts:
             return Step(place, decision.chain, Event.PASSED, "passes", decision.rule, decision.facts)
         return None
@@ -363,10 +370,13 @@ class _Walk:
 def _dropped(place: Place, decision: Decision) -> Step:
     """Tell why a chain dropped a packet: the first element that would have let it pass, where there is one."""
     missing = decision.missing[:1]
-    why = _LACKING.get(missing[0].table, "") if missing else ""
-    return Step(
-        place, decision.chain, Event.ENDED, f"dropped: {why or 'no rule lets it pass'}", decision.rule, missing=missing
-    )
+    why = "no rule lets it pass"
+    if missing:
+        row = missing[0].row
+        why = _LACKING.get(missing[0].table, why)
+        if missing[0].table == tables.PAIR and row[0] == row[-1]:
+            why = f"{row[0]} is no floating IP in use, and there is no other way to a guest from here"
+    return Step(place, decision.chain, Event.ENDED, f"dropped: {why}", decision.rule, missing=missing)
 
 
 def _is_martian(src: IPv4Address) -> bool:
