@@ -78,7 +78,10 @@ _DIGEST = _ENTRIES.where(deliveries.c.host == bindparam("host")).order_by(
     deliveries.c.role,
 )
 _PENDING = _DIGEST.where(_NOT_CONFIRMED)
-_SOME = _DIGEST.where(deliveries.c.subject.in_(bindparam("subjects", expanding=True)))
+_SOME = _DIGEST.where(
+    deliveries.c.kind.in_(bindparam("kinds", expanding=True)),
+    deliveries.c.subject.in_(bindparam("subjects", expanding=True)),
+)
 _DIGEST_OF = _ENTRIES.where(*_SUBJECT).order_by(deliveries.c.host, deliveries.c.role)
 _UNCONFIRMED = select(deliveries.c.host).where(*_SUBJECT, deliveries.c.confirmed < bindparam("wanted")).limit(1)
 _BEHIND = select(deliveries.c.host).where(_NOT_CONFIRMED).distinct().order_by(deliveries.c.host)
@@ -180,7 +183,12 @@ class Deliveries:
         wanted = frozenset(keys)
         if len(wanted) > _FEW:
             return [entry for entry in self.digest(host) if entry.key in wanted]
-        rows = self._session.rows(_SOME, host=host, subjects=sorted({key.id for key in wanted}))
+        rows = self._session.rows(
+            _SOME,
+            host=host,
+            kinds=sorted({key.kind.value for key in wanted}),
+            subjects=sorted({key.id for key in wanted}),
+        )
         return [entry for entry in (_entry(*row) for row in rows) if entry.key in wanted]
 
     def digest(self, host: HostId) -> Sequence[DigestEntry]:

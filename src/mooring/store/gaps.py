@@ -4,7 +4,7 @@ Addresses that are given out in turn stand side by side, so a search row by row 
 it.  Therefore aligned blocks of 256 are counted as addresses come and go: full blocks are skipped as a whole.
 """
 
-from sqlalchemy import bindparam, delete, exists, func, select, update
+from sqlalchemy import Integer, bindparam, delete, exists, func, literal_column, select, update
 
 from mooring.store.schema import BLOCK, address_blocks, addresses
 from mooring.store.session import Session
@@ -36,7 +36,9 @@ _GAP = (
 )
 """The first free address of a range whose first address is in use."""
 
-_FULL = address_blocks.c.used == BLOCK
+# As literals, not parameters: a partial index is taken only where the statement itself says its condition.
+_SIZE = literal_column(str(BLOCK), Integer)
+_FULL = address_blocks.c.used == _SIZE
 _IS_FULL = select(address_blocks.c.used).where(
     address_blocks.c.scope == bindparam("scope"),
     address_blocks.c.block == bindparam("block"),
@@ -54,7 +56,7 @@ _ROOM = (
             select(_NEXT_BLOCK.c.used).where(
                 _NEXT_BLOCK.c.scope == address_blocks.c.scope,
                 _NEXT_BLOCK.c.block == address_blocks.c.block + 1,
-                _NEXT_BLOCK.c.used == BLOCK,
+                _NEXT_BLOCK.c.used == _SIZE,
             ),
         ),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-from sqlalchemy import Row, bindparam, case, delete, func, null, or_, select, update
+from sqlalchemy import Row, bindparam, delete, func, null, or_, select, update
 
 from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
 from mooring.model.nouns import (
@@ -60,11 +60,11 @@ _POOL = _POOLS.where(pools.c.id == bindparam("pool"))
 _POOL_BY_NAME = _POOLS.where(pools.c.name == bindparam("name"))
 _DELETE_POOL = delete(pools).where(pools.c.id == bindparam("pool"))
 _FORGET_CURSOR = delete(cursors).where(cursors.c.owner == bindparam("owner"))
-_IS_FLOATING = addresses.c.kind == AddressKind.FLOATING.value
-_POOL_USAGE = select(
-    func.coalesce(func.sum(case((_IS_FLOATING & ~addresses.c.releasing, 1), else_=0)), 0),
-    func.coalesce(func.sum(case((addresses.c.releasing, 1), else_=0)), 0),
-).where(addresses.c.pool == bindparam("pool"))
+_POOL_USAGE = (
+    select(addresses.c.kind, addresses.c.releasing, func.count())
+    .where(addresses.c.pool == bindparam("pool"))
+    .group_by(addresses.c.kind, addresses.c.releasing)
+)
 _POOL_ASSOCIATED = select(func.count()).select_from(associations).where(associations.c.pool == bindparam("pool"))
 
 _ROUTERS = select(routers.c.id, routers.c.name, routers.c.project, routers.c.host).order_by(routers.c.seq)
@@ -177,12 +177,22 @@ class Topology:
 
     def pool_usage(self, pool: PoolId) -> PoolUsage | None:
         known = self.pool(pool)
-        counts = self._session.row(_POOL_USAGE, pool=pool)
-        associated = self._session.row(_POOL_ASSOCIATED, pool=pool)
-        if known is None or counts is None or associated is None:
+        if known is None:
             return None
-        allocated, releasing = counts
-        return PoolUsage(known, sum(len(part) for part in known.ranges), allocated, associated[0], releasing)
+        allocated = releasing = 0
+        for kind, is_releasing, count in self._session.rows(_POOL_USAGE, pool=pool):
+            if is_releasing:
+                releasing += count
+            elif kind == AddressKind.FLOATING.value:
+                allocated += count
+        associated = self._session.row(_POOL_ASSOCIATED, pool=pool)
+        return PoolUsage(
+            pool=known,
+            total=sum(len(part) for part in known.ranges),
+            allocated=allocated,
+            associated=associated[0] if associated else 0,
+            releasing=releasing,
+        )
 
     def delete_pool(self, pool: PoolId) -> None:
         self._session.refusable(_DELETE_POOL, pool=pool)

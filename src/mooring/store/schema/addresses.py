@@ -50,7 +50,7 @@ addresses = Table(
     CheckConstraint("kind <> 'fixed' OR network IS NOT NULL", name="fixed"),
     CheckConstraint("kind = 'fixed' OR nic IS NULL", name="nic"),
     given("addresses", "project"),
-    given("addresses", "pool"),
+    given("addresses", "pool", "kind", "releasing"),
     given("addresses", "network"),
     given("addresses", "nic"),
 )

@@ -96,7 +96,7 @@ class Listed(TypedColumns):
     seq: Named[int] = Column(Counter, primary_key=True, autoincrement=True)
 
 
-def given(table: str, column: str) -> Index:
-    """Index a column that is empty in most rows."""
+def given(table: str, column: str, *others: str) -> Index:
+    """Index a column that is empty in most rows, with others that are counted by it."""
     where = text(f"{column} IS NOT NULL")
-    return Index(f"ix_{table}_{column}", column, sqlite_where=where, postgresql_where=where)
+    return Index(f"ix_{table}_{column}", column, *others, sqlite_where=where, postgresql_where=where)

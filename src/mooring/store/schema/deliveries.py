@@ -81,6 +81,7 @@ class DeliveryColumns(TypedColumns):
     error: Named[str | None] = Column(Text)
 
 
+_KEY = ("host", "kind", "subject", "role")
 _BEHIND = text("confirmed < generation")
 _FAILED = text("error IS NOT NULL")
 
@@ -88,14 +89,30 @@ deliveries = Table(
     "deliveries",
     metadata,
     DeliveryColumns,
-    PrimaryKeyConstraint("host", "kind", "subject", "role"),
+    PrimaryKeyConstraint(*_KEY),
     one_of("kind", SubjectKind),
     one_of("role", HostRole),
     CheckConstraint("generation > 0 AND confirmed BETWEEN 0 AND generation", name="confirmed"),
     CheckConstraint("failed BETWEEN 0 AND generation AND (failed = 0) = (error IS NULL)", name="failed"),
     Index(None, "subject", "kind"),
-    Index("ix_deliveries_behind", "host", sqlite_where=_BEHIND, postgresql_where=_BEHIND),
-    Index("ix_deliveries_failed", "host", sqlite_where=_FAILED, postgresql_where=_FAILED),
+    # With all columns that are asked for, in the order of the primary key: otherwise SQLite takes that, and reads all of a host's rows.
+    Index(
+        "ix_deliveries_behind",
+        *_KEY,
+        "generation",
+        "confirmed",
+        "present",
+        sqlite_where=_BEHIND,
+        postgresql_where=_BEHIND,
+    ),
+    Index(
+        "ix_deliveries_failed",
+        *_KEY,
+        "failed",
+        "error",
+        sqlite_where=_FAILED,
+        postgresql_where=_FAILED,
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -113,8 +113,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("host", "kind", "subject", "role", name="pk_deliveries"),
         sqlite_with_rowid=False,
     )
-    _partial_index("ix_deliveries_behind", "deliveries", ["host"], where="confirmed < generation")
-    _partial_index("ix_deliveries_failed", "deliveries", ["host"], where="error IS NOT NULL")
+    _partial_index(
+        "ix_deliveries_behind",
+        "deliveries",
+        ["host", "kind", "subject", "role", "generation", "confirmed", "present"],
+        where="confirmed < generation",
+    )
+    _partial_index(
+        "ix_deliveries_failed",
+        "deliveries",
+        ["host", "kind", "subject", "role", "failed", "error"],
+        where="error IS NOT NULL",
+    )
     op.create_index("ix_deliveries_subject_kind", "deliveries", ["subject", "kind"])
     op.create_table(
         "grants",
@@ -299,7 +309,7 @@ def upgrade() -> None:
     )
     _partial_index("ix_addresses_network", "addresses", ["network"], where="network IS NOT NULL")
     _partial_index("ix_addresses_nic", "addresses", ["nic"], where="nic IS NOT NULL")
-    _partial_index("ix_addresses_pool", "addresses", ["pool"], where="pool IS NOT NULL")
+    _partial_index("ix_addresses_pool", "addresses", ["pool", "kind", "releasing"], where="pool IS NOT NULL")
     _partial_index("ix_addresses_project", "addresses", ["project"], where="project IS NOT NULL")
     op.create_table(
         "associations",
