@@ -6,6 +6,7 @@ A reply does it only where sender's and target's hardware address are the same, 
 import fcntl
 import socket
 import struct
+from collections.abc import Callable
 from ipaddress import IPv4Address
 
 from mooring.backends.linux.netns import Inside
@@ -25,14 +26,18 @@ class Announcer:
     def close(self) -> None:
         self._socket.close()
 
-    def announce(self, device: str, address: IPv4Address) -> bool:
-        """Send one gratuitous ARP request, and say whether the device took it: it may be down or gone."""
-        try:
-            reply = fcntl.ioctl(self._socket, _SIOCGIFHWADDR, struct.pack("16s24x", device.encode()))
-            self._socket.sendto(_request(reply[18:24], address), (device, _ETH_P_ARP))
-        except OSError:
-            return False
-        return True
+    def saying(self, device: str, address: IPv4Address) -> Callable[[], bool]:
+        """Return what sends one gratuitous ARP request, and says whether the device took it: it may be down or gone."""
+
+        def say() -> bool:
+            try:
+                reply = fcntl.ioctl(self._socket, _SIOCGIFHWADDR, struct.pack("16s24x", device.encode()))
+                self._socket.sendto(_request(reply[18:24], address), (device, _ETH_P_ARP))
+            except (OSError, ValueError):  # ValueError: the socket was closed meanwhile
+                return False
+            return True
+
+        return say
 
 
 def _request(mac: bytes, address: IPv4Address) -> bytes:

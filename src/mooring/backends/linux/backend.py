@@ -1,13 +1,15 @@
 """The Linux back-end: reads one host's facts from its kernel and its processes, and makes them true there."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from secrets import token_hex
 
-from mooring.backends.linux import effects, links, netns, ruleset, sysctl
+from mooring.backends.linux import links, netns, ruleset, sysctl
+from mooring.backends.linux.aftermath import Aftermath
 from mooring.backends.linux.dnsmasq import Dnsmasq
-from mooring.backends.linux.space import Space, Spaces, name_of
+from mooring.backends.linux.space import Space, Spaces, name_of, place_of
+from mooring.backends.linux.watch import Watch
 from mooring.backends.order import Step, steps
 from mooring.compile.facts import HOST, Delta, HostState, Key, Place, Refused, Row, Stage
 from mooring.compile.links import ROUTER_SETTINGS, inner_settings, uplink_settings
@@ -30,21 +32,27 @@ class LinuxBackend:
     def __init__(self, run: Path = Path("/run/mooring"), host: str | None = None) -> None:
         self._lock = threading.RLock()
         # By this name of our threads, the kernel's notice of a transaction tells ours from others'.
-        self._spaces = Spaces(host, f"mo-{token_hex(4)}")
-        self._dnsmasq = Dnsmasq(run / "dnsmasq")
+        self._comm = f"mo-{token_hex(4)}"
+        self._spaces = Spaces(host, self._comm)
+        self._aftermath = Aftermath()
+        self._plugs: dict[str, Place] = {}
+        self._watch: Watch | None = None
+        self._dnsmasq = Dnsmasq(run / "dnsmasq", self._follow)
 
     def read(self, place: Place | None = None) -> HostState:
         """Return our facts as the host has them.
 
         Raises:
-            OSError: the kernel can't be read.
+            Refused: the kernel can't be read.
         """
         with self._lock:
-            if place is not None:
-                return self._read(place)
+            places = [place] if place is not None else self._places()
             state: dict[Key, Row] = {}
-            for each in (HOST, *sorted({*self._spaces.routers(), *self._dnsmasq.places()})):
-                state.update(self._read(each))
+            for each in places:
+                try:
+                    state.update(self._read(each))
+                except OSError as error:
+                    raise Refused(f"{each} can't be read: {error}") from error
             return state
 
     def apply(self, delta: Delta) -> None:
@@ -60,12 +68,25 @@ class LinuxBackend:
                 raise Refused(str(error)) from error
 
     def watch(self, doubt: Callable[[Place], None]) -> None:
-        """Call `doubt` from another thread whenever somebody else may have changed a place."""
+        """Call `doubt` from another thread whenever somebody else may have changed a place, and at times when it was us."""
+        with self._lock:
+            if self._watch is None:
+                self._watch = Watch(self._comm, doubt, place_of, self._routers_of)
+                self._spaces.watched_by(self._watch)
 
     def close(self) -> None:
         """Stop watching; leave the host as it is."""
+        self._aftermath.close()
+        with self._lock:
+            watch, self._watch = self._watch, None
+            self._spaces.watched_by(None)
+        if watch is not None:  # not under the lock: who is told of a doubt may be reading
+            watch.close()
         with self._lock:
             self._spaces.close_all()
+
+    def _places(self) -> list[Place]:
+        return [HOST, *sorted({*self._spaces.routers(), *self._dnsmasq.places()})]
 
     def _read(self, place: Place) -> dict[Key, Row]:
         space = self._spaces.open(place)
@@ -87,6 +108,13 @@ class LinuxBackend:
     def _structure(self, space: Space) -> dict[Key, Row]:
         """Return a router's devices, addresses, routes and settings."""
         devices = links.read_router(space, self._spaces.host)
+        self._plugs.update(
+            {
+                str(value[0]): space.place
+                for key, value in devices.facts.items()
+                if key.table == INNER and len(value) > 1
+            }
+        )
         settings = [path for path, _ in ROUTER_SETTINGS]
         for key in devices.facts:
             if key.table == INNER:
@@ -162,11 +190,7 @@ class LinuxBackend:
     def _change_elements(self, step: Step) -> None:
         space = self._open(step.place)
         ruleset.change_elements(space, dict(step.put), dict(step.drop))
-        delta = Delta(step.put, step.drop)
-        for announcement in effects.announced(delta):
-            space.announcer.announce(announcement.device, announcement.address)
-        for cuts in effects.cuts(delta).values():
-            space.conntrack.end(cuts)
+        self._aftermath.of(space, Delta(step.put, step.drop))
 
     def _put(self, key: Key, value: Row) -> None:
         host = self._spaces.host
@@ -226,6 +250,15 @@ class LinuxBackend:
             links.clear(space)
             self._spaces.close(place)
         netns.remove(name_of(place))
+
+    def _follow(self, place: Place, processes: Iterable[int]) -> None:
+        if self._watch is not None:
+            self._watch.follow(place, processes)
+
+    def _routers_of(self, link: str) -> tuple[Place, ...]:
+        """Return the router whose port a link of the host is."""
+        place = self._plugs.get(link)
+        return () if place is None else (place,)
 
     def _open(self, place: Place) -> Space:
         space = self._spaces.open(place)

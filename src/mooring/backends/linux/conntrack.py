@@ -6,25 +6,16 @@ then the filter dumps, and what it finds is deleted one by one.
 
 import asyncio
 import errno
-import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address
 from typing import Any
 
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.nfnetlink.nfctsocket import (  # pyright: ignore[reportMissingTypeStubs]
-    AsyncNFCTSocket,
-    NFCTAttrTuple,
-    nfct_msg,
-)
-
+from mooring.backends.linux import pyroute
 from mooring.backends.linux.effects import Cut
 from mooring.backends.linux.netns import Inside
-from mooring.backends.linux.rtnl import check_namespace
 
 # linux/netlink.h, linux/netfilter/nfnetlink_conntrack.h
-_NETLINK_NETFILTER = 12
-_REQUEST, _ACK, _DUMP, _ERROR = 1, 4, 0x300, 2
+_REQUEST, _ACK, _DUMP = 1, 4, 0x300
 _GET, _DELETE = 1, 2
 
 _ONE_BY_ONE = 32
@@ -37,9 +28,11 @@ class Conntrack:
     """The flows of one namespace."""
 
     def __init__(self, inside: Inside) -> None:
-        self._inside = inside
+        # A thread of its own: to look at all flows takes long, and changes of elements must not wait for it.
+        self._inside = inside = Inside(inside.name, inside.comm)
         self._filters_delete = True
-        self._loop, self._socket = inside.run(self._open)
+        self._loop = inside.run(asyncio.new_event_loop)
+        self._socket: Any = inside.run(lambda: pyroute.conntrack(inside))
 
     def close(self) -> None:
         def close() -> None:
@@ -47,6 +40,7 @@ class Conntrack:
             self._loop.close()
 
         self._inside.run(close)
+        self._inside.close()
 
     def end(self, cuts: Iterable[Cut]) -> None:
         """End flows: at once, but for packets that are on their way through the kernel at this moment."""
@@ -61,12 +55,6 @@ class Conntrack:
         """
         wanted = list(cuts)
         return self._inside.run(lambda: self._make_sure(wanted)) if wanted else 0
-
-    def _open(self) -> tuple[asyncio.AbstractEventLoop, Any]:
-        loop = asyncio.new_event_loop()
-        ours = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_NETFILTER)
-        check_namespace(ours.fileno(), self._inside.inode)
-        return loop, AsyncNFCTSocket(fileno=ours.detach())
 
     def _end(self, cuts: list[Cut]) -> None:
         if len(cuts) > _ONE_BY_ONE:
@@ -107,14 +95,14 @@ class Conntrack:
         """Read all flows once, end those of any cut, and return the cuts that had some."""
         found: list[Cut] = []
         wanted = set(cuts)
-        for flow in self._ask(nfct_msg(), _GET, _REQUEST | _DUMP):
+        for flow in self._ask(pyroute.flow_message(), _GET, _REQUEST | _DUMP):
             if hit := [cut for cut in _possible(flow) if cut in wanted]:
                 self._delete_flow(flow)
                 found += hit
         return found
 
     def _delete_flow(self, flow: Any) -> None:
-        message = nfct_msg()
+        message = pyroute.flow_message()
         message["attrs"] = [("CTA_TUPLE_ORIG", flow.get_attr("CTA_TUPLE_ORIG")), ("CTA_ID", flow.get_attr("CTA_ID"))]
         try:
             self._ask(message, _DELETE, _REQUEST | _ACK)
@@ -122,34 +110,22 @@ class Conntrack:
             return
 
     def _ask(self, message: Any, kind: int, flags: int) -> list[Any]:
-        async def ask() -> list[Any]:
-            ends = None if flags & _DUMP else _is_error
-            return [
-                answer async for answer in await self._socket.request(message, kind, msg_flags=flags, terminate=ends)
-            ]
-
-        try:
-            return self._loop.run_until_complete(ask())
-        except NetlinkError as error:
-            raise OSError(int(error.code), str(error.args[1])) from error
-
-
-def _is_error(message: Any) -> bool:
-    return bool(message["header"]["type"] == _ERROR)
+        return pyroute.ask_conntrack(self._loop, self._socket, message, kind, flags)
 
 
 def _message(cut: Cut) -> Any:
-    message = nfct_msg()
+    attributes: list[tuple[str, Any]] = []
     flags: list[tuple[str, int]] = []
     for name, source, target in (
         ("ORIG", cut.original_source, cut.original_target),
         ("REPLY", cut.reply_source, cut.reply_target),
     ):
         if source is not None or target is not None:
-            wanted = NFCTAttrTuple(saddr=source and str(source), daddr=target and str(target))
-            message["attrs"].append((f"CTA_TUPLE_{name}", {"attrs": wanted.attrs()}))
-            flags.append((f"CTA_FILTER_{name}_FLAGS", wanted.flags))
-    message["attrs"].append(("CTA_FILTER", {"attrs": flags}))
+            wanted, which = pyroute.flow_filter(source, target)
+            attributes.append((f"CTA_TUPLE_{name}", wanted))
+            flags.append((f"CTA_FILTER_{name}_FLAGS", which))
+    message = pyroute.flow_message()
+    message["attrs"] = [*attributes, ("CTA_FILTER", {"attrs": flags})]
     return message
 
 
@@ -172,7 +148,6 @@ def _possible(flow: Any) -> tuple[Cut, ...]:
     return (
         Cut(original_target=original_target, reply_source=reply_source),
         Cut(original_source=original_source, reply_target=reply_target),
-        Cut(original_target=original_target),
         Cut(original_source=original_source),
         Cut(reply_source=reply_source),
     )

@@ -17,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
@@ -55,10 +55,14 @@ class Server:
 
 
 class Dnsmasq:
-    """The servers of all routers; `directory` is ours alone, and may be lost at a reboot as the servers are."""
+    """The servers of all routers; `directory` is ours alone, and may be lost at a reboot as the servers are.
 
-    def __init__(self, directory: Path) -> None:
+    `seen` is told of each router's processes whenever they are looked for.
+    """
+
+    def __init__(self, directory: Path, seen: Callable[[Place, Iterable[int]], None]) -> None:
         self._directory = directory
+        self._seen = seen
 
     def read(self, space: Space | None, place: Place) -> dict[Key, Row]:
         """Return the servers and entries of a router."""
@@ -77,7 +81,7 @@ class Dnsmasq:
     def places(self) -> list[Place]:
         """Return the routers that have servers or files of servers."""
         try:
-            ids = {name for name in os.listdir(self._directory) if is_uuid(name)}
+            ids = {path.name for path in self._directory.iterdir() if is_uuid(path.name)}
         except FileNotFoundError:
             ids = set[str]()
         root = f"--conf-file={self._directory}/"
@@ -103,6 +107,7 @@ class Dnsmasq:
         for process in self._running(key.place).get(server.network, []):
             processes.end(process.id)
         _start(space, config, fact_line(key, value))
+        self._running(key.place)
         for other in home.glob("server-*.conf"):
             if other != config:
                 other.unlink(missing_ok=True)
@@ -165,7 +170,7 @@ class Dnsmasq:
 
     def _networks(self, place: Place) -> list[str]:
         try:
-            return [name for name in os.listdir(self._directory / place.id) if not name.startswith(".")]
+            return [path.name for path in (self._directory / place.id).iterdir() if not path.name.startswith(".")]
         except FileNotFoundError:
             return []
 
@@ -177,6 +182,7 @@ class Dnsmasq:
             for argument in process.arguments:
                 if argument.startswith(root):
                     found.setdefault(argument.removeprefix(root).partition("/")[0], []).append(process)
+        self._seen(place, [process.id for running in found.values() for process in running])
         return found
 
     def _value(self, space: Space | None, home: Path, running: list[processes.Process]) -> Row | None:
@@ -277,7 +283,7 @@ def _entry(key: Key, value: Row) -> str:
 
 def _entries(place: Place, network: str, home: Path) -> Iterator[tuple[Key, Row]]:
     try:
-        names = sorted(os.listdir(home / "hosts"))
+        names = sorted(path.name for path in (home / "hosts").iterdir())
     except FileNotFoundError:
         return
     for name in names:

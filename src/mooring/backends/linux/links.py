@@ -9,7 +9,7 @@ Puts repair in place: what is right of a device stays, so that its flows and its
 import errno
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
@@ -351,7 +351,7 @@ def _remove(rtnl: Rtnl, name: str) -> None:
 
 
 @contextmanager
-def _named(key: Key, value: Row, but: int = 0) -> Iterator[None]:
+def _named(key: Key, value: Row, but: int = 0) -> Generator[None]:
     """Turn what the kernel refuses into a `Refused` that names the fact; `but` is an error number that means that it holds already."""
     try:
         yield

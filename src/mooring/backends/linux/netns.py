@@ -8,6 +8,7 @@ How does a restarted agent know that a namespace is ours?  By its name, mooring-
 
 import ctypes
 import errno
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ _CLONE_NEWNET = 0x40000000
 _MS_BIND, _MS_REC, _MS_SHARED = 4096, 16384, 1 << 20
 _MNT_DETACH = 2
 _PR_SET_NAME = 15
+_SIOCGSKNS = 0x894C  # linux/sockios.h: the namespace of a socket
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -49,9 +51,20 @@ def is_stale(name: str) -> bool:
 def names(prefix: str) -> Iterator[str]:
     """Return the names with this prefix in /run/netns, sorted; a name may be left of a crash, with no namespace to it."""
     try:
-        yield from sorted(name for name in os.listdir(NETNS) if name.startswith(prefix))
+        yield from sorted(name for name in (path.name for path in NETNS.iterdir()) if name.startswith(prefix))
     except FileNotFoundError:
         return
+
+
+def prepare() -> None:
+    """Make /run/netns as `ip netns add` does: a shared mount, so that names made in one mount namespace show, and go, in all."""
+    NETNS.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path = bytes(NETNS)
+    if _libc.mount(b"", path, b"none", _MS_SHARED | _MS_REC, None):
+        if ctypes.get_errno() != errno.EINVAL:  # EINVAL: not a mount point yet
+            return  # then names made here stay in this mount namespace, which is all that a container may want
+        _check(_libc.mount(path, path, b"none", _MS_BIND | _MS_REC, None), str(NETNS))
+        _check(_libc.mount(b"", path, b"none", _MS_SHARED | _MS_REC, None), str(NETNS))
 
 
 def create(name: str) -> None:
@@ -60,7 +73,7 @@ def create(name: str) -> None:
     Raises:
         OSError: FileExistsError if there is one; PermissionError without the right to.
     """
-    _prepare()
+    prepare()
     path = NETNS / name
     if not exists(name):
         path.unlink(missing_ok=True)
@@ -112,7 +125,7 @@ class Inside:
         self.name = name
         self.fd = os.open(NETNS / name if name else "/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self.inode = os.fstat(self.fd).st_ino
-        self._comm = comm
+        self.comm = comm
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"in-{name or 'host'}")
         try:
             self.run(self._enter)
@@ -121,8 +134,16 @@ class Inside:
             raise
 
     def run(self, work: Callable[[], T]) -> T:
-        """Run `work` in the namespace and return what it returns or raises."""
-        return self._thread.submit(work).result()
+        """Run `work` in the namespace and return what it returns or raises.
+
+        Raises:
+            OSError: this was closed.
+        """
+        try:
+            done = self._thread.submit(work)
+        except RuntimeError as error:
+            raise OSError(errno.ESHUTDOWN, f"namespace {self.name or 'of the host'} is closed") from error
+        return done.result()
 
     def close(self) -> None:
         """End the thread."""
@@ -130,24 +151,27 @@ class Inside:
         os.close(self.fd)
 
     def _enter(self) -> None:
-        _libc.prctl(_PR_SET_NAME, self._comm.encode(), 0, 0, 0)
+        _libc.prctl(_PR_SET_NAME, self.comm.encode(), 0, 0, 0)
         if self.name:
             _check(_libc.setns(self.fd, _CLONE_NEWNET), f"namespace {self.name}")
 
 
+def check_namespace(fd: int, inode: int) -> None:
+    """Make sure that a socket lives where it should: what is written to the wrong namespace can't be taken back.
+
+    Raises:
+        OSError: it doesn't.
+    """
+    namespace = fcntl.ioctl(fd, _SIOCGSKNS)
+    try:
+        if os.fstat(namespace).st_ino != inode:
+            raise OSError("a netlink socket was made in the wrong network namespace")
+    finally:
+        os.close(namespace)
+
+
 def _own() -> os.stat_result:
     return Path("/proc/self/ns/net").stat()
-
-
-def _prepare() -> None:
-    # As `ip netns add` does: a shared mount, so that names made in one mount namespace show, and go, in all.
-    NETNS.mkdir(mode=0o755, parents=True, exist_ok=True)
-    path = bytes(NETNS)
-    if _libc.mount(b"", path, b"none", _MS_SHARED | _MS_REC, None):
-        if ctypes.get_errno() != errno.EINVAL:  # EINVAL: not a mount point yet
-            return  # then names made here stay in this mount namespace, which is all that a container may want
-        _check(_libc.mount(path, path, b"none", _MS_BIND | _MS_REC, None), str(NETNS))
-        _check(_libc.mount(b"", path, b"none", _MS_SHARED | _MS_REC, None), str(NETNS))
 
 
 def _in_thread(work: Callable[[], T]) -> T:

@@ -10,8 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from mooring.backends.linux.netns import Inside
-from mooring.backends.linux.rtnl import check_namespace
+from mooring.backends.linux.netns import Inside, check_namespace
 
 _NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10 << 8

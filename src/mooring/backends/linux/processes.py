@@ -23,18 +23,18 @@ class Process:
 def named(program: str) -> Iterator[Process]:
     """Return the processes that run a program."""
     wanted = f"{program}\n"
-    for entry in os.listdir(_PROC):
-        if not entry.isdecimal():
+    for process in _PROC.iterdir():
+        if not process.name.isdecimal():
             continue
         try:
             # The short name is in a small file of its own: most processes need no second look.
-            if (_PROC / entry / "comm").read_text(encoding="utf-8", errors="replace") != wanted:
+            if (process / "comm").read_text(encoding="utf-8", errors="replace") != wanted:
                 continue
-            line = (_PROC / entry / "cmdline").read_bytes()
+            line = (process / "cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
         if line:  # one that is dead and not yet buried has none
-            yield Process(int(entry), tuple(os.fsdecode(part) for part in line.rstrip(b"\0").split(b"\0")))
+            yield Process(int(process.name), tuple(os.fsdecode(part) for part in line.rstrip(b"\0").split(b"\0")))
 
 
 def network_namespace(id: int) -> int | None:

@@ -1,25 +1,19 @@
-"""Links, addresses and routes of one network namespace, over pyroute2: the one module that knows that library.
+"""Links, addresses and routes of one network namespace, as frozen values.
 
-pyroute2 has no types of its own, so what comes out of it is made a frozen value here, at the edge.  It opens a socket for each thread
-that calls it, in whichever namespace that thread is; so it is given a socket and called only from the thread that lives in the namespace.
+All work is done in the thread that lives in the namespace.
 """
 
-import fcntl
-import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
 from typing import Any, TypeVar
 
-from pyroute2 import IPRoute  # pyright: ignore[reportUnknownVariableType]
-from pyroute2.netlink.exceptions import NetlinkError
-
+from mooring.backends.linux import pyroute
 from mooring.backends.linux.netns import Inside
 
 T = TypeVar("T")
 
-_SIOCGSKNS = 0x894C  # linux/sockios.h: the namespace of a socket
 _IFF_UP = 1
 _AF_INET = socket.AF_INET
 _RT_TABLE_MAIN, _RTPROT_KERNEL, _RTN_UNICAST = 254, 2, 1
@@ -69,7 +63,7 @@ class Rtnl:
 
     def __init__(self, inside: Inside) -> None:
         self._inside = inside
-        self._ip: Any = inside.run(self._open)
+        self._ip: Any = inside.run(lambda: pyroute.routing(inside))
 
     def close(self) -> None:
         self._inside.run(self._ip.close)
@@ -141,18 +135,10 @@ class Rtnl:
         found = self._call(lambda: self._ip.get_netnsid(fd=fd))
         return None if found["nsid"] == _NO_NETNSID else int(found["nsid"])
 
-    def _open(self) -> Any:
-        ours = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, socket.NETLINK_ROUTE)
-        ip: Any = IPRoute(fileno=ours.detach())
-        check_namespace(ip.asyncore.socket.fileno(), self._inside.inode)
-        return ip
-
     def _call(self, work: Callable[[], T]) -> T:
         def run() -> T:
-            try:
+            with pyroute.kernel_errors():
                 return work()
-            except NetlinkError as error:
-                raise OSError(int(error.code), str(error.args[1])) from error
 
         return self._inside.run(run)
 
@@ -194,20 +180,6 @@ class Rtnl:
 UNICAST = _RTN_UNICAST
 
 BRIDGE_SETTINGS: dict[str, int] = {"br_stp_state": 0, "br_forward_delay": 0, "br_mcast_snooping": 0}
-
-
-def check_namespace(fd: int, inode: int) -> None:
-    """Make sure that a socket lives where it should: what is written to the wrong namespace can't be taken back.
-
-    Raises:
-        OSError: it doesn't.
-    """
-    namespace = fcntl.ioctl(fd, _SIOCGSKNS)
-    try:
-        if os.fstat(namespace).st_ino != inode:
-            raise OSError("a netlink socket was made in the wrong network namespace")
-    finally:
-        os.close(namespace)
 
 
 def _attr(message: Any, name: str) -> Any:

@@ -9,6 +9,7 @@ from mooring.backends.linux.netns import Inside
 from mooring.backends.linux.nfnetlink import Nfnetlink
 from mooring.backends.linux.nft import Nft
 from mooring.backends.linux.rtnl import Rtnl
+from mooring.backends.linux.watch import Watch
 from mooring.compile.facts import HOST, Key, Place, PlaceKind, Row
 from mooring.model.ids import RouterId, is_uuid, router_namespace
 
@@ -96,6 +97,7 @@ class Spaces:
         """
         self._comm = comm
         self.host = Space(HOST, Inside(host, comm))
+        self._watch: Watch | None = None
         self._routers: dict[Place, Space] = {}
 
     def open(self, place: Place) -> Space | None:
@@ -109,11 +111,27 @@ class Spaces:
             space = None
         if space is None and now is not None:
             space = self._routers[place] = Space(place, Inside(name_of(place), self._comm))
+            if self._watch is not None:
+                self._watch.add(place, space.inside)
         return space
+
+    def watched_by(self, watch: Watch | None) -> None:
+        """Let all namespaces be watched, also those to come; None stops it."""
+        self._watch = watch
+        if watch is None:
+            return
+        watch.add(HOST, self.host.inside)
+        for place in self.routers():
+            if place in self._routers:
+                watch.add(place, self._routers[place].inside)
+            else:
+                self.open(place)
 
     def close(self, place: Place) -> None:
         """Forget a place's namespace."""
         if (space := self._routers.pop(place, None)) is not None:
+            if self._watch is not None:
+                self._watch.remove(place)
             space.close()
 
     def close_all(self) -> None:
@@ -124,8 +142,13 @@ class Spaces:
 
     def routers(self) -> list[Place]:
         """Return the places of all routers that have a name in /run/netns."""
-        ids = [name.removeprefix(_PREFIX) for name in netns.names(_PREFIX)]
-        return [Place(PlaceKind.ROUTER, id) for id in ids if is_uuid(id)]
+        return [place for name in netns.names(_PREFIX) if (place := place_of(name)) is not None]
+
+
+def place_of(name: str) -> Place | None:
+    """Return the place of a name in /run/netns, None if it is no router's."""
+    id = name.removeprefix(_PREFIX)
+    return Place(PlaceKind.ROUTER, id) if name.startswith(_PREFIX) and is_uuid(id) else None
 
 
 def name_of(place: Place) -> str:

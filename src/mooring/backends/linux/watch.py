@@ -1,0 +1,250 @@
+"""Notices that somebody else changed something: the kernel's own notices, from every namespace that is open, on one thread.
+
+- links, addresses, routes and settings by rtnetlink; of the host's links only those with our names
+- transactions of nftables, unless one of our threads made them: the notice says which thread it was
+- names in /run/netns that go
+- dnsmasq processes that end
+
+A notice is a hint.  What was lost on the way (the kernel says that something was) is one too.
+"""
+
+import ctypes
+import os
+import selectors
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+
+import structlog
+
+from mooring.backends.linux import netns
+from mooring.backends.linux.netns import Inside, check_namespace
+from mooring.compile.facts import HOST, Place
+
+_log = structlog.get_logger(__name__)
+
+_QUIET = 0.05
+"""Seconds from a first notice to the doubt that it causes: others mostly follow."""
+
+# linux/netlink.h, linux/rtnetlink.h, linux/netfilter/nfnetlink.h, nf_tables.h, linux/filter.h, sys/inotify.h
+_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
+_NETLINK_NETFILTER = 12
+_LINK, _IPV4_ADDRESS, _IPV4_ROUTE, _IPV4_SETTING = 1, 5, 7, 24
+_NFTABLES = 7
+_NEWGEN = (10 << 8) | 15
+_PROCESS_NAME = 3
+_NEWLINK, _DELLINK, _IFNAME = 16, 17, 3
+_SO_ATTACH_FILTER = 26
+_IN_DELETE, _IN_MOVED_FROM = 0x200, 0x40
+
+_PREFIXES = ("mb", "mh", "mp", "mg")
+
+Doubt = Callable[[Place], None]
+
+
+class Watch:
+    """Tells of places that may have changed.
+
+    `comm` is the name of our own threads.  `place_of_name` gives the place of a name in /run/netns, `places_of_link` those that a link of
+    the host means something to.
+    """
+
+    def __init__(
+        self,
+        comm: str,
+        doubt: Doubt,
+        place_of_name: Callable[[str], Place | None],
+        places_of_link: Callable[[str], Iterable[Place]],
+    ) -> None:
+        self._comm = comm
+        self._doubt = doubt
+        self._place_of_name = place_of_name
+        self._places_of_link = places_of_link
+        self._selector = selectors.DefaultSelector()
+        self._sockets: dict[Place, list[socket.socket]] = {}
+        self._followed: dict[int, int] = {}
+        self._due: dict[Place, float] = {}
+        self._orders: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._names = _names_that_go()
+        self._selector.register(self._bell, selectors.EVENT_READ, lambda: os.eventfd_read(self._bell))
+        self._selector.register(self._names, selectors.EVENT_READ, self._name_went)
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread.start()
+
+    def add(self, place: Place, inside: Inside) -> None:
+        """Watch a namespace."""
+        groups = (_LINK,) if place == HOST else (_LINK, _IPV4_ADDRESS, _IPV4_ROUTE, _IPV4_SETTING)
+        sockets = [_listening(inside, socket.NETLINK_ROUTE, groups)]
+        if place != HOST:
+            sockets.append(_listening(inside, _NETLINK_NETFILTER, (_NFTABLES,)))
+            _only(sockets[1], _NEWGEN)
+        self._order(lambda: self._add(place, sockets))
+
+    def remove(self, place: Place) -> None:
+        """Let go of a namespace; wait until nothing of this keeps it alive."""
+        done = threading.Event()
+        self._order(lambda: self._remove(place))
+        self._order(done.set)
+        if threading.current_thread() is not self._thread:
+            done.wait(1)
+
+    def follow(self, place: Place, processes: Iterable[int]) -> None:
+        """Doubt a place when one of these processes ends."""
+        new = [id for id in processes if id not in self._followed]
+        if new:
+            self._order(lambda: self._follow(place, new))
+
+    def close(self) -> None:
+        """Stop."""
+        self._orders.put(None)
+        os.eventfd_write(self._bell, 1)
+        self._thread.join()
+
+    def _order(self, work: Callable[[], None]) -> None:
+        self._orders.put(work)
+        os.eventfd_write(self._bell, 1)
+
+    def _run(self) -> None:
+        try:
+            while self._obey():
+                wait = min(self._due.values()) - time.monotonic() if self._due else None
+                for key, _ in self._selector.select(wait if wait is None else max(0.0, wait)):
+                    key.data()
+                now = time.monotonic()
+                for place in [place for place, due in self._due.items() if due <= now]:
+                    del self._due[place]
+                    self._tell(place)
+        finally:
+            for place in tuple(self._sockets):
+                self._remove(place)
+            for handle in (*self._followed.values(), self._bell, self._names):
+                os.close(handle)
+            self._selector.close()
+
+    def _obey(self) -> bool:
+        while True:
+            try:
+                order = self._orders.get_nowait()
+            except Empty:
+                return True
+            if order is None:
+                return False
+            order()
+
+    def _tell(self, place: Place) -> None:
+        try:
+            self._doubt(place)
+        except Exception:  # noqa: BLE001 - whoever listens, we go on
+            _log.exception("a doubt was not taken", place=str(place))
+
+    def _notice(self, place: Place) -> None:
+        self._due.setdefault(place, time.monotonic() + _QUIET)
+
+    def _add(self, place: Place, sockets: list[socket.socket]) -> None:
+        self._remove(place)
+        self._sockets[place] = sockets
+        for each in sockets:
+            self._selector.register(each, selectors.EVENT_READ, lambda each=each: self._hear(place, each))
+
+    def _remove(self, place: Place) -> None:
+        for each in self._sockets.pop(place, ()):
+            self._selector.unregister(each)
+            each.close()
+
+    def _hear(self, place: Place, channel: socket.socket) -> None:
+        try:
+            message = channel.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:  # ENOBUFS: notices were lost
+            self._notice(place)
+            return
+        if channel.proto == _NETLINK_NETFILTER:
+            if _attribute(message, 20, _PROCESS_NAME) != self._comm:
+                self._notice(place)
+        elif place != HOST:
+            self._notice(place)
+        elif struct.unpack_from("=H", message, 4)[0] in {_NEWLINK, _DELLINK}:
+            name = _attribute(message, 32, _IFNAME)
+            if name is not None and name.startswith(_PREFIXES):
+                for other in (HOST, *self._places_of_link(name)):
+                    self._notice(other)
+
+    def _name_went(self) -> None:
+        buffer = os.read(self._names, 1 << 16)
+        at = 0
+        while at + 16 <= len(buffer):
+            length = struct.unpack_from("=iIII", buffer, at)[3]
+            name = os.fsdecode(buffer[at + 16 : at + 16 + length].rstrip(b"\0"))
+            at += 16 + length
+            if (place := self._place_of_name(name)) is not None:
+                self._notice(place)
+
+    def _follow(self, place: Place, processes: list[int]) -> None:
+        for id in processes:
+            if id in self._followed:
+                continue
+            try:
+                handle = os.pidfd_open(id)
+            except OSError:
+                self._notice(place)
+                continue
+            self._followed[id] = handle
+            self._selector.register(handle, selectors.EVENT_READ, lambda id=id: self._ended(place, id))
+
+    def _ended(self, place: Place, id: int) -> None:
+        handle = self._followed.pop(id)
+        self._selector.unregister(handle)
+        os.close(handle)
+        self._notice(place)
+
+
+def _listening(inside: Inside, family: int, groups: Iterable[int]) -> socket.socket:
+    channel = inside.run(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family))
+    check_namespace(channel.fileno(), inside.inode)
+    channel.settimeout(0)
+    channel.bind((0, 0))
+    for group in groups:
+        channel.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+    return channel
+
+
+def _only(channel: socket.socket, kind: int) -> None:
+    """Let the kernel throw away all messages but those of one type: a transaction of 600,000 elements has a message for each."""
+    load_half, jump_equal, give_back = 0x28, 0x15, 0x06
+    program = b"".join(
+        struct.pack("=HBBI", code, true, false, value)
+        for code, true, false, value in (
+            (load_half, 0, 0, 4),  # the type, which the filter reads as if it were big-endian
+            (jump_equal, 0, 1, socket.htons(kind)),
+            (give_back, 0, 0, 0xFFFF),
+            (give_back, 0, 0, 0),
+        )
+    )
+    buffer = ctypes.create_string_buffer(program)
+    channel.setsockopt(
+        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
+    )
+
+
+def _attribute(message: bytes, at: int, wanted: int) -> str | None:
+    """Return an attribute of a message as text."""
+    while at + 4 <= len(message):
+        length, kind = struct.unpack_from("=HH", message, at)
+        if kind & 0x3FFF == wanted:
+            return message[at + 4 : at + length].rstrip(b"\0").decode(errors="replace")
+        at += max(4, (length + 3) & ~3)
+    return None
+
+
+def _names_that_go() -> int:
+    netns.prepare()
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = int(libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+    if handle < 0 or libc.inotify_add_watch(handle, bytes(netns.NETNS), _IN_DELETE | _IN_MOVED_FROM) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "inotify")
+    return handle
