@@ -289,9 +289,6 @@ class Edge:
             response = self._render(exchange, Refused(500, reason))
         for name in self._id_headers:
             response.headers[name] = exchange.request_id
-        # A client that has gone away misses its answer; there is nobody left to tell.
-        with contextlib.suppress(ClientDisconnect, ConnectionError):
-            await response(scope, receive, send)
         self._log.info(
             "request",
             request_id=exchange.request_id,
@@ -301,6 +298,9 @@ class Edge:
             milliseconds=round((time.perf_counter() - started) * 1000, 1),
             **exchange.notes,
         )
+        # A client that has gone away misses its answer; there is nobody left to tell.
+        with contextlib.suppress(ClientDisconnect, ConnectionError):
+            await response(scope, receive, send)
 
 
 def _path(scope: Scope) -> str:

@@ -1,0 +1,33 @@
+"""Whole conversations, word by word: conversations/*.http.  `make bless` rewrites what the server says in them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.cloud import IMAGES, PASSWORDS, Cloud
+from tests.dialects.conversation import Response, check
+from tests.dialects.openstack.conftest import PUBLIC_URL
+
+FILES = sorted((Path(__file__).parent / "conversations").glob("*.http"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_conversation(path: Path, cloud: Cloud, http: httpx2.Client, request: pytest.FixtureRequest) -> None:
+    def send(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Response:
+        answer = http.request(method, target, headers=dict(headers), content=body or None)
+        return Response(answer.status_code, answer.reason_phrase, answer.headers, answer.content)
+
+    tokens = {user: cloud.token(user) for user in PASSWORDS}
+    alice = cloud.caller("alice")
+    variables = {
+        **tokens,
+        "CLOUD": PUBLIC_URL,
+        "NETWORK": cloud.network.id,
+        "IMAGE": IMAGES[0].id,
+        "ALICE": alice.user.id,
+        "BOATS": alice.project.id,
+        "LONG": "k" * 256,
+    }
+    check(path, send, variables, bless=bool(request.config.getoption("--bless")))

@@ -1,0 +1,190 @@
+"""Table 1.4 of contracts/openstack.md row by row, last column.  A row that cannot happen in mooring says why.
+
+One departure, decided in DESIGN.md section 8: an address of another project is answered like one that doesn't exist (nova since Juno: 403).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Any
+
+import httpx2
+import pytest
+
+from mooring.model.nouns import AddressRange, FloatingIp, Instance
+from tests.cloud import Cloud
+from tests.dialects.openstack.conftest import Client
+
+UNKNOWN = "deadbeef-0000-4000-8000-000000000000"
+
+
+@dataclass
+class Scene:
+    """Two servers and a floating IP of alice's, on the first server; a floating IP of bob's."""
+
+    cloud: Cloud
+    alice: Client
+    first: Instance
+    second: Instance
+    floating: FloatingIp
+    foreign: FloatingIp
+
+    def action(self, server: str, name: str, **inside: Any) -> httpx2.Response:
+        return self.alice("POST", f"/servers/{server}/action", {name: inside})
+
+
+@pytest.fixture
+def scene(cloud: Cloud, alice: Client) -> Scene:
+    caller = cloud.caller("alice")
+    first, second = cloud.boot(caller, "first"), cloud.boot(caller, "second")
+    floating = cloud.operations.addresses.allocate(caller, "public")
+    floating = cloud.operations.addresses.associate(caller, first.id, floating.address)
+    foreign = cloud.operations.addresses.allocate(cloud.caller("bob"), "public")
+    return Scene(cloud, alice, first, second, floating, foreign)
+
+
+def told(response: httpx2.Response) -> tuple[int, str, str]:
+    """Return the code, the name and the message of a fault."""
+    ((name, inside),) = response.json().items()
+    assert inside["code"] == response.status_code
+    return response.status_code, name, inside["message"]
+
+
+def test_unknown_id(scene: Scene) -> None:
+    wanted = (404, "itemNotFound", f"Floating IP not found for ID {UNKNOWN}.")
+    assert told(scene.alice("GET", f"/os-floating-ips/{UNKNOWN}")) == wanted
+    assert told(scene.alice("DELETE", f"/os-floating-ips/{UNKNOWN}")) == wanted
+
+
+@pytest.mark.parametrize(
+    "odd", ["1", "public", "198.51.100.10", "x" * 200, "-1", "%00", "'; drop table addresses", "é"]
+)
+def test_id_that_does_not_parse(scene: Scene, odd: str) -> None:
+    """404 and not nova's 400: the openstack command looks names up this way, and stops at 400 (contract, 1.0, decision 5)."""
+    assert scene.alice("GET", f"/os-floating-ips/{odd}").status_code == 404
+    assert scene.alice("DELETE", f"/os-floating-ips/{odd}").status_code == 404
+
+
+def test_pool_empty(scene: Scene) -> None:
+    one = IPv4Address("203.0.113.10")
+    scene.cloud.add_pool("tiny", AddressRange(one, one + 1), 1)  # one of the two is the router's own
+    assert scene.alice("POST", "/os-floating-ips", {"pool": "tiny"}).status_code == 200
+    answer = told(scene.alice("POST", "/os-floating-ips", {"pool": "tiny"}))
+    assert answer == (404, "itemNotFound", "No more floating IPs available in pool tiny.")
+
+
+def test_pool_unknown(scene: Scene) -> None:
+    answer = told(scene.alice("POST", "/os-floating-ips", {"pool": "nowhere"}))
+    assert answer == (404, "itemNotFound", "Floating IP pool not found.")
+
+
+@pytest.mark.parametrize("body, where", [({}, ""), ({"pool": "public"}, " in pool public")])
+def test_over_quota(scene: Scene, body: Mapping[str, str], where: str) -> None:
+    for _ in range(9):
+        assert scene.alice("POST", "/os-floating-ips").status_code == 200
+    code, name, message = told(scene.alice("POST", "/os-floating-ips", body))
+    assert (code, name) == (403, "forbidden")
+    assert message == f"IP allocation over quota{where}. Quota exceeded for floating IPs: the limit is 10."
+
+
+@pytest.mark.parametrize("name", ["addFloatingIp", "removeFloatingIp"])
+@pytest.mark.parametrize("inside", [None, "198.51.100.10", ["198.51.100.10"], 7, True])
+def test_action_value_is_no_object(scene: Scene, name: str, inside: Any) -> None:
+    answer = told(scene.alice("POST", f"/servers/{scene.first.id}/action", {name: inside}))
+    assert answer == (400, "badRequest", f"Invalid input for field {name}: must be an object.")
+
+
+@pytest.mark.parametrize("name", ["addFloatingIp", "removeFloatingIp"])
+def test_address_missing(scene: Scene, name: str) -> None:
+    answer = told(scene.action(scene.first.id, name))
+    assert answer == (400, "badRequest", "Invalid input for field address: it is required.")
+
+
+@pytest.mark.parametrize("name", ["addFloatingIp", "removeFloatingIp"])
+@pytest.mark.parametrize("address", ["", "nowhere", "198.51.100.256", "198.51.100.10/32", 3325256714, None, ["a"]])
+def test_address_is_none(scene: Scene, name: str, address: Any) -> None:
+    code, fault, message = told(scene.action(scene.first.id, name, address=address))
+    assert (code, fault) == (400, "badRequest")
+    assert message.startswith("Invalid input for field address: ")
+
+
+@pytest.mark.parametrize("name", ["addFloatingIp", "removeFloatingIp"])
+def test_server_unknown(scene: Scene, name: str) -> None:
+    answer = told(scene.action(UNKNOWN, name, address=str(scene.floating.address)))
+    assert answer == (404, "itemNotFound", f"Instance {UNKNOWN} could not be found.")
+
+
+def test_instance_without_an_address(scene: Scene) -> None:
+    """Nova's two rows, no network info and no fixed address, are one here: the address comes with the network."""
+    scene.cloud.host.away = True
+    made = scene.alice("POST", "/servers", {"server": _server(scene.cloud, "third")}).json()["server"]
+    code, name, message = told(scene.action(made["id"], "addFloatingIp", address=str(scene.floating.address)))
+    assert (code, name) == (400, "badRequest")
+    assert message.startswith("Instance network is not ready yet.")
+
+
+def test_fixed_address_of_another(scene: Scene) -> None:
+    """Also what a wrong kind of address is answered; instances have IPv4 alone, so `only IPv6` has no row of its own."""
+    for other in (scene.second.nics[0].fixed[0].address, "192.0.2.1", "fd00::1"):
+        answer = scene.action(
+            scene.first.id, "addFloatingIp", address=str(scene.floating.address), fixed_address=str(other)
+        )
+        code, name, message = told(answer)
+        assert (code, name) == (400, "badRequest")
+        assert message.startswith("Specified fixed address not assigned to instance.")
+
+
+@pytest.mark.parametrize("name", ["addFloatingIp", "removeFloatingIp"])
+@pytest.mark.parametrize("address", ["198.51.100.39", "198.51.100.200", "8.8.8.8", "0.0.0.0", "10.0.0.2", "fd00::1"])  # noqa: S104
+def test_address_unknown(scene: Scene, name: str, address: str) -> None:
+    answer = told(scene.action(scene.first.id, name, address=address))
+    assert answer == (404, "itemNotFound", f"floating IP not found: the project has no {address}.")
+
+
+@pytest.mark.parametrize("name", ["addFloatingIp", "removeFloatingIp"])
+def test_address_of_another_project(scene: Scene, name: str) -> None:
+    answer = told(scene.action(scene.first.id, name, address=str(scene.foreign.address)))
+    assert answer == (404, "itemNotFound", f"floating IP not found: the project has no {scene.foreign.address}.")
+
+
+def test_second_of_a_pool(scene: Scene) -> None:
+    another = scene.alice("POST", "/os-floating-ips", {"pool": "public"}).json()["floating_ip"]["ip"]
+    code, name, message = told(scene.action(scene.first.id, "addFloatingIp", address=another))
+    assert (code, name) == (400, "badRequest")
+    assert message.startswith(f"Unable to associate floating IP {another} with instance {scene.first.id}. Error: ")
+    assert str(scene.floating.address) in message
+
+
+def test_associated_already_is_no_error(scene: Scene) -> None:
+    assert scene.action(scene.first.id, "addFloatingIp", address=str(scene.floating.address)).status_code == 202
+
+
+def test_associated_elsewhere_moves(scene: Scene) -> None:
+    assert scene.action(scene.second.id, "addFloatingIp", address=str(scene.floating.address)).status_code == 202
+    shown = scene.alice("GET", f"/os-floating-ips/{scene.floating.id}").json()["floating_ip"]
+    assert shown["instance_id"] == scene.second.id
+    assert scene.cloud.host.public_addresses() == {scene.floating.address: scene.second.nics[0].fixed[0].address}
+
+
+def test_remove_from_the_wrong_server(scene: Scene) -> None:
+    answer = told(scene.action(scene.second.id, "removeFloatingIp", address=str(scene.floating.address)))
+    text = f"Floating IP {scene.floating.address} is not associated with instance {scene.second.id}."
+    assert answer == (409, "conflictingRequest", text)
+    assert scene.cloud.host.public_addresses() != {}
+
+
+def test_remove_twice(scene: Scene) -> None:
+    assert scene.action(scene.first.id, "removeFloatingIp", address=str(scene.floating.address)).status_code == 202
+    assert scene.action(scene.first.id, "removeFloatingIp", address=str(scene.floating.address)).status_code == 409
+    assert scene.cloud.host.public_addresses() == {}
+
+
+def test_microversion_without_floating_ips(scene: Scene) -> None:
+    """Nova answers 404 from 2.36 on; nobody gets that far here."""
+    answer = scene.alice("GET", "/os-floating-ips", headers={"X-OpenStack-Nova-API-Version": "2.36"})
+    wanted = "Version 2.36 is not supported by the API. Minimum is 2.1 and maximum is 2.35."
+    assert told(answer) == (406, "computeFault", wanted)
+
+
+def _server(cloud: Cloud, name: str) -> Mapping[str, Any]:
+    return {"name": name, "imageRef": cloud.operations.instances.images()[0].id, "flavorRef": "1"}
