@@ -130,14 +130,14 @@ def _with(nic: NicIntent, public: PublicAddress, fixed: IPv4Address) -> NicInten
 
 
 @st.composite
-def clouds(draw: st.DrawFn, max_routers: int = 2, max_nics: int = 5, max_uplinks: int = 2) -> Cloud:
-    """Draw a cloud."""
+def clouds(draw: st.DrawFn, max_nics: int = 5, max_uplinks: int = 2, *, busy: bool = False) -> Cloud:
+    """Draw a cloud; a `busy` one has a floating IP that is associated."""
     uplinks = draw(st.integers(1, max_uplinks))
     networks: list[NetworkIntent] = []
     routers: list[RouterIntent] = []
     subnets: dict[NetworkId, IPv4Network] = {}
-    for number in range(draw(st.integers(1, max_routers))):
-        # Every router's subnets may be the first one's: projects choose theirs without asking each other.
+    for number in range(draw(st.integers(1, 2))):
+        # The second router's subnets may be the first one's: projects choose theirs without asking each other.
         block = draw(st.sampled_from((0, 8 * number)))
         ports: list[RouterPort] = []
         for index in range(draw(st.integers(1, 2))):
@@ -148,10 +148,21 @@ def clouds(draw: st.DrawFn, max_routers: int = 2, max_nics: int = 5, max_uplinks
             networks.append(NetworkIntent(network, 1, mtu))
             own = IPv4Interface((subnet.network_address + 1, subnet.prefixlen))
             ports.append(RouterPort(network, mac(0xA0, len(networks)), own, (), mtu, 3600))
-        sides = draw(st.lists(st.sampled_from(range(uplinks)), min_size=0, max_size=uplinks, unique=True))
+        # Most routers have a way out.
+        least = 1 if busy else draw(st.sampled_from((1, 1, 1, 0)))
+        sides = draw(st.lists(st.integers(0, uplinks - 1), min_size=least, max_size=uplinks, unique=True))
         connected = tuple(router_uplink(number, uplink) for uplink in sorted(sides))
         routers.append(RouterIntent(RouterId(uuid("b", number)), 1, tuple(ports), connected))
-    nics = [_nic(draw, number, routers, subnets) for number in range(draw(st.integers(0, max_nics)))]
+    nics: list[NicIntent] = []
+    for number in range(draw(st.integers(1 if busy else 0, max_nics))):
+        router = draw(st.sampled_from(routers))
+        port = draw(st.sampled_from(router.ports))
+        # Two addresses for each NIC number: no two NICs can meet, in the smallest subnet too.
+        first = subnets[port.network].network_address + 2 + 2 * number
+        count = draw(st.sampled_from((1, 2) if busy and number == 0 else (1, 2, 0)))
+        nics.append(_nic(number, router, port, tuple(NicAddress(first + offset) for offset in range(count))))
+    lonely = draw(st.sets(st.integers(0, max_nics)))
+    nics = [replace(nic, shared=()) if number in lonely else nic for number, nic in enumerate(nics)]
     cloud = Cloud(tuple(networks), tuple(routers), tuple(nics))
     for public in cloud.pools():
         takers = [
@@ -160,18 +171,13 @@ def clouds(draw: st.DrawFn, max_routers: int = 2, max_nics: int = 5, max_uplinks
             for fixed in nic.addresses
             if any(side.uplink == public.uplink for side in cloud.router_of(nic).uplinks)
         ]
-        if takers and (taker := draw(st.none() | st.sampled_from(takers))) is not None:
+        must = busy and not cloud.associations
+        if takers and (taker := draw(st.sampled_from(takers if must else [None, *takers]))) is not None:
             cloud = cloud.associated(public, *taker)
     return cloud
 
 
-def _nic(draw: st.DrawFn, number: int, routers: list[RouterIntent], subnets: dict[NetworkId, IPv4Network]) -> NicIntent:
-    router = draw(st.sampled_from(routers))
-    port = draw(st.sampled_from(router.ports))
-    # Two addresses for each NIC number: no two NICs can meet, in the smallest subnet too.
-    first = subnets[port.network].network_address + 2 + 2 * number
-    addresses = tuple(NicAddress(first + offset) for offset in range(draw(st.integers(0, 2))))
-    shared = tuple(PublicAddress(side.address.ip, side.uplink) for side in router.uplinks)
+def _nic(number: int, router: RouterIntent, port: RouterPort, addresses: tuple[NicAddress, ...]) -> NicIntent:
     return NicIntent(
         id=NicId(uuid("d", number)),
         generation=1,
@@ -180,23 +186,38 @@ def _nic(draw: st.DrawFn, number: int, routers: list[RouterIntent], subnets: dic
         mac=mac(0xD0, number),
         hostname=f"guest-{number}",
         addresses=addresses,
-        shared=shared if draw(st.booleans()) else (),
+        shared=tuple(PublicAddress(side.address.ip, side.uplink) for side in router.uplinks),
     )
 
 
-def packets(cloud: Cloud) -> st.SearchStrategy[Packet]:
-    """Draw packets of all kinds, from everywhere to everywhere that could matter in a cloud."""
+@st.composite
+def packets(draw: st.DrawFn, cloud: Cloud) -> Packet:
+    """Draw packets: half of them such as guests and the world send, half of them from anywhere to anywhere."""
     privates = [fixed.address for nic in cloud.nics for fixed in nic.addresses]
     owns = [side.address.ip for router in cloud.routers for side in router.uplinks]
     owns += [port.address.ip for router in cloud.routers for port in router.ports]
-    publics = [public.address for public in cloud.pools()]
-    others = [OUTSIDE, IPv4Address("198.51.100.200"), IPv4Address("10.0.0.250"), IPv4Address("255.255.255.255")]
-    address = st.sampled_from([*privates, *owns, *publics, *others])
-    port = st.sampled_from((None, 53, 67, 80, 40000))
-    header = st.builds(Header, st.sampled_from(IpProtocol), address, address, port, port)
+    # Those that lead somewhere twice: the others are many.
+    publics = [public.address for public in (*cloud.associations, *cloud.pools())]
+    strangers = [OUTSIDE, IPv4Address("198.51.100.200")]
+    anywhere = [*privates, *owns, *publics, *strangers, IPv4Address("10.0.0.250"), IPv4Address("255.255.255.255")]
+    ports = st.sampled_from((80, 53, 67, 40000, None))
+    protocol, sport, dport = draw(st.sampled_from(IpProtocol)), draw(ports), draw(ports)
+    guests: list[tuple[Entry, IPv4Address]] = [
+        (FromGuest(nic.network), fixed.address) for nic in cloud.nics for fixed in nic.addresses
+    ]
     devices = sorted({uplink_name(side.uplink) for router in cloud.routers for side in router.uplinks})
+    from_guest, from_outside = draw(st.booleans()), draw(st.booleans())
+    if guests and from_guest:
+        entry, src = draw(st.sampled_from(guests))
+        return Packet(
+            Header(protocol, src, draw(st.sampled_from([*strangers, *publics, *privates, *owns])), sport, dport), entry
+        )
+    if devices and from_outside:
+        entry, src = FromUplink(draw(st.sampled_from(devices))), draw(st.sampled_from(strangers))
+        return Packet(Header(protocol, src, draw(st.sampled_from([*publics, *owns])), sport, dport), entry)
     entries: list[Entry] = [FromGuest(network.id) for network in cloud.networks]
     entries += [FromRouter(router.id) for router in cloud.routers]
     entries += [FromUplink(device) for device in devices]
     entries += [FromUplink(uplink_name(side.uplink), router.id) for router in cloud.routers for side in router.uplinks]
-    return st.builds(Packet, header, st.sampled_from(entries))
+    src, dst = draw(st.sampled_from(anywhere)), draw(st.sampled_from(anywhere))
+    return Packet(Header(protocol, src, dst, sport, dport), draw(st.sampled_from(entries)))

@@ -1,0 +1,214 @@
+"""What holds for every packet on every host: nobody but the owner is reached, and nothing private gets out."""
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from mooring.compile.journey import (
+    Entry,
+    Event,
+    Flow,
+    FromGuest,
+    FromUplink,
+    Header,
+    IpProtocol,
+    Journey,
+    Outcome,
+    Packet,
+)
+from mooring.compile.trace import round_trip, trace, ways_in
+from mooring.model.ids import bridge_name, uplink_name
+from tests.strategies import OUTSIDE, Cloud, clouds, packets, provider, uplink_id
+
+GOT_THROUGH = {Outcome.DELIVERED, Outcome.LEFT, Outcome.TAKEN}
+
+
+@st.composite
+def asked(draw) -> tuple[Cloud, Packet]:
+    cloud = draw(clouds(busy=draw(st.booleans())))
+    return cloud, draw(packets(cloud))
+
+
+def check(cloud: Cloud, journey: Journey) -> None:
+    """Hold what holds for any journey."""
+    header = journey.header
+    if journey.outcome is Outcome.LEFT:
+        (number,) = (number for number in range(2) if uplink_name(uplink_id(number)) == journey.device)
+        assert header.src in provider(number), "only an uplink's own addresses leave there"
+        if isinstance(journey.packet.entry, FromGuest):
+            assert header.src in {public.address for public in cloud.associations} | owns(cloud)
+    assert (journey.reached is not None) is (journey.outcome in GOT_THROUGH)
+    assert (journey.device is not None) is (journey.outcome in {Outcome.DELIVERED, Outcome.LEFT})
+    assert journey.mac is None or journey.outcome is Outcome.DELIVERED
+    assert [step.event for step in journey.steps].count(Event.ENDED) <= 1
+    assert journey.steps, "there is always a reason"
+    for step in journey.steps:
+        for fact in step.facts:
+            assert cloud.state[fact.key] == fact.value, "only facts that hold are named"
+        for key in step.missing:
+            assert key not in cloud.state, "only facts that do not hold are missed"
+    assert str(journey).endswith("\n")
+
+
+def owns(cloud: Cloud) -> set[IPv4Address]:
+    return {side.address.ip for router in cloud.routers for side in router.uplinks}
+
+
+@given(asked())
+def test_any_packet_and_any_answer(pair):
+    cloud, packet = pair
+    trip = round_trip(cloud.state, packet)
+    event(f"{type(packet.entry).__name__} {trip.there.outcome}")
+    check(cloud, trip.there)
+    if trip.back is not None:
+        event(f"answered: {trip.answered}")
+        check(cloud, trip.back)
+    assert str(trip)
+
+
+@given(asked(), st.randoms())
+def test_a_journey_depends_on_nothing_but_facts_and_packet(pair, random):
+    cloud, packet = pair
+    shuffled = list(cloud.state.items())
+    random.shuffle(shuffled)
+    journey = trace(cloud.state, packet)
+    other = trace(dict(shuffled), packet)
+    assert (other.outcome, other.header, other.device, other.mac) == (
+        journey.outcome,
+        journey.header,
+        journey.device,
+        journey.mac,
+    )
+    if journey.outcome is not Outcome.NOT_MODELLED:  # of several routers that are silent, any may be named first
+        assert sorted(map(str, other.steps)) == sorted(map(str, journey.steps))
+
+
+@given(asked(), st.data())
+def test_a_host_in_any_disorder_is_answered_for(pair, data):
+    """A trace is asked for when something is wrong: facts may be missing in any combination."""
+    cloud, packet = pair
+    keys = sorted(cloud.state, key=lambda key: (str(key.place), key.table.name, str(key.row)))
+    gone = data.draw(st.sets(st.sampled_from(keys), max_size=6))
+    state = {key: value for key, value in cloud.state.items() if key not in gone}
+    trip = round_trip(state, packet)
+    for journey in (trip.there, trip.back):
+        if journey is not None and journey.outcome is Outcome.LEFT:
+            assert not str(journey.header.src).startswith("10.")
+    assert str(trip)
+
+
+@given(clouds())
+def test_a_floating_ip_leads_to_its_nic_and_to_nobody_else(cloud):
+    state = cloud.state
+    taken = cloud.associations
+    for public in cloud.pools():
+        for source in (OUTSIDE, IPv4Address("198.51.100.200")):
+            packet = Packet(
+                Header(IpProtocol.TCP, source, public.address, 40000, 80), FromUplink(uplink_name(public.uplink))
+            )
+            journey = trace(state, packet)
+            if public not in taken:
+                assert journey.outcome is Outcome.UNANSWERED
+                for router in cloud.routers:
+                    # Nor does it help to know the router, as a neighbour with an old ARP entry does.
+                    entry = FromUplink(uplink_name(public.uplink), router.id)
+                    assert trace(state, replace(packet, entry=entry)).outcome in {Outcome.DROPPED, Outcome.UNANSWERED}
+                continue
+            nic, fixed = taken[public]
+            assert journey.outcome is Outcome.DELIVERED
+            assert journey.device == bridge_name(nic.network)
+            assert journey.header == Header(IpProtocol.TCP, source, fixed, 40000, 80)
+            assert journey.mac in ({nic.mac} if fixed == nic.addresses[0].address else {None})
+            for router in cloud.routers:
+                if router.id != nic.router:
+                    entry = FromUplink(uplink_name(public.uplink), router.id)
+                    assert trace(state, replace(packet, entry=entry)).outcome in {Outcome.DROPPED, Outcome.UNANSWERED}
+
+
+@given(clouds(max_uplinks=1))
+def test_behind_one_uplink_all_that_comes_in_and_goes_out_is_answered(cloud):
+    state = cloud.state
+    for public in cloud.associations:
+        entry = FromUplink(uplink_name(public.uplink))
+        assert round_trip(state, Packet(Header(IpProtocol.ICMP, OUTSIDE, public.address), entry)).answered
+    for nic in cloud.nics:
+        for fixed in nic.addresses:
+            trip = round_trip(state, Packet(Header(IpProtocol.ICMP, fixed.address, OUTSIDE), FromGuest(nic.network)))
+            faces = [*fixed.floating, *nic.shared]
+            assert trip.answered is bool(faces)
+            if faces:
+                assert trip.there.header.src == faces[0].address
+
+
+@given(clouds())
+def test_guests_of_different_networks_meet_by_floating_ips_only(cloud):
+    state = cloud.state
+    for sender in cloud.nics:
+        for receiver in cloud.nics:
+            for source in sender.addresses:
+                for target in receiver.addresses:
+                    header = Header(IpProtocol.ICMP, source.address, target.address)
+                    journey = trace(state, Packet(header, FromGuest(sender.network)))
+                    if sender.network != receiver.network and journey.outcome is Outcome.DELIVERED:
+                        # The address exists in the sender's own network too: it is that one's guest who gets it.
+                        assert journey.device == bridge_name(sender.network)
+
+
+@given(clouds(max_nics=3, busy=True), st.data())
+def test_a_flow_does_not_outlive_its_association(cloud, data):
+    """After a disassociation or a move nothing of the old flows gets through, in either direction."""
+    flows = [
+        (public, entry, flow)
+        for public, (nic, _) in cloud.associations.items()
+        for entry, flow in flows_of(cloud, public)
+    ]
+    assert flows
+    public, entry, flow = data.draw(st.sampled_from(flows))
+    nic, fixed = cloud.associations[public]
+    takers = [
+        (one.id, address.address)
+        for one in cloud.nics
+        for address in one.addresses
+        if one.router == nic.router and address.address != fixed
+    ]
+    taker = data.draw(st.none() | st.sampled_from(takers)) if takers else None
+    event("moved" if taker else "disassociated")
+    after = cloud.without(public) if taker is None else cloud.associated(public, *taker)
+    straight = FromUplink(uplink_name(public.uplink), nic.router)
+    guest = FromGuest(nic.network)
+    for header, came_in in ((flow.original, entry), (flow.reply, guest if isinstance(entry, FromUplink) else straight)):
+        at = straight if isinstance(came_in, FromUplink) else came_in
+        assert trace(cloud.state, Packet(header, at, flow)).outcome in GOT_THROUGH
+        journey = trace(after.state, Packet(header, at, flow))
+        assert journey.outcome is Outcome.DROPPED, journey
+
+
+def flows_of(cloud: Cloud, public) -> list[tuple[Entry, Flow]]:
+    """Return the established flows by a floating IP, from the outside and to it, where the uplinks let them be established."""
+    nic, fixed = cloud.associations[public]
+    neighbour = IPv4Address(
+        int(public.address) & 0xFFFFFF00 | 200
+    )  # on the uplink's own wire, whatever the default route
+    found: list[tuple[Entry, Flow]] = []
+    for header, entry in (
+        (Header(IpProtocol.TCP, neighbour, public.address, 40000, 80), FromUplink(uplink_name(public.uplink))),
+        (Header(IpProtocol.TCP, fixed, neighbour, 40000, 80), FromGuest(nic.network)),
+    ):
+        trip = round_trip(cloud.state, Packet(header, entry))
+        if trip.answered and trip.back is not None and trip.back.flow is not None:
+            if isinstance(entry, FromGuest) and trip.there.header.src != public.address:
+                continue  # another floating IP of the same address is its face
+            found.append((entry, trip.back.flow))
+    return found
+
+
+@given(clouds())
+def test_an_address_enters_where_it_is_known(cloud):
+    for nic in cloud.nics:
+        for index, fixed in enumerate(nic.addresses):
+            ways = ways_in(cloud.state, fixed.address)
+            # Without a DHCP entry, only translations tell of an address.
+            if index == 0 or fixed.floating or nic.shared:
+                assert FromGuest(nic.network) in ways
