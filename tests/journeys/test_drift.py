@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from mooring.demos.stage import HOST
+from tests.journeys.drifter import DRIFTS, Drifter
 from tests.journeys.town import Town, eventually
 
 pytestmark = pytest.mark.kernel
