@@ -32,7 +32,7 @@ def open_store(request, tmp_path: Path, watch: Watch) -> Iterator[Callable[..., 
 
 
 @pytest.fixture
-def store(open_store) -> Store:
+def store(open_store: Callable[..., SqlStore]) -> Store:
     return open_store()
 
 

@@ -4,9 +4,11 @@ from ipaddress import IPv4Address
 import pytest
 
 from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId
-from mooring.model.nouns import AddressKind, FloatingIp
-from mooring.model.records import AddressRow, Duplicate, Referenced
+from mooring.model.nouns import AddressKind, FloatingIp, Host
+from mooring.model.records import AddressRow, Duplicate, NicRow, Referenced
 from mooring.model.subjects import HostRole, Report
+from mooring.operations.interfaces import Transaction
+from tests.store.world import Town
 
 
 def test_an_address_is_taken_once_in_its_scope(town):
@@ -177,7 +179,7 @@ def test_an_associated_address_is_neither_released_nor_freed(town):
         tx.addresses.free(AddressId("never there"))
 
 
-def hold(town, tx, nic, host) -> int:
+def hold(town: Town, tx: Transaction, nic: NicRow, host: Host) -> int:
     """Bring a NIC to a host, which confirms; then publish a generation that it has not seen."""
     key = replace(town.nic_key, id=nic.id)
     tx.deliveries.place(key, host.id, HostRole.GATEWAY)

@@ -35,7 +35,9 @@ def take(tx, pool, scope: str, address: IPv4Address) -> AddressId:
 @settings(max_examples=40)
 def test_the_lowest_free_address_of_any_range_is_found(data, crowd):
     taken = data.draw(st.lists(runs, max_size=4), label="taken")
-    freed = data.draw(st.lists(st.one_of(runs, offsets.map(lambda one: range(one, one + 1))), max_size=3), label="freed")
+    freed = data.draw(
+        st.lists(st.one_of(runs, offsets.map(lambda one: range(one, one + 1))), max_size=3), label="freed"
+    )
     queries = data.draw(st.lists(runs, min_size=1, max_size=10), label="queries")
     used = set().union(*taken)
     scope = crowd.id()

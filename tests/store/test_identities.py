@@ -77,7 +77,9 @@ def test_tokens_go_when_revoked_or_expired(world):
     with world.store.write() as tx:
         user = world.user(tx)
         for digest, seconds in (("a", 1), ("b", 2), ("c", 3)):
-            tx.identities.add_token(digest, TokenRow(user, None, frozenset(), START, START + timedelta(seconds=seconds)))
+            tx.identities.add_token(
+                digest, TokenRow(user, None, frozenset(), START, START + timedelta(seconds=seconds))
+            )
         tx.identities.prune_tokens(START + timedelta(seconds=2))
         assert [digest for digest in "abc" if tx.identities.token(digest)] == ["b", "c"]
         tx.identities.revoke_token("b")

@@ -1,9 +1,10 @@
+from collections.abc import Collection
 from datetime import timedelta
 from ipaddress import IPv4Address
 
 import pytest
 
-from mooring.model.ids import HostId, InstanceId, NetworkId, NicId
+from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, ProjectId
 from mooring.model.nouns import FixedIp, Instance, InstanceState, Nic
 from mooring.model.records import Duplicate, InstanceRow, NicRow, Referenced
 from tests.store.world import START
@@ -66,8 +67,8 @@ def test_lists_are_by_project_and_name_in_the_order_of_creation(town):
         early = world.instance(tx, town.project, town.user, "db")
         world.nic(tx, early, town.network)
 
-        def ids(*args, **named):
-            return [known.id for known in tx.instances.list(*args, **named)]
+        def ids(project: ProjectId | None, name: str | None = None) -> list[InstanceId]:
+            return [known.id for known in tx.instances.list(project, name=name)]
 
         assert ids(None) == [early, town.instance, theirs]
         assert ids(town.project.id) == [early, town.instance]
@@ -115,7 +116,7 @@ def test_instances_that_have_not_moved_for_a_while(town):
         done = world.instance(tx, town.project, town.user)
         tx.instances.move(done, {BUILDING}, ACTIVE)
 
-        def stale(states, seconds):
+        def stale(states: Collection[InstanceState], seconds: float) -> list[InstanceId]:
             return [known.id for known in tx.instances.stale(states, START + timedelta(seconds=seconds))]
 
         assert stale({BUILDING}, 0) == []

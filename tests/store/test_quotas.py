@@ -46,16 +46,13 @@ def test_a_limit_below_what_is_used_takes_nothing_away_and_gives_no_more(world):
         assert [tx.quotas.take(project.id, INSTANCES) for _ in range(2)] == [True, False]
 
 
-@pytest.mark.parametrize("mistake", ["give", "set"])
-def test_the_database_refuses_what_cannot_be(world, mistake):
+@pytest.mark.parametrize("verb,number", [("give", 1), ("set", -2)])
+def test_the_database_refuses_what_cannot_be(world, verb, number):
     with world.store.write() as tx:
         project = world.project(tx)
         tx.quotas.set(project.id, INSTANCES, 5)
     with pytest.raises(Exception, match=r"CHECK|ck_quotas"), world.store.write() as tx:
-        if mistake == "give":
-            tx.quotas.give(project.id, INSTANCES)
-        else:
-            tx.quotas.set(project.id, INSTANCES, -2)
+        getattr(tx.quotas, verb)(project.id, INSTANCES, number)
     with world.store.read() as tx:
         assert tx.quotas.get(project.id, INSTANCES) == Quota(INSTANCES, 0, 5)
 

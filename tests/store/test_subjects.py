@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
-from sqlalchemy import event, select, union_all
+from sqlalchemy import CompoundSelect, event, select, union_all
 
 from mooring.model.nouns import NetworkKind
 from mooring.model.subjects import (
@@ -29,7 +29,7 @@ from mooring.store.schema import networks, router_uplinks
 from mooring.store.subjects import LEASE
 
 COMPUTE, GATEWAY = HostRole
-MACS = union_all(
+MACS: CompoundSelect[str, str] = union_all(
     select(networks.c.id, networks.c.mac),
     select(router_uplinks.c.uplink, router_uplinks.c.mac),
 )
@@ -62,6 +62,7 @@ def test_a_router_has_its_ports_and_its_ways_out(town):
         world.connect(tx, town.router, pool, "203.0.113.8")
         macs = dict(tuple(row) for row in tx.addresses._session.rows(MACS))
     (subject,) = pull(town, town.router_key)
+    assert isinstance(subject, RouterIntent)
     dns = (IPv4Address("9.9.9.9"), IPv4Address("1.1.1.1"))
     assert subject == RouterIntent(
         id=town.router.id,
@@ -145,6 +146,7 @@ def test_a_nic_that_has_no_address_yet_and_no_way_out(town):
         router = world.router(tx, "own", town.project)
         nic = world.nic(tx, world.instance(tx, town.project, town.user, "!!"), world.network(tx, router))
     (subject,) = pull(town, SubjectKey(SubjectKind.NIC, nic.id))
+    assert isinstance(subject, NicIntent)
     assert (subject.addresses, subject.shared, subject.hostname) == ((), (), "host")
 
 
@@ -179,7 +181,7 @@ def test_what_is_withdrawn_or_gone_has_no_subject(town):
 
 
 @pytest.mark.parametrize(
-    ("name", "label"),
+    "name,label",
     [
         ("web", "web"),
         ("Web Server No. 1", "web-server-no-1"),
@@ -236,7 +238,7 @@ def test_many_subjects_cost_as_many_statements_as_one(town, everything):
             tx.deliveries.place(SubjectKey(SubjectKind.NIC, nic.id), host, GATEWAY)
             tx.deliveries.place(SubjectKey(SubjectKind.INSTANCE, instance), host, COMPUTE)
         # One of many that does not belong to the host's share.
-        stranger = world.nic(tx, instance, town.network, 1)
+        stranger = world.nic(tx, town.instance, town.network, 1)
         tx.deliveries.place(SubjectKey(SubjectKind.NIC, stranger.id), world.host(tx).id, COMPUTE)
     with world.store.read() as tx:
         keys = [entry.key for entry in tx.deliveries.digest(host)]

@@ -4,10 +4,10 @@ It holds facts, not packets.  Tests look at `state`, change it behind the agent'
 and `tear`.
 """
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Interface, IPv4Network
 
+from mooring.backends.names import is_device, is_host_name, is_mac, is_word
 from mooring.backends.order import Step, steps
 from mooring.compile.facts import Delta, HostState, Key, Place, PlaceKind, Refused, Row, Stage, fact_line
 from mooring.compile.tables import (
@@ -26,7 +26,7 @@ from mooring.compile.tables import (
 )
 from mooring.model.traits import Traits
 
-_WORD = re.compile(r"[A-Za-z0-9_.,:/-]*")
+_PREFIXES = {BRIDGE: "mb", PORT: "mp", INNER: "mi", UPLINK: "mu"}
 _LOST_DEVICE: Row = ("its device is gone",)
 
 
@@ -129,7 +129,7 @@ class FakeBackend:
         row = (*key.row, *value)
         if [type(part) for part in row] != [*key.table.key, *key.table.value]:
             raise Refused(f"{text}: not of the types of {key.table.name}")
-        if not all(_WORD.fullmatch(part) for part in row if isinstance(part, str)):
+        if not all(is_word(word) for part in row if isinstance(part, str) for word in part.split(",") if word):
             raise Refused(f"{text}: not a word")
         if reason := self._why_not(key, value):
             raise Refused(f"{text}: {reason}")
@@ -138,6 +138,8 @@ class FakeBackend:
     def _why_not(self, key: Key, value: Row) -> str | None:
         """Return why the kernel would not have this fact."""
         place, table = key.place, key.table
+        if table in _PREFIXES and not is_device(str(key.row[0]), _PREFIXES[table]):
+            return "not a name of ours"
         if place.kind is PlaceKind.ROUTER and table != NAMESPACE and Key(NAMESPACE, place, ()) not in self.state:
             return "no such namespace"
         if table.stage is Stage.ELEMENT:
@@ -153,14 +155,23 @@ class FakeBackend:
         if table == ROUTE:
             return self._why_no_route(key, value)
         if table == SYSCTL:
-            match str(key.row[0]).split("/"):
-                case [_, "conf" | "neigh", device, _] if device not in {"all", "default", "lo", *self._devices(place)}:
-                    return f"no device {device}"
-                case _:
-                    return None
-        if table == DHCP_HOST and Key(DHCP_SERVER, place, key.row[:1]) not in self.state:
-            return f"no DHCP server of network {key.row[0]}"
+            return self._why_no_setting(key)
+        if table == DHCP_HOST:
+            return self._why_no_entry(key, value)
         return None
+
+    def _why_no_setting(self, key: Key) -> str | None:
+        match str(key.row[0]).split("/"):
+            case [_, "conf" | "neigh", device, _] if device not in {"all", "default", "lo", *self._devices(key.place)}:
+                return f"no device {device}"
+            case _:
+                return None
+
+    def _why_no_entry(self, key: Key, value: Row) -> str | None:
+        network, mac, name = str(key.row[0]), str(key.row[1]), str(value[1])
+        if not is_mac(mac) or (name and not is_host_name(name)):
+            return "not a MAC address and a host name"
+        return None if Key(DHCP_SERVER, key.place, (network,)) in self.state else f"no DHCP server of network {network}"
 
     def _why_not_element(self, key: Key) -> str | None:
         if not any(other.table == RULESET and other.place == key.place for other in self.state):

@@ -170,7 +170,7 @@ def _sweep() -> None:
         for pid in listed.stdout.split():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
-        subprocess.run(["umount", str(path)], check=False, timeout=30, capture_output=True)
+        subprocess.run(["umount", "--lazy", str(path)], check=False, timeout=30, capture_output=True)
         path.unlink(missing_ok=True)
 
 

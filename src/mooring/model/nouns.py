@@ -260,5 +260,3 @@ class Flavor:
     vcpus: int
     ram: int
     disk: int
-
-

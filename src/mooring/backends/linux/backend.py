@@ -151,7 +151,7 @@ class LinuxBackend:
         lost = {
             key: value
             for key, value in before.items()
-            if key.table in {SYSCTL, ADDRESS, ROUTE} and key not in delta.drop and key not in now
+            if key.table in {SYSCTL, ADDRESS, ROUTE} and key not in delta.drop and now.get(key) != value
         }
         for key in sorted(lost, key=lambda key: key.table):
             devices = {*key.row, *lost[key], *(part for part in str(key.row[0]).split("/"))}

@@ -37,6 +37,7 @@ class Conntrack:
     def close(self) -> None:
         def close() -> None:
             self._socket.close()
+            self._loop.run_until_complete(asyncio.sleep(0))  # the loop closes its transport in its next turn
             self._loop.close()
 
         self._inside.run(close)

@@ -26,15 +26,13 @@ from mooring.backends.linux import processes
 from mooring.backends.linux.leases import release
 from mooring.backends.linux.netns import NETNS
 from mooring.backends.linux.space import Space, name_of
+from mooring.backends.names import is_host_name, is_mac, is_word
 from mooring.compile.facts import Key, Place, PlaceKind, Refused, Row, fact_line
 from mooring.compile.tables import DHCP_HOST, DHCP_SERVER
 from mooring.model.ids import is_uuid
 
 DOMAIN = "mooring.internal"
 
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/-]{0,62}")
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _CONFIG = re.compile(r"server-[0-9a-f]{16}\.conf")
 _TAKEN = "Address already in use"
 _START_TIMEOUT = 10
@@ -160,7 +158,7 @@ class Dnsmasq:
             match key.row, value:
                 case (str() as network, str() as mac), (IPv4Address() as address, _) if put.get(key) != value:
                     server = _fact(self._home(key.place, network), running.get(network, []))
-                    if server is not None and _MAC.fullmatch(mac):
+                    if server is not None and is_mac(mac):
                         release(space.inside, server.device, server.address.ip, address, mac)
                 case _:
                     pass
@@ -246,7 +244,7 @@ def _config(server: Server, home: Path, key: Key, value: Row) -> str:
         *processes.unprivileged(),
     )
     for word in (server.network, server.device):
-        if not _WORD.fullmatch(word):
+        if not is_word(word):
             raise Refused(f"{fact_line(key, value)}: {word!r} can't be written into a configuration")
     head = f"# {server.network} {server.device} {server.address} {dns if server.dns else '-'} {server.mtu} {server.lease} {server.index}\n"
     return head + "".join(f"{name}={setting}\n" if setting != "" else f"{name}\n" for name, setting in settings)
@@ -274,7 +272,7 @@ def _fact(home: Path, running: list[processes.Process]) -> Server | None:
 def _entry(key: Key, value: Row) -> str:
     match key.row, value:
         case (str(), str() as mac), (IPv4Address() as address, str() as name):
-            if not _MAC.fullmatch(mac) or (name and not _NAME.fullmatch(name)):
+            if not is_mac(mac) or (name and not is_host_name(name)):
                 raise Refused(f"{fact_line(key, value)}: not a MAC address and a host name")
             return f"{mac},{address},{name}\n" if name else f"{mac},{address}\n"
         case _:
@@ -289,7 +287,7 @@ def _entries(place: Place, network: str, home: Path) -> Iterator[tuple[Key, Row]
     for name in names:
         if name.startswith("."):  # dnsmasq passes over these too
             continue
-        mac = name.replace("-", ":") if _MAC.fullmatch(name.replace("-", ":")) else name
+        mac = name.replace("-", ":") if is_mac(name.replace("-", ":")) else name
         key = Key(DHCP_HOST, place, (network, mac))
         try:
             text = (home / "hosts" / name).read_text(encoding="ascii")

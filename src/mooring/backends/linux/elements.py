@@ -8,7 +8,6 @@ subject asks for is taken out.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,10 +15,10 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mooring.backends.linux.nfnetlink import Element, Interrupted, Nfnetlink
 from mooring.backends.linux.nft import Nft, NftRefused, as_loaded
+from mooring.backends.names import is_word
 from mooring.compile.facts import Atom, Key, Place, Refused, Row, Stage, Table, fact_line
 from mooring.compile.tables import TABLES
 
-_WORD = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 _NAMED_ONE_BY_ONE = 256
 """Up to so many elements each is a command of its own, so that a refusal names it; many in one command load faster."""
 
@@ -124,7 +123,7 @@ def _text(where: NftSet, key: Key, value: Row) -> str:
 def _join(types: tuple[str, ...], row: Row) -> str:
     words = [str(atom) for atom in row]
     for word in words:
-        if not _WORD.fullmatch(word):
+        if not is_word(word):
             raise Refused(f"{word!r} can't be part of an element")
     return " . ".join(f'"{word}"' if kind == "ifname" else word for kind, word in zip(types, words, strict=True))
 

@@ -7,7 +7,6 @@ Puts repair in place: what is right of a device stays, so that its flows and its
 """
 
 import errno
-import re
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from mooring.backends.linux import sysctl
 from mooring.backends.linux.rtnl import UNICAST, Link, Route, Rtnl
 from mooring.backends.linux.space import Space
+from mooring.backends.names import is_device, is_mac
 from mooring.compile.facts import HOST, Key, Refused, Row, fact_line
 from mooring.compile.tables import ADDRESS, BRIDGE, INNER, PORT, ROUTE, UPLINK
 
@@ -28,7 +28,6 @@ LOOPBACK = 1
 
 _PATIENCE = 2.0
 
-_OURS = re.compile(r"(mb|mp|mg|mh)[0-9a-f]{11}")
 _BY_HAND = frozenset({"veth", "macvlan", "macvtap", "ipvlan", "bridge", "vlan", "vxlan", "dummy", "tun", "ifb"})
 """Kinds of devices that somebody must have made; others, as tunl0, come with a namespace by themselves."""
 
@@ -47,11 +46,9 @@ def read_host(host: Space) -> dict[Key, Row]:
     by_index = {link.index: link for link in links}
     state: dict[Key, Row] = {}
     for link in links:
-        if not _OURS.fullmatch(link.name):
-            continue
-        if link.name.startswith("mb"):
+        if is_device(link.name, "mb"):
             state[Key(BRIDGE, HOST, (link.name,))] = _bridge_value(link)
-        elif link.name.startswith("mp"):
+        elif is_device(link.name, "mp"):
             state[Key(PORT, HOST, (link.name,))] = _port_value(link, by_index)
     return state
 
@@ -84,14 +81,15 @@ def put_bridge(host: Space, key: Key, value: Row) -> None:
         Refused: the kernel won't have it.
     """
     match key.row, value:
-        case (str() as name,), (int() as mtu,):
+        case (str() as name,), (int() as mtu,) if is_device(name, "mb"):
             with _named(key, value):
                 link = host.rtnl.link(name)
                 if link is not None and link.kind != "bridge":
                     host.rtnl.delete(link.index)
                     link = None
                 if link is None:
-                    host.rtnl.add("bridge", name, mtu=mtu)
+                    # Only an MTU that is changed later is the bridge's own; else it follows its smallest port.
+                    host.rtnl.add("bridge", name, mtu=mtu - 1)
                     link = _there(host.rtnl, name)
                 host.rtnl.set_bridge(link.index)
                 sysctl.silence(host.inside, name)
@@ -112,7 +110,7 @@ def put_port(host: Space, key: Key, value: Row) -> None:
         Refused: the kernel won't have it.
     """
     match key.row, value:
-        case (str() as name,), (str() as bridge, str() as peer):
+        case (str() as name,), (str() as bridge, str() as peer) if is_device(name, "mp") and is_device(peer, "mg"):
             with _named(key, value):
                 master = _bridge(host.rtnl, bridge)
                 link = host.rtnl.link(name)
@@ -140,7 +138,9 @@ def put_inner(space: Space, host: Space, key: Key, value: Row) -> None:
         Refused: the kernel won't have it.
     """
     match key.row, value:
-        case (str() as name,), (str() as peer, str() as bridge, str() as mac, int() as mtu):
+        case (str() as name,), (str() as peer, str() as bridge, str() as mac, int() as mtu) if (
+            is_device(name, "mi") and is_device(peer, "mh") and is_mac(mac)
+        ):
             with _named(key, value):
                 master = _bridge(host.rtnl, bridge)
                 link, plug = space.rtnl.link(name), host.rtnl.link(peer)
@@ -174,7 +174,7 @@ def put_uplink(space: Space, host: Space, key: Key, value: Row) -> None:
         Refused: the host has no such interface, or the kernel won't have it.
     """
     match key.row, value:
-        case (str() as name,), (str() as interface, str() as mac):
+        case (str() as name,), (str() as interface, str() as mac) if is_device(name, "mu") and is_mac(mac):
             with _named(key, value):
                 lower = host.rtnl.link(interface)
                 if lower is None:
@@ -361,4 +361,4 @@ def _named(key: Key, value: Row, but: int = 0) -> Generator[None]:
 
 
 def _mistyped(key: Key, value: Row) -> Refused:
-    return Refused(f"{fact_line(key, value)}: not of the types of {key.table.name}")
+    return Refused(f"{fact_line(key, value)}: not of the types and names of {key.table.name}")

@@ -1,5 +1,8 @@
 """The native API as one ASGI application: the door (who, how much, what kind of body), then FastAPI."""
 
+from collections.abc import Mapping
+from urllib.parse import unquote
+
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -8,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope
 
-from mooring.dialects.http import Bounds, Edge, Exchange, Lane, Lanes, Refused, parse_json, read_body
+from mooring.dialects.http import Bounds, Edge, Exchange, Lane, Lanes, Refused, parse_json, read_body, shown, storable
 from mooring.dialects.native import problems
 from mooring.dialects.native.document import describe
 from mooring.dialects.native.problems import FieldFault
@@ -21,6 +24,19 @@ from mooring.operations import Operations
 ID_HEADERS = ("X-Request-Id",)
 # What tells nothing about anybody, and is asked for by those who have no token yet.
 OPEN_PATHS = frozenset({"", "/", "/openapi.json"})
+# Where pydantic's words are about Python.
+_REASONS = {
+    "missing": "is missing",
+    "extra_forbidden": "there is no such field",
+    "model_attributes_type": "must be an object",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+    "string_type": "must be a text",
+    "int_type": "must be a whole number",
+    "ip_v4_address": "must be an IPv4 address",
+    "ip_v4_network": "must be an IPv4 network: an address without host bits and a prefix length, as in 10.0.0.0/24",
+}
 
 
 def create_app(operations: Operations, *, bounds: Bounds | None = None) -> ASGIApp:
@@ -57,6 +73,8 @@ class _Door:
 
     async def answer(self, exchange: Exchange) -> Response:
         request = exchange.request
+        if not storable(request.url.path + unquote(request.url.query)):
+            raise Refused(400, "The URL holds a U+0000 or half a surrogate pair.")
         try:
             caller = None if _path(request) in OPEN_PATHS else await self._caller(exchange)
         except Fault as fault:
@@ -137,7 +155,7 @@ async def _fields(request: Request, error: RequestValidationError) -> Response:
 
 async def _status(request: Request, error: HTTPException) -> Response:
     detail = {
-        404: f"There is nothing at {request.url.path}.",
+        404: f"There is nothing at {shown(request.url.path)}.",
         405: f"{request.method} is not possible here.",
     }.get(error.status_code, error.detail)
     return problems.of_status(error.status_code, detail, _exchange(request).request_id, error.headers)
@@ -153,6 +171,9 @@ def _field(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in rest) or str(place)
 
 
-def _reason(found: dict[str, str]) -> str:
-    text = found["msg"].removeprefix("Value error, ")
+def _reason(found: Mapping[str, str]) -> str:
+    text = _REASONS.get(found["type"], found["msg"])
+    for dispensable in ("Value error, ", "Input should be "):
+        if text.startswith(dispensable):
+            text = ("must be " if dispensable.startswith("Input") else "") + text.removeprefix(dispensable)
     return text[:1].lower() + text[1:]
