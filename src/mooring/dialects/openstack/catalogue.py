@@ -70,6 +70,12 @@ def show_flavor(call: Call) -> Answer:
     return Answer(body={"flavor": flavor_view(call, _one("Flavor", call, call.operations.instances.flavors()))})
 
 
+def show_extra_specs(call: Call) -> Answer:
+    """GET /flavors/{flavor}/os-extra_specs: there are none, but the SDK asks."""
+    _one("Flavor", call, call.operations.instances.flavors())
+    return Answer(body={"extra_specs": {}})
+
+
 def flavor_name(call: Call, flavor: Flavor) -> dict[str, object]:
     """Return the short form of a flavor."""
     return {"id": flavor.id, "name": flavor.name, "links": links(call, "flavors", flavor.id)}

@@ -52,6 +52,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_C}/flavors", catalogue.list_flavors, "flavors"),
     Route("GET", f"{_C}/flavors/detail", catalogue.list_flavors_detail, "flavors-detail"),
     Route("GET", f"{_C}/flavors/{{flavor}}", catalogue.show_flavor, "flavor"),
+    Route("GET", f"{_C}/flavors/{{flavor}}/os-extra_specs", catalogue.show_extra_specs, "flavor-extra-specs"),
     Route("GET", f"{_C}/images", catalogue.list_images, "images"),
     Route("GET", f"{_C}/images/detail", catalogue.list_images_detail, "images-detail"),
     Route("GET", f"{_C}/images/{{image}}", catalogue.show_image, "image"),

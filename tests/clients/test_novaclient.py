@@ -1,0 +1,166 @@
+"""python-novaclient 7.1.2, the last with floating IPs, unmodified: its Python API and its command."""
+
+from typing import Any
+
+import pytest
+from keystoneauth1.identity.v3 import Password
+from keystoneauth1.session import Session
+from novaclient import exceptions
+from novaclient.client import Client
+from novaclient.shell import OpenStackComputeShell
+
+from tests.cloud import PASSWORDS, Cloud
+
+# It calls itself deprecated wherever it does what OpenStack no longer has.
+pytestmark = pytest.mark.filterwarnings("ignore:.*novaclient.*deprecated:DeprecationWarning:novaclient")
+
+
+def _session(url: str, user: str = "alice", project: str = "boats") -> Session:
+    auth = Password(
+        auth_url=f"{url}/identity/v3",
+        username=user,
+        password=PASSWORDS[user],
+        user_domain_name="Default",
+        project_name=project,
+        project_domain_name="Default",
+    )
+    return Session(auth)
+
+
+@pytest.fixture(params=["2.1", "2.35"])
+def nova(url: str, request: pytest.FixtureRequest) -> Any:
+    return Client(request.param, session=_session(url))
+
+
+def _boot(nova: Any, name: str = "vm") -> Any:
+    image = nova.images.find(name="tiny")
+    flavor = nova.flavors.find(name="m1.tiny")
+    server = nova.servers.create(name, image, flavor)
+    server.get()
+    assert server.status == "ACTIVE"
+    return server
+
+
+def _addresses(server: Any, kind: str) -> list[str]:
+    server.get()
+    return [
+        address["addr"]
+        for addresses in server.addresses.values()
+        for address in addresses
+        if address["OS-EXT-IPS:type"] == kind
+    ]
+
+
+def test_floating_ip(nova: Any, cloud: Cloud) -> None:
+    server, other = _boot(nova), _boot(nova, "other")
+    assert _addresses(server, "fixed") == ["10.0.0.2"]
+
+    assert [pool.name for pool in nova.floating_ip_pools.list()] == ["public"]
+    floating = nova.floating_ips.create(pool="public")
+    assert (floating.pool, floating.instance_id, floating.fixed_ip) == ("public", None, None)
+
+    server.add_floating_ip(floating)
+    assert _addresses(server, "floating") == [floating.ip]
+    shown = nova.floating_ips.get(floating.id)
+    assert (shown.instance_id, shown.fixed_ip) == (server.id, "10.0.0.2")
+
+    other.add_floating_ip(floating.ip, fixed_address="10.0.0.3")
+    assert _addresses(server, "floating") == []
+    assert _addresses(other, "floating") == [floating.ip]
+    assert [str(address) for address in cloud.host.public_addresses()] == [floating.ip]
+
+    other.remove_floating_ip(floating)
+    assert _addresses(other, "floating") == []
+    assert cloud.host.public_addresses() == {}
+
+    nova.floating_ips.delete(floating)
+    assert nova.floating_ips.list() == []
+    with pytest.raises(exceptions.NotFound, match="Floating IP not found for ID"):
+        nova.floating_ips.get(floating.id)
+
+    server.delete()
+    with pytest.raises(exceptions.NotFound):
+        nova.servers.get(server.id)
+    assert [each.name for each in nova.servers.list()] == ["other"]
+
+
+def test_default_pool(nova: Any) -> None:
+    """floating_ips.create() sends {"pool": null}."""
+    assert nova.floating_ips.create().pool == "public"
+
+
+def test_server_deleted_with_its_address(nova: Any, cloud: Cloud) -> None:
+    server = _boot(nova)
+    floating = nova.floating_ips.create()
+    server.add_floating_ip(floating)
+    server.delete()
+    (left,) = nova.floating_ips.list()
+    assert (left.id, left.instance_id, left.fixed_ip) == (floating.id, None, None)
+    assert cloud.host.public_addresses() == {}
+
+
+def test_refusals(nova: Any) -> None:
+    server = _boot(nova)
+    with pytest.raises(exceptions.NotFound, match="Floating IP pool not found"):
+        nova.floating_ips.create("nowhere")
+    with pytest.raises(exceptions.NotFound, match="floating IP not found"):
+        server.add_floating_ip("0.0.0.0")  # noqa: S104
+    with pytest.raises(exceptions.BadRequest, match="not an IP address"):
+        server.add_floating_ip("nonsense")
+    with pytest.raises(exceptions.Conflict, match="is not associated with instance"):
+        server.remove_floating_ip(nova.floating_ips.create().ip)
+    for _ in range(9):
+        nova.floating_ips.create()
+    with pytest.raises(exceptions.Forbidden, match="IP allocation over quota"):
+        nova.floating_ips.create()
+
+
+def test_networks_and_limits(nova: Any, cloud: Cloud) -> None:
+    assert [(network.id, network.label, network.cidr) for network in nova.networks.list()] == [
+        (cloud.network.id, "private", "10.0.0.0/24")
+    ]
+    nova.floating_ips.create()
+    limits = {limit.name: limit.value for limit in nova.limits.get().absolute}
+    assert (limits["maxTotalFloatingIps"], limits["totalFloatingIpsUsed"]) == (10, 1)
+
+
+def test_wrong_password(url: str) -> None:
+    from keystoneauth1.exceptions import Unauthorized
+
+    session = _session(url)
+    session.auth.auth_methods[0].password = "wrong"  # type: ignore[union-attr]
+    with pytest.raises(Unauthorized):
+        Client("2.1", session=session).servers.list()
+
+
+def test_reader(url: str) -> None:
+    nova = Client("2.1", session=_session(url, "rita"))
+    assert nova.servers.list() == []
+    with pytest.raises(exceptions.Forbidden):
+        nova.floating_ips.create()
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+def test_nova_command(url: str, cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command of 2017, as people typed it."""
+    where = ["--os-auth-url", f"{url}/identity/v3", "--os-username", "alice", "--os-password", PASSWORDS["alice"]]
+    where += ["--os-project-name", "boats", "--os-user-domain-name", "Default", "--os-project-domain-name", "Default"]
+
+    def nova(*words: str) -> str:
+        capsys.readouterr()
+        OpenStackComputeShell().main([*where, *words])
+        return capsys.readouterr().out
+
+    nova("boot", "--image", "tiny", "--flavor", "m1.tiny", "vm")
+    nova("floating-ip-create", "public")
+    assert "198.51.100.11" in nova("floating-ip-list")
+    nova("floating-ip-associate", "vm", "198.51.100.11")
+    assert "private=10.0.0.2, 198.51.100.11" in nova("list")
+    assert len(cloud.host.public_addresses()) == 1
+    nova("floating-ip-disassociate", "vm", "198.51.100.11")
+    nova("floating-ip-delete", "198.51.100.11")
+    assert "198.51.100.11" not in nova("floating-ip-list")
+    assert "public" in nova("floating-ip-pool-list")
+    assert "10.0.0.0/24" in nova("net-list")
+    nova("delete", "vm")
+    assert "vm" not in nova("list")
