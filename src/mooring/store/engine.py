@@ -15,18 +15,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mooring.model.faults import Unavailable
 from mooring.store import migrate
-from mooring.store.errors import translate, unavailable
+from mooring.store.errors import is_refused_write, translate, unavailable
 from mooring.store.session import Flavour, Session
 from mooring.store.transaction import SqlTransaction
 
 _READERS = 64
 """As many threads may read at once as an API server has."""
 
-_PATIENCE = 30.0
-"""For how many seconds a writer waits for those before it, and a reader for a connection."""
-
-_BUSY = 10_000
-"""For how many milliseconds SQLite waits for another *process* that writes; in this one the lock below keeps writers apart."""
+_PATIENCE = 10.0
+"""For how many seconds a writer waits for those before it, of this process and then of others, and a reader for a connection."""
 
 _SQLITE = Flavour(insert=sqlite.insert, savepoints=False)
 
@@ -143,6 +140,8 @@ class SqlStore:
                         connection.invalidate()
                     raise
         except SQLAlchemyError as error:
+            if engine is self._readers and is_refused_write(error):
+                raise RuntimeError("a read transaction cannot write") from error
             meaning = translate(error)
             if meaning is error:
                 raise
@@ -162,7 +161,8 @@ def _sqlite_engine(url: URL, options: Options, *, size: int, begin: str) -> Engi
         assert isinstance(connection, sqlite3.Connection)  # noqa: S101 - for the type checkers
         # The module's own idea of when a transaction starts is wrong (before writes only): see `begun`.
         connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY}")
+        # For other processes only: in this one a lock keeps writers apart.
+        connection.execute(f"PRAGMA busy_timeout = {int(options.patience * 1000)}")
         connection.execute("PRAGMA journal_mode = WAL")
         # Anything less loses acknowledged changes when the power fails: 46 % of them, measured (reliability.md 2.5).
         connection.execute(f"PRAGMA synchronous = {'FULL' if options.durable else 'OFF'}")

@@ -46,6 +46,12 @@ def unavailable(detail: str) -> Unavailable:
     return Unavailable("The database is not available.", detail=detail)
 
 
+def is_refused_write(error: SQLAlchemyError) -> bool:
+    """Say whether something was to be written that may only be read."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) if isinstance(error, DBAPIError) else 0
+    return code & 0xFF == sqlite3.SQLITE_READONLY
+
+
 def _from_sqlite(error: sqlite3.Error) -> Exception | None:
     code = getattr(error, "sqlite_errorcode", 0)
     if code in _UNIQUE:

@@ -32,10 +32,10 @@ def upgrade(connection: Connection) -> None:
     current = _version(connection)
     if current == LATEST:
         return
-    if current is None and (strangers := inspect(connection).get_table_names()):
+    tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
+    if tables and "deliveries" not in tables:
         raise SchemaFault(
-            f"This is no database of mooring: it has tables ({', '.join(sorted(strangers)[:5])}) and no version of ours. "
-            "Name another file.",
+            f"This is no database of mooring: it has the tables {', '.join(sorted(tables)[:5])}. Name another one.",
         )
     # Alembic takes half of the time that this program takes to start, so it's imported where there is something to do.
     from alembic import command  # noqa: PLC0415
