@@ -16,7 +16,8 @@ class Later:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._queue: list[tuple[float, int, Hashable, Callable[[], object]]] = []
+        # When, which order, whether it is the order's last piece, about what, and what.
+        self._queue: list[tuple[float, int, bool, Hashable, Callable[[], object]]] = []
         self._current: dict[Hashable, int] = {}
         self._count = itertools.count()
         self._thread: threading.Thread | None = None
@@ -28,8 +29,9 @@ class Later:
             if self._ended:
                 return
             number = self._current[subject] = next(self._count)
-            for delay in delays:
-                heapq.heappush(self._queue, (time.monotonic() + delay, number, subject, work))
+            now, waits = time.monotonic(), sorted(set(delays))
+            for delay in waits:
+                heapq.heappush(self._queue, (now + delay, number, delay == waits[-1], subject, work))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="later", daemon=True)
                 self._thread.start()
@@ -60,9 +62,9 @@ class Later:
         with self._condition:
             while not self._ended:
                 while self._queue and self._queue[0][0] <= time.monotonic():
-                    _, number, subject, work = heapq.heappop(self._queue)
+                    _, number, is_last, subject, work = heapq.heappop(self._queue)
                     if self._current.get(subject) == number:
-                        if not any(number == other for _, other, _, _ in self._queue):
+                        if is_last:
                             del self._current[subject]
                         return work
                 self._condition.wait(self._queue[0][0] - time.monotonic() if self._queue else None)
