@@ -5,9 +5,9 @@ from typing import Any
 
 import openstack
 import pytest
+from openstack import exceptions
 
 from tests.cloud import FLAVORS, IMAGES, PASSWORDS, Cloud
-
 
 # It warns of its own cloud layer, in its own code: of what will be gone in 5.0 and 6.0, nova's networks among it.
 pytestmark = [
@@ -120,11 +120,11 @@ def test_lower_layer(sdk: Any) -> None:
 
 
 def test_refusals(sdk: Any) -> None:
-    with pytest.raises(openstack.exceptions.SDKException, match=r"Floating IP pool not found|unable to find"):
+    with pytest.raises(exceptions.SDKException, match=r"Floating IP pool not found|unable to find"):
         sdk.create_floating_ip(network="nowhere")
-    with pytest.raises(openstack.exceptions.BadRequestException, match="there is no flavor 99"):
+    with pytest.raises(exceptions.BadRequestException, match="there is no flavor 99"):
         sdk.compute.create_server(name="vm", image_id=IMAGES[0].id, flavor_id="99", networks=[])
     for _ in range(10):
         sdk.create_floating_ip(network="public")
-    with pytest.raises(openstack.exceptions.ForbiddenException, match="IP allocation over quota"):
+    with pytest.raises(exceptions.ForbiddenException, match="IP allocation over quota"):
         sdk.create_floating_ip(network="public")

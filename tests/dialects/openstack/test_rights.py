@@ -1,0 +1,218 @@
+"""The walk over the table of routes: no token, a bad one, one without a project, a reader, another project, made-up ids.
+
+A route that isn't in CASES fails the walk, as does one that docs/openstack.md doesn't list.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from mooring.dialects.openstack.routes import ROUTES
+from mooring.dialects.openstack.routing import Access, Route
+from tests.cloud import FLAVORS, IMAGES, Cloud
+from tests.dialects.openstack.conftest import Client
+
+RANDOM = "deadbeef-0000-4000-8000-000000000000"
+DOCS = Path(__file__).parents[3] / "docs" / "openstack.md"
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to call a route so that it would do something: what stands for its `{...}`, and a good body.
+
+    `foreign`: the route is about a thing that belongs to one project or user, so that others must not find it.
+    """
+
+    params: tuple[str, ...] = ()
+    body: Any = None
+    foreign: bool = False
+
+
+_SERVER = {"server": {"name": "vm", "imageRef": IMAGES[0].id, "flavorRef": "1"}}
+_LOG_IN = {
+    "auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "alice", "password": "pw-alice"}}}}
+}
+_SUBJECT = Case(("subject",), foreign=True)
+
+CASES: dict[tuple[str, str], Case] = {
+    ("GET", "/identity"): Case(),
+    ("GET", "/identity/v3"): Case(),
+    ("GET", "/compute"): Case(),
+    ("GET", "/compute/v2.1"): Case(),
+    ("GET", "/image"): Case(),
+    ("POST", "/identity/v3/auth/tokens"): Case(body=_LOG_IN),
+    ("GET", "/identity/v3/auth/tokens"): _SUBJECT,
+    ("HEAD", "/identity/v3/auth/tokens"): _SUBJECT,
+    ("DELETE", "/identity/v3/auth/tokens"): _SUBJECT,
+    ("GET", "/identity/v3/auth/catalog"): Case(),
+    ("GET", "/identity/v3/auth/projects"): Case(),
+    ("GET", "/identity/v3/projects"): Case(),
+    ("GET", "/identity/v3/projects/{project}"): Case(("project",), foreign=True),
+    ("GET", "/identity/v3/users"): Case(),
+    ("GET", "/identity/v3/users/{user}"): Case(("user",), foreign=True),
+    ("GET", "/identity/v3/users/{user}/projects"): Case(("user",), foreign=True),
+    ("GET", "/identity/v3/domains"): Case(),
+    ("GET", "/identity/v3/domains/{domain}"): Case(("domain",)),
+    ("GET", "/compute/v2.1/servers"): Case(),
+    ("POST", "/compute/v2.1/servers"): Case(body=_SERVER),
+    ("GET", "/compute/v2.1/servers/detail"): Case(),
+    ("GET", "/compute/v2.1/servers/{server}"): Case(("server",), foreign=True),
+    ("DELETE", "/compute/v2.1/servers/{server}"): Case(("server",), foreign=True),
+    ("POST", "/compute/v2.1/servers/{server}/action"): Case(
+        ("server",), {"removeFloatingIp": {"address": "198.51.100.11"}}, foreign=True
+    ),
+    ("GET", "/compute/v2.1/servers/{server}/ips"): Case(("server",), foreign=True),
+    ("GET", "/compute/v2.1/servers/{server}/ips/{label}"): Case(("server", "label"), foreign=True),
+    ("GET", "/compute/v2.1/os-floating-ips"): Case(),
+    ("POST", "/compute/v2.1/os-floating-ips"): Case(body={"pool": "public"}),
+    ("GET", "/compute/v2.1/os-floating-ips/{address}"): Case(("address",), foreign=True),
+    ("DELETE", "/compute/v2.1/os-floating-ips/{address}"): Case(("address",), foreign=True),
+    ("GET", "/compute/v2.1/os-floating-ip-pools"): Case(),
+    # The only kind of network there is yet is everybody's.
+    ("GET", "/compute/v2.1/os-networks"): Case(),
+    ("GET", "/compute/v2.1/os-networks/{network}"): Case(("network",)),
+    ("GET", "/compute/v2.1/os-tenant-networks"): Case(),
+    ("GET", "/compute/v2.1/os-tenant-networks/{network}"): Case(("network",)),
+    ("GET", "/compute/v2.1/flavors"): Case(),
+    ("GET", "/compute/v2.1/flavors/detail"): Case(),
+    ("GET", "/compute/v2.1/flavors/{flavor}"): Case(("flavor",)),
+    ("GET", "/compute/v2.1/flavors/{flavor}/os-extra_specs"): Case(("flavor",)),
+    ("GET", "/compute/v2.1/images"): Case(),
+    ("GET", "/compute/v2.1/images/detail"): Case(),
+    ("GET", "/compute/v2.1/images/{image}"): Case(("image",)),
+    ("GET", "/compute/v2.1/limits"): Case(),
+    ("GET", "/image/v2/images"): Case(),
+    ("GET", "/image/v2/images/{image}"): Case(("image",)),
+}
+
+
+def name(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+every_route = pytest.mark.parametrize("route", ROUTES, ids=name)
+routes_of_tokens = pytest.mark.parametrize(
+    "route", [each for each in ROUTES if each.access is not Access.PUBLIC], ids=name
+)
+routes_of_projects = pytest.mark.parametrize(
+    "route", [each for each in ROUTES if each.access is Access.PROJECT], ids=name
+)
+# Reads change nothing whoever asks; a log-out ends the caller's own token.
+changes = pytest.mark.parametrize(
+    "route", [each for each in ROUTES if each.access is Access.PROJECT and each.method != "GET"], ids=name
+)
+routes_with_ids = pytest.mark.parametrize(
+    "route", [each for each in ROUTES if "{" in each.path or ("tokens" in each.path and each.method != "POST")], ids=name
+)
+
+
+@dataclass
+class Harbour:
+    """Things of alice's: a server with a floating IP; and who may call."""
+
+    cloud: Cloud
+    http: httpx2.Client
+    as_user: Callable[[str], Client]
+    ids: dict[str, str]
+
+    def call(self, client: Client, route: Route, **instead: str) -> httpx2.Response:
+        ids = {**self.ids, **instead}
+        case = CASES[route.method, route.path]
+        headers = {"X-Subject-Token": ids["subject"]} if "subject" in case.params else {}
+        path = route.path.format_map(ids)
+        return client(route.method, path, case.body, headers=headers)
+
+    def state(self) -> list[str]:
+        """Return all that is stored, but tokens."""
+        with sqlite3.connect(self.cloud.database) as connection:
+            return [line for line in connection.iterdump() if 'INTO "tokens"' not in line]
+
+
+@pytest.fixture
+def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client]) -> Harbour:
+    alice = cloud.caller("alice")
+    server = cloud.boot(alice)
+    floating = cloud.operations.addresses.allocate(alice, "public")
+    cloud.operations.addresses.associate(alice, server.id, floating.address)
+    ids = {
+        "server": server.id,
+        "label": "private",
+        "address": floating.id,
+        "network": cloud.network.id,
+        "flavor": FLAVORS[0].id,
+        "image": IMAGES[0].id,
+        "project": alice.project.id,
+        "user": alice.user.id,
+        "domain": "default",
+        "subject": cloud.token("alice"),
+    }
+    return Harbour(cloud, http, as_user, ids)
+
+
+def test_every_route_has_a_case() -> None:
+    assert {(route.method, route.path) for route in ROUTES} == set(CASES)
+
+
+@every_route
+def test_every_route_is_documented(route: Route) -> None:
+    assert f"| {route.method} | `{route.path}` |" in DOCS.read_text(), (
+        f"docs/openstack.md has no line for {name(route)}"
+    )
+
+
+@every_route
+def test_an_owner_is_answered(harbour: Harbour, route: Route) -> None:
+    assert harbour.call(harbour.as_user("alice"), route).status_code < 400
+
+
+@routes_of_tokens
+def test_nobody_comes_in(harbour: Harbour, route: Route) -> None:
+    before = harbour.state()
+    for headers in ({}, {"X-Auth-Token": ""}, {"X-Auth-Token": "made-up"}):
+        response = harbour.call(Client(harbour.http, headers), route)
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"].startswith("Keystone uri=")
+    assert harbour.state() == before
+
+
+@routes_of_projects
+def test_a_token_without_a_project_is_not_enough(harbour: Harbour, route: Route) -> None:
+    token = harbour.cloud.operations.identity.log_in(user="alice", user_id=None, password="pw-alice", project=None)
+    assert harbour.call(Client(harbour.http, {"X-Auth-Token": token.secret}), route).status_code == 401
+
+
+@changes
+def test_a_reader_changes_nothing(harbour: Harbour, route: Route) -> None:
+    before = harbour.state()
+    rita = harbour.as_user("rita")
+    assert harbour.call(rita, route).status_code == 403
+    assert harbour.call(rita, route, server=RANDOM, address=RANDOM).status_code == 403
+    assert harbour.state() == before
+
+
+@routes_with_ids
+def test_made_up_ids_are_not_found(harbour: Harbour, route: Route) -> None:
+    params = CASES[route.method, route.path].params
+    for made_up in (RANDOM, "0", "x" * 255, "a'b", "nul%00", "{}", "new%0aline"):
+        response = harbour.call(harbour.as_user("alice"), route, **{params[0]: made_up})
+        assert response.status_code == 404
+        assert "nft" not in response.text
+
+
+@routes_with_ids
+def test_what_is_anothers_is_not_found_either(harbour: Harbour, route: Route) -> None:
+    case = CASES[route.method, route.path]
+    if not case.foreign:
+        assert harbour.call(harbour.as_user("bob"), route).status_code == 200
+        return
+    before = harbour.state()
+    bob = harbour.as_user("bob")
+    foreign, made_up = harbour.call(bob, route), harbour.call(bob, route, **{case.params[0]: RANDOM})
+    assert foreign.status_code == made_up.status_code == 404
+    assert foreign.text.replace(harbour.ids[case.params[0]], RANDOM) == made_up.text
+    assert harbour.state() == before
