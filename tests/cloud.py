@@ -82,7 +82,8 @@ class StoppedClock:
         self.moment += timedelta(seconds=seconds)
 
     def new_id(self) -> str:
-        return f"00000000-0000-4000-8000-{next(self._ids):012x}"
+        # The number first: names of devices are made of the first digits.
+        return f"{next(self._ids):08x}-0000-4000-8000-000000000000"
 
     def new_mac(self) -> str:
         number = f"{next(self._macs):06x}"
@@ -277,6 +278,7 @@ class Server:
 
     def __init__(self, app: ASGIApp) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as mooring.main does, for the same reason
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
