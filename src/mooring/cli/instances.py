@@ -65,7 +65,7 @@ def create_instance(
         "name": name,
         "image": image or _only_image(session),
         "flavor": flavor or _smallest_flavor(session),
-        "nics": [_nic(text) for text in network or []],
+        "networks": [_nic(text) for text in network or []],
     }
     made = session.post("instances", wish)
     _print(session.settled_instance(made["id"], timeout) if wait else made, json=json)
@@ -110,7 +110,7 @@ def _smallest_flavor(session: Session) -> str:
 
 def _nic(text: str) -> Thing:
     name, equals, address = text.rpartition("=")
-    return {"network": name, "address": address} if equals else {"network": text}
+    return {"network": name, "fixed_ip": address} if equals else {"network": text}
 
 
 # ------------------------------------------------------------------------------------------------------ floating IPs

@@ -70,16 +70,16 @@ class NicWish(Body):
     """A NIC to be made on a network with this name or id, with a fixed address of the caller's choice or any."""
 
     network: str
-    address: Address | None = None
+    fixed_ip: Address | None = None
 
 
 class InstanceWish(Body):
-    """An instance to be made; image and flavor by name or id.  Without NICs it gets one on the project's only network."""
+    """An instance to be made; image and flavor by name or id.  Without networks it gets a NIC on the project's only network."""
 
     name: str
     image: str
     flavor: str
-    nics: Annotated[list[NicWish], Field(default_factory=list)]
+    networks: Annotated[list[NicWish], Field(default_factory=list)]
 
 
 class QuotaWish(Body):

@@ -62,7 +62,7 @@ def routes(service: Service) -> APIRouter:
             wish.name,
             _identity("image", wish.image, instances.images()),
             _identity("flavor", wish.flavor, instances.flavors()),
-            tuple(NewNic(nic.network, nic.address) for nic in wish.nics),
+            tuple(NewNic(nic.network, nic.fixed_ip) for nic in wish.networks),
         )
         return view(caller, instances.create(caller, new, key))
 

@@ -1,0 +1,105 @@
+"""Lists in pages, facts and traces, and a whole life told as a recorded conversation."""
+
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.cloud import Cloud
+from tests.dialects.conversation import Response, check
+from tests.dialects.native.conftest import Client
+
+
+def test_pages_hold_everything_once(alice: Client) -> None:
+    made = {alice.made("/floating-ips", {})["id"] for _ in range(7)}
+    seen: list[str] = []
+    after = None
+    for expected in (3, 3, 1):
+        query = {"limit": 3} if after is None else {"limit": 3, "after": after}
+        page = alice("GET", "/floating-ips", params=query).json()
+        assert len(page["items"]) == expected
+        seen += [each["id"] for each in page["items"]]
+        after = page["next"]
+    assert after is None
+    assert len(seen) == 7
+    assert set(seen) == made
+
+
+def test_a_page_goes_on_after_something_that_is_gone(alice: Client) -> None:
+    for _ in range(4):
+        alice.made("/floating-ips", {})
+    first = alice("GET", "/floating-ips", params={"limit": 2}).json()
+    assert alice("DELETE", f"/floating-ips/{first['next']}").status_code == 204
+    assert len(alice("GET", "/floating-ips", params={"limit": 2, "after": first["next"]}).json()["items"]) == 2
+
+
+@pytest.fixture
+def moored(cloud: Cloud, alice: Client) -> str:
+    """The address of a floating IP that is associated with an instance."""
+    cloud.boot(cloud.caller("alice"), "vm")
+    address: str = alice.made("/floating-ips", {})["address"]
+    assert alice("PUT", f"/floating-ips/{address}/association", {"instance": "vm"}).status_code == 200
+    return address
+
+
+def test_facts_are_text_or_json(root: Client, moored: str) -> None:
+    text = root("GET", "/hosts/host1/facts", headers={"Accept": "text/plain"})
+    assert text.headers["content-type"].startswith("text/plain")
+    lines = text.text.splitlines()
+    assert any(f"fip_in {moored} = 10.0.0.2" in line for line in lines)
+    items = root("GET", "/hosts/host1/facts").json()["items"]
+    assert len(items) == len(lines)
+    for fact, line in zip(items, lines, strict=True):
+        assert line.startswith(f"{fact['place']} {fact['table']} {' '.join(fact['key'])}".strip())
+
+
+def test_a_host_tells_its_trouble(cloud: Cloud, root: Client, alice: Client) -> None:
+    assert root("GET", "/hosts/host1").json()["settled"] is True
+    cloud.host.failing = "no room"
+    alice.made("/instances", {"name": "vm", "image": "tiny", "flavor": "m1.tiny"})
+    shown = root("GET", "/hosts/host1").json()
+    assert shown["settled"] is False
+    (trouble,) = shown["trouble"]
+    assert trouble["subject"].startswith("instance/")
+    assert trouble["reason"] == "no room"
+    assert alice("GET", "/instances/vm").json()["state"] == "error"
+
+
+def test_a_trace_says_where_a_packet_leaves(root: Client, moored: str) -> None:
+    asked = {"source": "10.0.0.2", "destination": "192.0.2.1", "protocol": "tcp", "port": 80}
+    found = root.made("/trace", asked)
+    assert found["answered"] is True
+    assert found["there"]["outcome"] == "left by an uplink"
+    assert found["there"]["header"] == f"tcp {moored} -> 192.0.2.1:80"
+    text = root("POST", "/trace", asked, headers={"Accept": "text/plain"}).text
+    assert text.startswith("on host host1\n")
+    assert moored in text
+    assert text.endswith("answered\n")
+
+
+def test_a_trace_from_the_outside(root: Client, moored: str) -> None:
+    inbound = root.made("/trace", {"source": "192.0.2.1", "destination": moored})
+    assert inbound["there"]["outcome"] == "delivered to a guest"
+    assert inbound["answered"] is True
+    nobody = root.made("/trace", {"source": "192.0.2.1", "destination": "198.51.100.39"})
+    assert nobody["answered"] is False
+    assert nobody["back"] is None
+
+
+def test_a_trace_from_where_one_says(root: Client, moored: str) -> None:
+    asked = {"source": "10.0.0.2", "destination": moored}
+    assert root.made("/trace", asked)["there"]["entry"].startswith("from a guest")
+    assert root.made("/trace", {**asked, "entry": "uplink"})["there"]["entry"].startswith("from the outside")
+    stranger = {"source": "10.0.0.77", "destination": "192.0.2.1"}
+    assert root("POST", "/trace", {**stranger, "entry": "guest"}).json()["field"] == "source"
+    assert root.made("/trace", {**stranger, "network": "private"})["answered"] is False
+
+
+def test_a_life(cloud: Cloud, http: httpx2.Client, request: pytest.FixtureRequest) -> None:
+    def send(method: str, target: str, headers: dict[str, str], body: bytes) -> Response:
+        got = http.request(method, target, headers=headers, content=body)
+        return Response(got.status_code, got.reason_phrase, dict(got.headers), got.content)
+
+    tokens = {user: cloud.token(user) for user in ("alice", "bob", "root")}
+    path = Path(__file__).parent / "conversations" / "life.http"
+    check(path, send, tokens, bless=request.config.getoption("--bless"))  # type: ignore[arg-type]
