@@ -17,7 +17,7 @@ def _with(good: dict[str, Any], **changed: Any) -> dict[str, Any]:
 
 _RANGE = {"first": "203.0.113.5", "last": "203.0.113.9"}
 NAMES = ["", "  ", "a\nb", "x" * 256, 'tab\t"', "\u202eevil", "\x07", 7, None, ["n"]]
-BAD = [
+BAD: list[tuple[str, Any, str]] = [
     *(("/networks", _with(NETWORK, name=name), "name") for name in NAMES),
     ("/networks", _with(NETWORK, name=...), "name"),
     *(
@@ -75,6 +75,12 @@ BAD = [
     ("/trace", {"source": "10.0.0.2", "destination": "192.0.2.1", "protocol": "tcp", "port": 65536}, "port"),
     ("/trace", {"source": "10.0.0.2", "destination": "192.0.2.1", "entry": "window"}, "entry"),
     *((path, body, "body") for path in ("/networks", "/instances", "/trace") for body in ([], "text", 7, None, True)),
+]
+GOOD: list[tuple[str, dict[str, Any]]] = [
+    ("/networks", NETWORK),
+    ("/pools", POOL),
+    ("/instances", INSTANCE),
+    ("/trace", {}),
 ]
 LISTS = ("/networks", "/pools", "/uplinks", "/floating-ips", "/instances", "/quotas")
 
@@ -243,12 +249,9 @@ JSON = st.recursive(
 @settings(max_examples=100)
 @given(data=st.data())
 def test_no_body_makes_the_server_fail(standing: Client, data: st.DataObject) -> None:
-    path, good = data.draw(
-        st.sampled_from([("/networks", NETWORK), ("/pools", POOL), ("/instances", INSTANCE), ("/trace", {})])
-    )
-    changed = data.draw(
-        st.dictionaries(st.sampled_from([*good, "source", "destination", "networks", "port"]), JSON, max_size=3)
-    )
+    path, good = data.draw(st.sampled_from(GOOD))
+    fields = st.sampled_from([*good, "source", "destination", "networks", "port"])
+    changed = data.draw(st.dictionaries(fields, JSON, max_size=3))
     answer = standing("POST", path, {**good, **changed})
     assert answer.status_code < 500, answer.text
     if answer.is_error:

@@ -40,7 +40,7 @@ def test_every_fault_has_a_row_of_its_own_and_an_example() -> None:
 @pytest.mark.parametrize("fault", EXAMPLES, ids=lambda fault: type(fault).__name__)
 def test_a_fault_is_told_as_a_problem(fault: Fault) -> None:
     answer = problems.of_fault(fault, "req-1")
-    told = json.loads(answer.body)
+    told = json.loads(bytes(answer.body))
     assert answer.headers["content-type"] == "application/problem+json"
     assert told["type"].startswith("urn:mooring:")
     assert told["detail"] == fault.reason
@@ -66,9 +66,8 @@ def test_a_fault_of_a_class_below_is_told_as_its_nearest() -> None:
 
 
 def test_all_fields_at_fault_are_told_at_once() -> None:
-    told = json.loads(
-        problems.of_fields([FieldFault(field="a", reason="x"), FieldFault(field="b", reason="y")], "r").body
-    )
+    answer = problems.of_fields([FieldFault(field="a", reason="x"), FieldFault(field="b", reason="y")], "r")
+    told = json.loads(bytes(answer.body))
     assert told["detail"] == "a: x"
     assert told["field"] == "a"
     assert [each["field"] for each in told["errors"]] == ["a", "b"]
