@@ -217,8 +217,12 @@ def up(config: Path | None) -> int:
     settings = load(config)
     logs.configure(sys.stderr, json=settings.log.json_lines)
     done = threading.Event()
+
+    def end(_number: int, _frame: object) -> None:
+        done.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
+        signal.signal(number, end)
     with Node(settings) as node:
         _log.info("mooring is up", url=node.url, host=settings.host.name)
         done.wait()

@@ -5,7 +5,7 @@ import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -15,12 +15,12 @@ _CALL_THREADS = 32
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(eq=False)
 class _Subscriber:
-    topic: str
-    handler: Handler
-    group: str | None
-    casts: "queue.SimpleQueue[bytes | None]" = field(default_factory=queue.SimpleQueue)
+    def __init__(self, topic: str, handler: Handler, group: str | None) -> None:
+        self.topic = topic
+        self.handler = handler
+        self.group = group
+        self.casts: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Hand casts to the handler one after the other until None comes."""

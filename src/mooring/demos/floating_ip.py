@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import openstack
@@ -27,6 +28,12 @@ class _Tale:
         """Keep who tells and where."""
         self.story = story
         self.stage = stage
+        self.address = ""
+        # What the clients return has no types.
+        self.cloud: Any = None
+        self.nova: Any = None
+        self.web1: Any = None
+        self.web2: Any = None
 
     def tell(self) -> None:
         """Tell it from the beginning to the end."""
@@ -61,7 +68,7 @@ class _Tale:
     def boot(self) -> None:
         """Start two guests."""
         self.story.step("A tenant boots two guests with openstacksdk; they get their address by DHCP")
-        servers = []
+        servers: list[Any] = []
         for name in ("web-1", "web-2"):
             self.story.call(f"cloud.create_server({name!r}, image='web', flavor='m1.tiny', wait=True, auto_ip=False)")
             server = self.cloud.create_server(name, image="web", flavor="m1.tiny", wait=True, auto_ip=False, timeout=60)
@@ -72,10 +79,14 @@ class _Tale:
         for server in servers:
             self.story.eventually(
                 f"{server.name} has taken {_fixed(server)} from the network's DHCP server",
-                lambda server=server: _fixed(server) in self.addresses(server),
+                partial(self.has_address, server),
                 timeout=20,
             )
             self.story.output(self.addresses(server))
+
+    def has_address(self, server: Any) -> bool:
+        """Say whether a guest's network card has the address that the server's details show."""
+        return _fixed(server) in self.addresses(server)
 
     def addresses(self, server: Any) -> str:
         """Return what a guest's kernel says of its network card."""
@@ -187,7 +198,9 @@ def _openstack(stage: Stage) -> Any:
 
 
 def _nova(stage: Stage) -> Any:
-    return nova_client.Client("2.1", session=session.Session(auth=v3.Password(**_auth(stage))))
+    login: Any = v3.Password
+    client: Any = nova_client
+    return client.Client("2.1", session=session.Session(auth=login(**_auth(stage))))
 
 
 def _auth(stage: Stage) -> dict[str, str]:
