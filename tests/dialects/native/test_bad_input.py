@@ -17,6 +17,7 @@ def _with(good: dict[str, Any], **changed: Any) -> dict[str, Any]:
 
 _RANGE = {"first": "203.0.113.5", "last": "203.0.113.9"}
 NAMES = ["", "  ", "a\nb", "x" * 256, 'tab\t"', "\u202eevil", "\x07", 7, None, ["n"]]
+NO_OBJECTS: list[Any] = [[], "text", 7, None, True]
 BAD: list[tuple[str, Any, str]] = [
     *(("/networks", _with(NETWORK, name=name), "name") for name in NAMES),
     ("/networks", _with(NETWORK, name=...), "name"),
@@ -74,7 +75,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("/trace", {"source": "10.0.0.2", "destination": "192.0.2.1", "protocol": "TCP/IP"}, "protocol"),
     ("/trace", {"source": "10.0.0.2", "destination": "192.0.2.1", "protocol": "tcp", "port": 65536}, "port"),
     ("/trace", {"source": "10.0.0.2", "destination": "192.0.2.1", "entry": "window"}, "entry"),
-    *((path, body, "body") for path in ("/networks", "/instances", "/trace") for body in ([], "text", 7, None, True)),
+    *((path, body, "body") for path in ("/networks", "/instances", "/trace") for body in NO_OBJECTS),
 ]
 GOOD: list[tuple[str, dict[str, Any]]] = [
     ("/networks", NETWORK),

@@ -77,7 +77,7 @@ class Listing(View, Generic[T]):
     next: str | None
 
     @classmethod
-    def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
         """Name a list in the OpenAPI document after what it holds."""
         return f"{params[0].__name__}List"
 
