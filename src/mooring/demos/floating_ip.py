@@ -11,7 +11,7 @@ from typing import Any
 import openstack
 from keystoneauth1 import session
 from keystoneauth1.identity import v3
-from novaclient import client as nova_client
+from novaclient import client as nova_client  # pyright: ignore[reportMissingTypeStubs]  # it has none
 
 from mooring.demos.stage import OUTSIDE, OUTSIDE_ADDRESS, PUBLIC, UPLINK_INTERFACE, Stage
 from mooring.demos.story import Demo, Story
