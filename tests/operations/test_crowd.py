@@ -36,7 +36,8 @@ def served(cloud: Cloud, user: str = "alice") -> Iterator[Callable[[str, str, ob
             if not hasattr(own, "client"):
                 own.client = httpx2.Client(base_url=f"{server.url}/compute/v2.1", headers=headers, timeout=60)
                 clients.append(own.client)
-            return own.client.request(method, path, json=json)
+            client: httpx2.Client = own.client
+            return client.request(method, path, json=json)
 
         yield call
         for client in clients:

@@ -27,8 +27,6 @@ EXAMPLES: tuple[Fault, ...] = (
 
 def _family(root: type[Fault]) -> Iterator[type[Fault]]:
     for child in root.__subclasses__():
-        if child.__module__ != faults.__name__:
-            continue  # a test's own
         yield child
         yield from _family(child)
 
@@ -72,11 +70,8 @@ def test_rows_name_routes_that_exist() -> None:
 
 
 def test_a_fault_that_is_not_in_the_table_is_a_mistake() -> None:
-    class Leak(Fault):
-        pass
-
-    with pytest.raises(LookupError, match="Leak is not in the table"):
-        row_of(Leak("water"), "server")
+    with pytest.raises(LookupError, match="Fault is not in the table"):
+        row_of(Fault("of no kind"), "server")
 
 
 def test_detail_stays_inside() -> None:

@@ -107,7 +107,9 @@ changes = pytest.mark.parametrize(
     "route", [each for each in ROUTES if each.access is Access.PROJECT and each.method != "GET"], ids=name
 )
 routes_with_ids = pytest.mark.parametrize(
-    "route", [each for each in ROUTES if "{" in each.path or ("tokens" in each.path and each.method != "POST")], ids=name
+    "route",
+    [each for each in ROUTES if "{" in each.path or ("tokens" in each.path and each.method != "POST")],
+    ids=name,
 )
 
 
