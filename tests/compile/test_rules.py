@@ -38,13 +38,21 @@ def test_the_rules_are_those_that_the_back_end_loads():
 
 
 def test_every_table_of_elements_is_a_set_or_map_of_the_ruleset_with_its_columns():
-    words = {IPv4Address: "ipv4_addr", IPv4Network: "ipv4_addr", str: "ifname", int: "inet_service"}
+    words = {
+        IPv4Address: {"ipv4_addr"},
+        IPv4Network: {"ipv4_addr"},
+        str: {"ifname"},
+        int: {"inet_proto", "inet_service", "mark"},
+    }
     declared = {title.split()[1]: lines for title, lines in blocks(RULESET, "set|map").items()}
-    for table in tables.TABLES:
-        if table.stage is Stage.ELEMENT:
-            columns = " . ".join(words[part] for part in table.key)
-            value = " . ".join(words[part] for part in table.value)
-            assert f"type {columns} : {value}".removesuffix(" : ") in declared.pop(table.name)
+    for table in (table for table in tables.TABLES if table.stage is Stage.ELEMENT):
+        lines = declared.pop(table.name)
+        left, _, right = lines[0].removeprefix("type ").partition(" : ")
+        for columns, parts in ((left, table.key), (right, table.value)):
+            written = columns.split(" . ") if columns else []
+            assert len(written) == len(parts), table.name
+            assert all(column in words[part] for column, part in zip(written, parts, strict=True)), table.name
+        assert ("flags interval" in lines) is (IPv4Network in table.key), table.name
     assert not declared, "the ruleset has sets that no table of facts fills"
 
 
