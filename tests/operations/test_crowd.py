@@ -1,6 +1,7 @@
 """Many clients at once, each on a thread of its own, over real HTTP."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import httpx2
 import pytest
 
 from mooring.dialects.openstack import create_app
-from mooring.model.nouns import AddressRange
+from mooring.model.nouns import AddressRange, InstanceState
 from tests.cloud import IMAGES, Cloud, Server
 from tests.operations import laws
 
@@ -136,3 +137,24 @@ def test_associate_release_and_delete_at_once(make_cloud: Callable[..., Cloud]) 
     for step, code in codes:
         assert code in allowed[step], codes
     assert codes["release", 202] == 6
+
+
+def test_reads_go_on_while_writes_wait_for_a_host(make_cloud: Callable[..., Cloud]) -> None:
+    cloud = make_cloud(quota=100, settle_timeout=4.0)
+    caller = cloud.caller("alice")
+    servers = [cloud.boot(caller, f"vm{number}") for number in range(CLIENTS)]
+    cloud.host.away = True
+    with served(cloud) as call, ThreadPoolExecutor(len(servers)) as threads:
+        call("GET", "/servers", None)
+        deletions = [threads.submit(call, "DELETE", f"/servers/{server.id}", None) for server in servers]
+        while (
+            sum(each.state is InstanceState.DELETING for each in cloud.operations.instances.listing(caller)) < CLIENTS
+        ):
+            time.sleep(0.01)
+        assert not any(deletion.done() for deletion in deletions)
+        assert call("GET", "/servers/detail", None).status_code == 200
+        assert not any(deletion.done() for deletion in deletions)
+        assert {deletion.result().status_code for deletion in deletions} == {204}
+        cloud.host.come_back()
+        assert call("GET", "/servers", None).json() == {"servers": []}
+    laws.check(cloud)

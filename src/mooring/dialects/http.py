@@ -221,11 +221,6 @@ class Lanes:
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._pools[lane], context.run, work)
 
-    def close(self) -> None:
-        """Let the threads end when they have nothing left to do."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
-
 
 # -------------------------------------------------------------------------------------------------------------------- edge
 

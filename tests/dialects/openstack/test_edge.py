@@ -6,6 +6,8 @@ from urllib.parse import urlparse
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from structlog.testing import capture_logs
 
 from mooring.dialects.http import Bounds
@@ -293,6 +295,18 @@ def test_passwords_and_tokens_are_not_logged(http: httpx2.Client) -> None:
         response = http.post("/identity/v3/auth/tokens", json=body)
         assert response.status_code == 400
     assert "hush!" not in str(logs) + response.text
+
+
+def test_mounted_below_another_path(cloud: Cloud) -> None:
+    """As main.py does it, beside the native API; and below a path, as somebody's proxy may have it."""
+    app = create_app(cloud.operations)
+    both = Starlette(routes=[Mount("/os", app), Mount("/", app)])
+    with Server(both) as server:
+        for base in (server.url, server.url + "/os"):
+            version = httpx2.get(base + "/compute/v2.1").json()["version"]
+            assert version["links"][0]["href"] == f"{base}/compute/v2.1/"
+            assert httpx2.get(base + "/compute/v2.1/servers").headers["www-authenticate"].endswith(f'{base}/identity"')
+            assert list(httpx2.get(base + "/identity/nowhere").json()) == ["error"]
 
 
 def _raw(url: str) -> socket.socket:

@@ -69,21 +69,7 @@ class Dialect:
             version=_version(path, headers),
             words=dict(found.params),
         )
-        answer = await self._lanes.run(found.route.threads, partial(self._carry_out, found, call, exchange))
-        return _response(call, answer)
-
-    def _carry_out(self, found: Found, call: Call, exchange: Exchange) -> Answer:
-        try:
-            _authenticate(found.route, call)
-            if call.known_caller is not None:
-                exchange.notes.update(user=call.known_caller.user.id, project=call.known_caller.project.id)
-                _check_project(found.project, call)
-            return found.route.handler(call)
-        except Fault as fault:
-            exchange.notes["fault"] = type(fault).__name__
-            if fault.detail is not None:
-                exchange.notes["detail"] = fault.detail
-            raise refusal(fault, found.route.name, call.words) from fault
+        return await self._lanes.run(found.route.threads, partial(_carry_out, found, call, exchange))
 
     def render(self, exchange: Exchange, refused: Refused) -> Response:
         """Return the response that tells a refusal."""
@@ -106,6 +92,21 @@ def _missed(missed: Missed, method: str) -> Refused:
         return Refused(404, "The resource could not be found.")
     allowed = ", ".join(missed.allowed)
     return Refused(405, f"The method {shown(method)} is not allowed here; {allowed} is.", {"Allow": allowed})
+
+
+def _carry_out(found: Found, call: Call, exchange: Exchange) -> Response:
+    try:
+        _authenticate(found.route, call)
+        if call.known_caller is not None:
+            exchange.notes.update(user=call.known_caller.user.id, project=call.known_caller.project.id)
+            _check_project(found.project, call)
+        # Here and not in the event loop: a long list takes its time to write.
+        return _response(call, found.route.handler(call))
+    except Fault as fault:
+        exchange.notes["fault"] = type(fault).__name__
+        if fault.detail is not None:
+            exchange.notes["detail"] = fault.detail
+        raise refusal(fault, found.route.name, call.words) from fault
 
 
 def _authenticate(route: Route, call: Call) -> None:
