@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from mooring.compile.facts import HostState
 from mooring.compile.journey import (
     Entry,
     Event,
@@ -31,7 +32,7 @@ def asked(draw) -> tuple[Cloud, Packet]:
     return cloud, draw(packets(cloud))
 
 
-def check(cloud: Cloud, journey: Journey) -> None:
+def check(cloud: Cloud, state: HostState, journey: Journey) -> None:
     """Hold what holds for any journey."""
     header = journey.header
     if journey.outcome is Outcome.LEFT:
@@ -46,9 +47,9 @@ def check(cloud: Cloud, journey: Journey) -> None:
     assert journey.steps, "there is always a reason"
     for step in journey.steps:
         for fact in step.facts:
-            assert cloud.state[fact.key] == fact.value, "only facts that hold are named"
+            assert state[fact.key] == fact.value, "only facts that hold are named"
         for key in step.missing:
-            assert key not in cloud.state, "only facts that do not hold are missed"
+            assert key not in state, "only facts that do not hold are missed"
     assert str(journey).endswith("\n")
 
 
@@ -59,21 +60,23 @@ def owns(cloud: Cloud) -> set[IPv4Address]:
 @given(asked())
 def test_any_packet_and_any_answer(pair):
     cloud, packet = pair
-    trip = round_trip(cloud.state, packet)
+    state = cloud.state
+    trip = round_trip(state, packet)
     event(f"{type(packet.entry).__name__} {trip.there.outcome}")
-    check(cloud, trip.there)
+    check(cloud, state, trip.there)
     if trip.back is not None:
         event(f"answered: {trip.answered}")
-        check(cloud, trip.back)
+        check(cloud, state, trip.back)
     assert str(trip)
 
 
 @given(asked(), st.randoms())
 def test_a_journey_depends_on_nothing_but_facts_and_packet(pair, random):
     cloud, packet = pair
-    shuffled = list(cloud.state.items())
+    state = cloud.state
+    shuffled = list(state.items())
     random.shuffle(shuffled)
-    journey = trace(cloud.state, packet)
+    journey = trace(state, packet)
     other = trace(dict(shuffled), packet)
     assert (other.outcome, other.header, other.device, other.mac) == (
         journey.outcome,
@@ -89,9 +92,10 @@ def test_a_journey_depends_on_nothing_but_facts_and_packet(pair, random):
 def test_a_host_in_any_disorder_is_answered_for(pair, data):
     """A trace is asked for when something is wrong: facts may be missing in any combination."""
     cloud, packet = pair
-    keys = sorted(cloud.state, key=lambda key: (str(key.place), key.table.name, str(key.row)))
+    whole = cloud.state
+    keys = sorted(whole, key=lambda key: (str(key.place), key.table.name, str(key.row)))
     gone = data.draw(st.sets(st.sampled_from(keys), max_size=6))
-    state = {key: value for key, value in cloud.state.items() if key not in gone}
+    state = {key: value for key, value in whole.items() if key not in gone}
     trip = round_trip(state, packet)
     for journey in (trip.there, trip.back):
         if journey is not None and journey.outcome is Outcome.LEFT:
@@ -178,10 +182,11 @@ def test_a_flow_does_not_outlive_its_association(cloud, data):
     after = cloud.without(public) if taker is None else cloud.associated(public, *taker)
     straight = FromUplink(uplink_name(public.uplink), nic.router)
     guest = FromGuest(nic.network)
+    states = cloud.state, after.state
     for header, came_in in ((flow.original, entry), (flow.reply, guest if isinstance(entry, FromUplink) else straight)):
         at = straight if isinstance(came_in, FromUplink) else came_in
-        assert trace(cloud.state, Packet(header, at, flow)).outcome in GOT_THROUGH
-        journey = trace(after.state, Packet(header, at, flow))
+        assert trace(states[0], Packet(header, at, flow)).outcome in GOT_THROUGH
+        journey = trace(states[1], Packet(header, at, flow))
         assert journey.outcome is Outcome.DROPPED, journey
 
 
@@ -191,12 +196,13 @@ def flows_of(cloud: Cloud, public) -> list[tuple[Entry, Flow]]:
     neighbour = IPv4Address(
         int(public.address) & 0xFFFFFF00 | 200
     )  # on the uplink's own wire, whatever the default route
+    state = cloud.state
     found: list[tuple[Entry, Flow]] = []
     for header, entry in (
         (Header(IpProtocol.TCP, neighbour, public.address, 40000, 80), FromUplink(uplink_name(public.uplink))),
         (Header(IpProtocol.TCP, fixed, neighbour, 40000, 80), FromGuest(nic.network)),
     ):
-        trip = round_trip(cloud.state, Packet(header, entry))
+        trip = round_trip(state, Packet(header, entry))
         if trip.answered and trip.back is not None and trip.back.flow is not None:
             if isinstance(entry, FromGuest) and trip.there.header.src != public.address:
                 continue  # another floating IP of the same address is its face
@@ -206,9 +212,10 @@ def flows_of(cloud: Cloud, public) -> list[tuple[Entry, Flow]]:
 
 @given(clouds())
 def test_an_address_enters_where_it_is_known(cloud):
+    state = cloud.state
     for nic in cloud.nics:
         for index, fixed in enumerate(nic.addresses):
-            ways = ways_in(cloud.state, fixed.address)
+            ways = ways_in(state, fixed.address)
             # Without a DHCP entry, only translations tell of an address.
             if index == 0 or fixed.floating or nic.shared:
                 assert FromGuest(nic.network) in ways

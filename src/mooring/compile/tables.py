@@ -13,8 +13,9 @@ BRIDGE = Table(Stage.BRIDGE, "bridge", (str,), (int,))
 """name = mtu"""
 
 PORT = Table(Stage.PORT, "port", (str,), (str, str))
-"""device = bridge, peer: a veth pair whose host end is an up port of that bridge.  The peer waits, down, in the host's namespace until a
-guest driver takes it into a guest, so that a port has no carrier before everything else about it is in place"""
+"""device = bridge, peer: an up port of that bridge whose other end waits for a guest driver, so that a port has no carrier before
+everything else about it is in place.  What it is made of is the host's own business: a veth pair, whose peer waits, down, in the host's
+namespace until a driver takes it into a guest; or a tap, which has no peer but a process of a driver's"""
 
 NAMESPACE = Table(Stage.NAMESPACE, "namespace", ())
 """the router's network namespace exists, with its loopback device up"""

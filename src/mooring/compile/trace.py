@@ -49,19 +49,16 @@ _LACKING = {
 
 def trace(state: HostState, packet: Packet) -> Journey:
     """Return where a packet goes on a host with these facts, and why; a pure function that never raises."""
-    walk = _Walk(atlas(state), packet, packet.header)
-    outcome = walk.outcome()
-    return Journey(
-        packet, tuple(walk.steps), outcome, walk.header, walk.device, walk.mac, walk.reached, walk.remembered()
-    )
+    return _follow(atlas(state), packet)
 
 
 def round_trip(state: HostState, packet: Packet) -> RoundTrip:
     """Trace a packet and the answer of whoever it reaches; the outside answers by the uplink that the packet left by."""
-    there = trace(state, packet)
+    known = atlas(state)
+    there = _follow(known, packet)
     if there.reached is None:
         return RoundTrip(there, None)
-    return RoundTrip(there, trace(state, Packet(there.header.reversed(), there.reached, there.flow)))
+    return RoundTrip(there, _follow(known, Packet(there.header.reversed(), there.reached, there.flow)))
 
 
 def ways_in(state: HostState, src: IPv4Address) -> tuple[Entry, ...]:
@@ -75,6 +72,14 @@ def ways_in(state: HostState, src: IPv4Address) -> tuple[Entry, ...]:
         return tuple(FromGuest(NetworkId(network)) for network in sorted(networks))
     uplinks = {device for router in known.routers.values() for device in router.uplinks}
     return tuple(FromUplink(device) for device in sorted(uplinks))
+
+
+def _follow(known: Atlas, packet: Packet) -> Journey:
+    walk = _Walk(known, packet, packet.header)
+    outcome = walk.outcome()
+    return Journey(
+        packet, tuple(walk.steps), outcome, walk.header, walk.device, walk.mac, walk.reached, walk.remembered()
+    )
 
 
 @dataclass(slots=True)
