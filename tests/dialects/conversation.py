@@ -23,6 +23,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import unified_diff
 from pathlib import Path
 
 _VARIABLE = re.compile(r"\{\{(\w+)\}\}")
@@ -30,7 +31,7 @@ _KEEP = re.compile(r"# keep (\w+) = (\S+)")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 # Headers of the server and not of the dialect, or of every response (a test of its own looks at those).
 _LEFT_OUT = frozenset({"date", "server", "content-length", "x-openstack-request-id", "x-compute-request-id"})
-_ANY = re.compile(r'("(?:adminPass|audit_ids)": )(?:"[^"]*"|\[[^\]]*\])')
+_ANY = re.compile(r'("(?:adminPass|audit_ids|hostId|OS-EXT-IPS-MAC:mac_addr)": )(?:"[^"]*"|\[[^\]]*\])')
 
 
 @dataclass(frozen=True)
@@ -143,5 +144,7 @@ def check(path: Path, send: Send, variables: Mapping[str, str], *, bless: bool) 
     said = play(parse(expected), send, variables).text()
     if bless:
         path.write_text(said)
-    else:
-        assert said == expected
+        return
+    names = (str(path), "what was said")
+    difference = "\n".join(unified_diff(expected.splitlines(), said.splitlines(), *names, lineterm=""))
+    assert said == expected, f"`make bless` rewrites it; then read the diff\n{difference}"
