@@ -1,0 +1,217 @@
+"""NATS as a bus: the official client on an event loop of its own, behind the same synchronous calls as the in-process bus.
+
+Core NATS only: nothing is stored there.  A topic is a NATS subject.  Inboxes carry the client's name, so that a server can be told who may
+listen to which answers.  When the server is away, calls miss their deadline and casts are lost; subscriptions return with the connection.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from typing import TypeVar
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription as NatsSubscription
+
+from mooring.bus import DeadlineExceeded, Handler, NoResponder, Subscription
+
+_HANDLER_THREADS = 32
+_RECONNECT_WAIT = 0.2
+_CONNECT_TIMEOUT = 2
+_PING_INTERVAL = 2
+_START_TIMEOUT = 10.0
+_log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class NatsAccess:
+    """Where the servers are and who we are there; `name` is also the inbox's prefix, and must be a single NATS token."""
+
+    servers: tuple[str, ...]
+    name: str
+    user: str | None = None
+    password: str | None = None
+
+
+def inbox_prefix(name: str) -> str:
+    """Return the prefix of the subjects on which a client of that name is answered."""
+    return f"_INBOX.{name}"
+
+
+class NatsBus:
+    """A bus between processes and hosts."""
+
+    def __init__(self, access: NatsAccess) -> None:
+        """Connect in the background, for as long as it takes; see `wait_connected`."""
+        self._access = access
+        self._client = Client()
+        self._handlers = ThreadPoolExecutor(_HANDLER_THREADS, thread_name_prefix="bus")
+        self._connected = threading.Event()
+        self._closing = False
+        self._served: list[_Served] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="nats", daemon=True)
+        self._thread.start()
+        self._connecting = self._submit(self._connect())
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _submit(self, work: Coroutine[object, object, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    async def _connect(self) -> None:
+        while not self._closing:
+            try:
+                await self._client.connect(
+                    servers=list(self._access.servers),
+                    name=self._access.name,
+                    user=self._access.user,
+                    password=self._access.password,
+                    inbox_prefix=inbox_prefix(self._access.name),
+                    connect_timeout=_CONNECT_TIMEOUT,
+                    reconnect_time_wait=_RECONNECT_WAIT,  # type: ignore[arg-type]  # seconds, fractions work
+                    max_reconnect_attempts=-1,
+                    ping_interval=_PING_INTERVAL,
+                    # A cast that can't be sent now is worth nothing later: hosts compare what they hold when they are back.
+                    pending_size=1 << 16,
+                    error_cb=self._failed,
+                    reconnected_cb=self._back,
+                )
+            except (TimeoutError, OSError, nats.errors.Error) as error:
+                _log.warning("bus away", reason=str(error) or type(error).__name__)
+                await asyncio.sleep(_RECONNECT_WAIT)
+                continue
+            for served in self._served:
+                await served.subscribe(self._client)
+            self._connected.set()
+            return
+
+    async def _failed(self, error: Exception) -> None:
+        _log.warning("bus", reason=str(error) or type(error).__name__)
+
+    async def _back(self) -> None:
+        _log.info("bus is back")
+
+    def wait_connected(self, timeout: float = _START_TIMEOUT) -> bool:
+        """Wait up to `timeout` seconds for the first connection; say whether there is one."""
+        return self._connected.wait(timeout)
+
+    def call(self, topic: str, message: bytes, timeout: float) -> bytes:
+        """Return one handler's answer; see Bus."""
+        if not self._connected.wait(timeout):
+            raise DeadlineExceeded(topic)
+        future = self._submit(self._client.request(topic, message, timeout=timeout))
+        try:
+            return bytes(future.result(timeout + 1).data)
+        except nats.errors.NoRespondersError as error:
+            raise NoResponder(topic) from error
+        except (TimeoutError, nats.errors.Error, FutureTimeout) as error:
+            raise DeadlineExceeded(topic) from error
+
+    def cast(self, topic: str, message: bytes) -> None:
+        """Send to the topic's subscribers, if there are any and the server is there."""
+        if not self._connected.is_set() or self._closing:
+            return
+        self._submit(self._publish(topic, message))
+
+    async def _publish(self, topic: str, message: bytes) -> None:
+        if not self._client.is_connected:
+            return
+        try:
+            await self._client.publish(topic, message)
+        except nats.errors.Error as error:
+            _log.debug("cast lost", topic=topic, reason=str(error))
+
+    def serve(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
+        """Serve a topic; messages are handled by a pool of threads."""
+        served = _Served(self, topic, handler, group)
+        self._submit(self._serve(served)).result(_START_TIMEOUT)
+        return served
+
+    async def _serve(self, served: "_Served") -> None:
+        self._served.append(served)
+        if self._client.is_connected or self._connected.is_set():
+            await served.subscribe(self._client)
+
+    async def handle(self, served: "_Served", message: Msg) -> None:
+        """Run a handler in a thread and send its answer, if one is wanted."""
+        self._loop.run_in_executor(self._handlers, self._answer, served, message)
+
+    def _answer(self, served: "_Served", message: Msg) -> None:
+        try:
+            answer = served.handler(bytes(message.data))
+        except Exception:  # noqa: BLE001 - one bad message must not end the service of a topic; whoever asked misses the deadline
+            _log.exception("message failed", topic=served.topic)
+            return
+        if message.reply and not self._closing:
+            self._submit(self._publish(message.reply, answer))
+
+    def leave(self, served: "_Served") -> None:
+        """End a subscription."""
+        if not self._closing:
+            self._submit(self._leave(served)).result(_START_TIMEOUT)
+
+    async def _leave(self, served: "_Served") -> None:
+        if served in self._served:
+            self._served.remove(served)
+            await served.unsubscribe()
+
+    def close(self) -> None:
+        """End all subscriptions and the connection."""
+        if self._closing:
+            return
+        self._closing = True
+        self._connecting.cancel()
+        self._submit(self._close()).result(_START_TIMEOUT)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._handlers.shutdown(wait=False, cancel_futures=True)
+
+    async def _close(self) -> None:
+        if self._client.is_connected or self._client.is_reconnecting:
+            await self._client.close()
+        # Let the client's own tasks see that it is over.
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+class _Served:
+    """One subscription, renewed with the connection by the client itself."""
+
+    def __init__(self, bus: NatsBus, topic: str, handler: Handler, group: str | None) -> None:
+        self.bus = bus
+        self.topic = topic
+        self.handler = handler
+        self.group = group
+        self._subscription: NatsSubscription | None = None
+
+    async def subscribe(self, client: Client) -> None:
+        """Subscribe, on the bus's loop, and wait until the server knows."""
+
+        async def deliver(message: Msg) -> None:
+            await self.bus.handle(self, message)
+
+        if self._subscription is None:
+            self._subscription = await client.subscribe(self.topic, queue=self.group or "", cb=deliver)
+            await client.flush(_CONNECT_TIMEOUT)
+
+    async def unsubscribe(self) -> None:
+        """Unsubscribe, on the bus's loop."""
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+            self._subscription = None
+
+    def close(self) -> None:
+        """End the subscription."""
+        self.bus.leave(self)
