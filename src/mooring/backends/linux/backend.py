@@ -161,15 +161,14 @@ class LinuxBackend:
     def _restore_servers(self, place: Place, before: dict[Key, Row], delta: Delta) -> None:
         """Start servers anew whose device was made anew: they listen to the old one."""
         space = self._open(place)
-        now = self._dnsmasq.read(space, place)
-        for key, value in before.items():
-            if (
-                key.table == DHCP_SERVER
-                and key not in delta.drop
-                and now.get(key) != value
-                and value[0] in self._devices(space)
-            ):
-                self._put(key, value)
+        now, devices = self._dnsmasq.read(space, place), self._devices(space)
+        lost = {
+            key: value
+            for key, value in before.items()
+            if key.table == DHCP_SERVER and key not in delta.drop and now.get(key) != value and value[0] in devices
+        }
+        if lost:
+            self._dnsmasq.put_servers(space, lost)
 
     def _devices(self, space: Space) -> set[str]:
         return {link.name for link in space.rtnl.links()}
@@ -180,6 +179,8 @@ class LinuxBackend:
                 self._change_elements(step)
             case Stage.ENTRY:
                 self._dnsmasq.change_entries(self._open(step.place), step.put, step.drop)
+            case Stage.SERVICE if step.put:
+                self._dnsmasq.put_servers(self._open(step.place), step.put)
             case _:
                 for key, value in step.put.items():
                     self._put(key, value)
@@ -213,8 +214,6 @@ class LinuxBackend:
                 sysctl.write(self._open(key.place).inside, str(key.row[0]), str(value[0]))
             case RULESET.name:
                 ruleset.put(self._open(key.place), key, value)
-            case DHCP_SERVER.name:
-                self._dnsmasq.put_server(self._open(key.place), key, value)
             case _:
                 raise Refused(f"{key.place} {key.table.name}: this back-end knows no such facts")
 

@@ -89,12 +89,27 @@ class Dnsmasq:
                     ids.add(id)
         return [Place(PlaceKind.ROUTER, id) for id in sorted(ids)]
 
-    def put_server(self, space: Space, key: Key, value: Row) -> None:
-        """Start a server, or start it anew with another configuration.
+    def put_servers(self, space: Space, put: Mapping[Key, Row]) -> None:
+        """Start servers, or start them anew with other configurations.
 
         Raises:
-            Refused: the facts can't be written, or dnsmasq doesn't take them; the server that ran goes on.
+            Refused: a fact can't be written, or dnsmasq doesn't take it, and the servers that ran go on; or one doesn't start.
         """
+        configs = {key: self._prepare(space, key, value) for key, value in put.items()}
+        # All that change end before the first starts: one may want the address that another gives up.
+        running = self._running(space.place)
+        for key in put:
+            for process in running.get(str(key.row[0]), []):
+                processes.end(process.id)
+        for key, config in configs.items():
+            _start(space, config, fact_line(key, put[key]))
+            for other in config.parent.glob("server-*.conf"):
+                if other != config:
+                    other.unlink(missing_ok=True)
+        self._running(space.place)  # whoever watches learns of them
+
+    def _prepare(self, space: Space, key: Key, value: Row) -> Path:
+        """Write a server's configuration and let dnsmasq check it."""
         server = _server(space, key, value)
         home = self._home(key.place, server.network)
         (home / "hosts").mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -102,13 +117,7 @@ class Dnsmasq:
         config = home / f"server-{hashlib.sha256(text.encode()).hexdigest()[:16]}.conf"
         _write(config, text)
         _check(config, fact_line(key, value))
-        for process in self._running(key.place).get(server.network, []):
-            processes.end(process.id)
-        _start(space, config, fact_line(key, value))
-        self._running(key.place)
-        for other in home.glob("server-*.conf"):
-            if other != config:
-                other.unlink(missing_ok=True)
+        return config
 
     def drop_server(self, key: Key) -> None:
         """Stop a server and forget its entries."""

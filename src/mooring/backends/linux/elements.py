@@ -8,7 +8,7 @@ subject asks for is taken out.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network
@@ -19,8 +19,8 @@ from mooring.backends.names import is_word
 from mooring.compile.facts import Atom, Key, Place, Refused, Row, Stage, Table, fact_line
 from mooring.compile.tables import TABLES
 
-_NAMED_ONE_BY_ONE = 256
-"""Up to so many elements each is a command of its own, so that a refusal names it; many in one command load faster."""
+_WORTH_A_SEARCH = 4096
+"""For so many elements at most, the one that was refused is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,32 +76,43 @@ def change(nft: Nft, ruleset: str, put: Mapping[Key, Row], drop: Mapping[Key, Ro
     """Drop and put elements as one transaction.
 
     Raises:
-        Refused: nothing was changed; the reason names an element where the kernel says which.
+        Refused: nothing was changed; the reason names the first element that can't be, if they are not too many.
     """
-    commands: dict[str, str] = {}
+    facts = [
+        *(("delete", key, value) for key, value in drop.items()),
+        *(("add", key, value) for key, value in put.items()),
+    ]
     try:
-        for verb, facts in (("delete", drop), ("add", put)):
-            if len(facts) <= _NAMED_ONE_BY_ONE:
-                for key, value in facts.items():
-                    commands[_command(verb, ruleset, key.table, [(key, value)])] = fact_line(key, value)
-            else:
-                for table, members in _by_table(facts):
-                    commands[_command(verb, ruleset, table, members)] = table.name
-        nft.run("\n".join(commands))
+        nft.run(_commands(ruleset, facts))
     except NftRefused as refused:
-        raise Refused(f"{commands.get(refused.command, 'elements')}: {refused}") from refused
+        raise Refused(f"{_culprit(nft, ruleset, facts)}: {refused}") from refused
 
 
 def loading(ruleset: str, state: Mapping[Key, Row]) -> str:
     """Return the commands that load elements."""
-    return "".join(_command("add", ruleset, table, members) + "\n" for table, members in _by_table(state))
+    return _commands(ruleset, [("add", key, value) for key, value in state.items()])
 
 
-def _by_table(facts: Mapping[Key, Row]) -> Iterator[tuple[Table, list[tuple[Key, Row]]]]:
-    members: dict[Table, list[tuple[Key, Row]]] = {}
-    for key, value in facts.items():
-        members.setdefault(key.table, []).append((key, value))
-    yield from members.items()
+def _culprit(nft: Nft, ruleset: str, facts: list[tuple[str, Key, Row]]) -> str:
+    """Return the first fact that makes the kernel refuse: libnftables joins commands of one set and names the first of them."""
+    if len(facts) > _WORTH_A_SEARCH:
+        return f"one of {len(facts)} elements"
+    good, bad = 0, len(facts)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if nft.would_run(_commands(ruleset, facts[:middle])):
+            good = middle
+        else:
+            bad = middle
+    _, key, value = facts[bad - 1]
+    return fact_line(key, value)
+
+
+def _commands(ruleset: str, facts: list[tuple[str, Key, Row]]) -> str:
+    by_set: dict[tuple[str, Table], list[tuple[Key, Row]]] = {}
+    for verb, key, value in facts:
+        by_set.setdefault((verb, key.table), []).append((key, value))
+    return "".join(_command(verb, ruleset, table, members) + "\n" for (verb, table), members in by_set.items())
 
 
 def _command(verb: str, ruleset: str, table: Table, members: list[tuple[Key, Row]]) -> str:

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -126,6 +127,7 @@ class Inside:
         self.fd = os.open(NETNS / name if name else "/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self.inode = os.fstat(self.fd).st_ino
         self.comm = comm
+        self._ident = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"in-{name or 'host'}")
         try:
             self.run(self._enter)
@@ -139,6 +141,8 @@ class Inside:
         Raises:
             OSError: this was closed.
         """
+        if threading.get_ident() == self._ident:
+            return work()  # it would wait for itself
         try:
             done = self._thread.submit(work)
         except RuntimeError as error:
@@ -151,6 +155,7 @@ class Inside:
         os.close(self.fd)
 
     def _enter(self) -> None:
+        self._ident = threading.get_ident()
         _libc.prctl(_PR_SET_NAME, self.comm.encode(), 0, 0, 0)
         if self.name:
             _check(_libc.setns(self.fd, _CLONE_NEWNET), f"namespace {self.name}")

@@ -18,11 +18,7 @@ _RULESETS = Path(__file__).parent
 
 
 class NftRefused(Exception):
-    """A text was refused, and nothing of it done.  `command` is the line at fault, or an empty text if it is not known."""
-
-    def __init__(self, reason: str, command: str) -> None:
-        super().__init__(reason)
-        self.command = command
+    """A text was refused, and nothing of it done."""
 
 
 class Nft:
@@ -44,6 +40,17 @@ class Nft:
         """
         return self._run(text, 0)
 
+    def would_run(self, text: str) -> bool:
+        """Say whether the kernel would take commands."""
+        self._library.nft_ctx_set_dry_run(self._context, 1)
+        try:
+            self.run(text)
+        except NftRefused:
+            return False
+        finally:
+            self._library.nft_ctx_set_dry_run(self._context, 0)
+        return True
+
     def rules(self) -> str:
         """Return all tables, chains, sets and rules, without the elements of sets: it costs the same however many there are."""
         return self._run("list ruleset", _OUTPUT_TERSE)
@@ -62,7 +69,7 @@ class Nft:
         error = self._library.nft_ctx_get_error_buffer(self._context)
         output = self._library.nft_ctx_get_output_buffer(self._context)
         if failed:
-            raise NftRefused(*_reason(error.decode(errors="replace")))
+            raise NftRefused(_reason(error.decode(errors="replace")))
         return str(output.decode())
 
 
@@ -113,6 +120,7 @@ def _library() -> ctypes.CDLL:
         ("nft_ctx_get_output_buffer", [pointer], text),
         ("nft_ctx_get_error_buffer", [pointer], text),
         ("nft_ctx_output_set_flags", [pointer, number], None),
+        ("nft_ctx_set_dry_run", [pointer, ctypes.c_bool], None),
         ("nft_run_cmd_from_buffer", [pointer, text], ctypes.c_int),
     ):
         function = getattr(library, name)  # not library[name]: that forgets the types
@@ -120,7 +128,6 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def _reason(error: str) -> tuple[str, str]:
+def _reason(error: str) -> str:
     # Error: Could not process rule: File exists\nadd element ip ...\n^^^^^
-    lines = [*error.strip().splitlines(), "", ""]
-    return lines[0].removeprefix("Error: ") or "libnftables gave no reason", lines[1].strip()
+    return error.strip().partition("\n")[0].removeprefix("Error: ") or "libnftables gave no reason"

@@ -81,7 +81,8 @@ def change_elements(space: Space, put: dict[Key, Row], drop: dict[Key, Row]) -> 
     """
     before, seen = space.nfnetlink.generation(), space.snapshot
     space.snapshot = None
-    space.inside.run(lambda: elements.change(space.nft, NAME, put, drop))
+    nft = space.nft
+    space.inside.run(lambda: elements.change(nft, NAME, put, drop))
     # The kernel's acknowledgement is the proof that all of it holds.  If ours was the only transaction, we know all elements still.
     if seen is not None and seen.generation == before and space.nfnetlink.generation() == before + 1:
         for key in drop:
@@ -93,8 +94,9 @@ def change_elements(space: Space, put: dict[Key, Row], drop: dict[Key, Row]) -> 
 
 def _run(space: Space, key: Key, text: str) -> None:
     space.snapshot = None
+    nft = space.nft
     try:
-        space.inside.run(lambda: space.nft.run(text))
+        space.inside.run(lambda: nft.run(text))
     except NftRefused as refused:
         raise Refused(f"{fact_line(key, ())}: {refused}") from refused
 
