@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 from unittest.mock import patch
@@ -215,6 +216,15 @@ def _launch(operations: Operations, instance: InstanceId) -> None:
         return
 
 
+@cache
+def _empty_database() -> bytes:
+    """Return a database with a schema and nothing in it: making one takes longer than most tests."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        SqlStore.open(f"sqlite:///{path}", Options(durable=False)).close()
+        return path.read_bytes()
+
+
 @dataclass
 class Cloud:
     """Operations on a database of their own, with two ordinary projects, an administrator, a network and a pool."""
@@ -227,6 +237,8 @@ class Cloud:
     pools: tuple[tuple[str, AddressRange], ...] = (("public", POOL_RANGE),)
 
     def __post_init__(self) -> None:
+        if not self.database.exists():
+            self.database.write_bytes(_empty_database())
         self.store = SqlStore.open(f"sqlite:///{self.database}", Options(durable=False, now=self.clock.now))
         limits = Limits(
             {Resource.INSTANCES: self.quota, Resource.FLOATING_IPS: self.quota}, settle_timeout=self.settle_timeout
