@@ -217,9 +217,10 @@ def flow_of(sent: Packet) -> Flow:
 INBOUND = tcp(STRANGER, FIRST.address, OUTSIDE, 80)
 OUTBOUND = tcp(ALICE_IP, STRANGER, FromGuest(RED), 80)
 HAIRPIN = tcp(BOB_IP, FIRST.address, FromGuest(RED), 80)
+TO_ITSELF = packet(ALICE_IP, FIRST.address, FromGuest(RED))
 
 
-@pytest.mark.parametrize("sent", [INBOUND, OUTBOUND, HAIRPIN], ids=["in", "out", "hairpin"])
+@pytest.mark.parametrize("sent", [INBOUND, OUTBOUND, HAIRPIN, TO_ITSELF], ids=["in", "out", "hairpin", "to itself"])
 def test_later_packets_go_the_first_ones_way(sent):
     flow = flow_of(sent)
     first, later = trace(STATE, sent), trace(STATE, replace(sent, flow=flow))

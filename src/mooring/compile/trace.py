@@ -208,7 +208,9 @@ class _Walk:
         flow, header = self.packet.flow, self.packet.header
         if flow is not None and router.place == router_place(flow.router) and header in {flow.original, flow.reply}:
             self.flow = flow
-            self.direction = Direction.ORIGINAL if header == flow.original else Direction.REPLY
+            # An echo of a guest to its own floating IP looks alike both ways: the second packet is the answer.
+            if header == flow.reply and (header != flow.original or not flow.answered):
+                self.direction = Direction.REPLY
 
     def _arrive(self, router: Router, device: str) -> Outcome:
         """A packet has come to a router by one of its devices."""
@@ -217,7 +219,8 @@ class _Walk:
             return outcome
         src, dst = self.header.src, self.header.dst
         everybody = dst == _EVERYBODY or router.is_broadcast(dst)
-        if src in router.own or _is_martian(src) or (src == _NOBODY and not everybody):
+        martian = src.is_loopback or src.is_multicast or src == _EVERYBODY or (src == _NOBODY and not everybody)
+        if src in router.own or martian:
             facts = (router.own[src],) if src in router.own else ()
             text = f"dropped: nobody else may have the source {src}"
             return self._end(Outcome.DROPPED, Step(router.place, "routing", Event.ENDED, text, facts=facts))
@@ -382,10 +385,6 @@ def _dropped(place: Place, decision: Decision) -> Step:
         if missing[0].table == tables.PAIR and row[0] == row[-1]:
             why = f"{row[0]} is no floating IP in use, and there is no other way to a guest from here"
     return Step(place, decision.chain, Event.ENDED, f"dropped: {why}", decision.rule, missing=missing)
-
-
-def _is_martian(src: IPv4Address) -> bool:
-    return src.is_loopback or src.is_multicast or src == _EVERYBODY
 
 
 def _check_rules(router: Router) -> None:
