@@ -136,13 +136,24 @@ class NicIntent:
 
 
 @dataclass(frozen=True, slots=True)
+class InjectedAddress:
+    """What a guest is told at its start about a NIC, where no DHCP server would tell it (networks of kind flat)."""
+
+    address: IPv4Interface
+    gateway: IPv4Address | None = None
+    dns: tuple[IPv4Address, ...] = ()
+    hostname: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class GuestNic:
-    """What a guest driver must know of a NIC."""
+    """What a guest driver must know of a NIC.  Without `injected` the guest asks a DHCP server."""
 
     id: NicId
     network: NetworkId
     mac: str
     mtu: int
+    injected: InjectedAddress | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What a back-end can do, asked by those who choose and never by those who obey."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +15,13 @@ class Traits:
     name: str
     moves_addresses: bool = True
     counts_flows: bool = True
+
+
+class PortKind(StrEnum):
+    """What a host's ports are made of: a guest driver says what it can take, and its host's back-end makes that.
+
+    `VETH` is a pair whose other end goes into a namespace, `TAP` a device that a VM's process opens.
+    """
+
+    VETH = "veth"
+    TAP = "tap"

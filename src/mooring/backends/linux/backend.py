@@ -14,14 +14,15 @@ from mooring.backends.order import Step, steps
 from mooring.compile.facts import HOST, Delta, HostState, Key, Place, Refused, Row, Stage
 from mooring.compile.links import ROUTER_SETTINGS, inner_settings, uplink_settings
 from mooring.compile.tables import ADDRESS, BRIDGE, DHCP_SERVER, INNER, NAMESPACE, PORT, ROUTE, RULESET, SYSCTL, UPLINK
-from mooring.model.traits import Traits
+from mooring.model.traits import PortKind, Traits
 
 
 class LinuxBackend:
     """One host.
 
     `run` is a directory for the files of daemons, which may vanish at a reboot as they do; what must be kept is in the kernel.  `host` is
-    the name of the network namespace that plays the host, None for the process's own.  Every method may be called from any thread.
+    the name of the network namespace that plays the host, None for the process's own.  `ports` is what the host's guest driver takes.
+    Every method may be called from any thread.
 
     Raises:
         OSError: there is no namespace of that name, or no right to enter it.
@@ -29,7 +30,10 @@ class LinuxBackend:
 
     traits = Traits("linux")
 
-    def __init__(self, run: Path = Path("/run/mooring"), host: str | None = None) -> None:
+    def __init__(
+        self, run: Path = Path("/run/mooring"), host: str | None = None, ports: PortKind = PortKind.VETH
+    ) -> None:
+        self._ports = ports
         self._lock = threading.RLock()
         # By this name of our threads, the kernel's notice of a transaction tells ours from others'.
         self._comm = f"mo-{token_hex(4)}"
@@ -91,7 +95,7 @@ class LinuxBackend:
     def _read(self, place: Place) -> dict[Key, Row]:
         space = self._spaces.open(place)
         if place == HOST:
-            return links.read_host(self._spaces.host)
+            return links.read_host(self._spaces.host, self._ports)
         state: dict[Key, Row] = {}
         if space is not None:
             lo = space.rtnl.link("lo")
@@ -201,7 +205,7 @@ class LinuxBackend:
             case BRIDGE.name:
                 links.put_bridge(host, key, value)
             case PORT.name:
-                links.put_port(host, key, value)
+                links.put_port(host, key, value, self._ports)
             case INNER.name:
                 links.put_inner(self._open(key.place), host, key, value)
             case UPLINK.name:

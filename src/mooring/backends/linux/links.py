@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
 
-from mooring.backends.linux import sysctl
+from mooring.backends.linux import sysctl, taps
 from mooring.backends.linux.rtnl import UNICAST, Link, Route, Rtnl
 from mooring.backends.linux.space import Space
 from mooring.backends.names import is_device, is_mac
 from mooring.compile.facts import HOST, Key, Refused, Row, fact_line
 from mooring.compile.tables import ADDRESS, BRIDGE, INNER, PORT, ROUTE, UPLINK
+from mooring.model.traits import PortKind
 
 UPLINK_GROUP = 100
 """The interface group by which the ruleset knows devices towards providers."""
@@ -40,8 +41,8 @@ class Devices:
     facts: dict[Key, Row]
 
 
-def read_host(host: Space) -> dict[Key, Row]:
-    """Return the bridges and ports of the host."""
+def read_host(host: Space, ports: PortKind) -> dict[Key, Row]:
+    """Return the bridges and ports of the host, whose ports are of one kind."""
     links = host.rtnl.links()
     by_index = {link.index: link for link in links}
     state: dict[Key, Row] = {}
@@ -49,7 +50,7 @@ def read_host(host: Space) -> dict[Key, Row]:
         if is_device(link.name, "mb"):
             state[Key(BRIDGE, HOST, (link.name,))] = _bridge_value(link)
         elif is_device(link.name, "mp"):
-            state[Key(PORT, HOST, (link.name,))] = _port_value(link, by_index)
+            state[Key(PORT, HOST, (link.name,))] = _port_value(link, by_index, ports)
     return state
 
 
@@ -103,7 +104,7 @@ def put_bridge(host: Space, key: Key, value: Row) -> None:
             raise _mistyped(key, value)
 
 
-def put_port(host: Space, key: Key, value: Row) -> None:
+def put_port(host: Space, key: Key, value: Row, kind: PortKind) -> None:
     """Make or repair a port.  Its other end is left as it is, once a guest has it.
 
     Raises:
@@ -114,21 +115,33 @@ def put_port(host: Space, key: Key, value: Row) -> None:
             with _named(key, value):
                 master = _bridge(host.rtnl, bridge)
                 link = host.rtnl.link(name)
-                if link is not None and link.kind != "veth":
+                if link is not None and not _is_of(link, kind):
                     host.rtnl.delete(link.index)
                     link = None
                 if link is None:
-                    host.rtnl.add("veth", name, mtu=master.mtu, peer={"ifname": peer, "mtu": master.mtu})
-                    sysctl.silence(host.inside, peer)
-                    link = _there(host.rtnl, name)
+                    link = _new_port(host, name, peer, master.mtu, kind)
                 elif (
-                    link.peer_netns is None and (other := host.rtnl.link(link.peer)) is not None and other.name != peer
+                    kind is PortKind.VETH
+                    and link.peer_netns is None
+                    and (other := host.rtnl.link(link.peer)) is not None
+                    and other.name != peer
                 ):
                     host.rtnl.set(other.index, ifname=peer)
+                if link.mtu != master.mtu:  # first: out of an MTU below 1280 a device comes with IPv6 as it is by default
+                    host.rtnl.set(link.index, mtu=master.mtu)
                 sysctl.silence(host.inside, name)
-                host.rtnl.set(link.index, master=master.index, mtu=master.mtu, state="up")
+                host.rtnl.set(link.index, master=master.index, state="up")
         case _:
             raise _mistyped(key, value)
+
+
+def _new_port(host: Space, name: str, peer: str, mtu: int, kind: PortKind) -> Link:
+    if kind is PortKind.TAP:
+        taps.add(host.inside, name)
+    else:
+        host.rtnl.add("veth", name, mtu=mtu, peer={"ifname": peer, "mtu": mtu})
+        sysctl.silence(host.inside, peer)
+    return _there(host.rtnl, name)
 
 
 def put_inner(space: Space, host: Space, key: Key, value: Row) -> None:
@@ -279,14 +292,22 @@ def _bridge_value(link: Link) -> Row:
     return (link.mtu,)
 
 
-def _port_value(link: Link, by_index: dict[int, Link]) -> Row:
+def _is_of(link: Link, kind: PortKind) -> bool:
+    match kind:
+        case PortKind.VETH:
+            return link.kind == "veth"
+        case PortKind.TAP:
+            return link.mode == "tap"
+
+
+def _port_value(link: Link, by_index: dict[int, Link], kind: PortKind) -> Row:
     master = by_index.get(link.master)
-    if link.kind != "veth" or master is None:
-        return ("not in a bridge",)
+    if not _is_of(link, kind) or master is None:
+        return (f"not a {kind} in a bridge",)
     if not link.is_up or link.has_ipv6 or link.mtu != master.mtu:
         return ("not set up as a port of ours",)
-    # Once a guest has the other end, its name there is the guest's business.
-    other = by_index.get(link.peer) if link.peer_netns is None else None
+    # Once a guest has the other end, its name there is the guest's business; a tap's other end has none.
+    other = by_index.get(link.peer) if kind is PortKind.VETH and link.peer_netns is None else None
     return (master.name, other.name if other is not None else f"mg{link.name.removeprefix('mp')}")
 
 

@@ -15,6 +15,7 @@ from mooring.backends.linux.netns import Inside
 T = TypeVar("T")
 
 _IFF_UP = 1
+_IFF_TAP = 2  # linux/if_tun.h
 _AF_INET = socket.AF_INET
 _RT_TABLE_MAIN, _RTPROT_KERNEL, _RTN_UNICAST = 254, 2, 1
 _NO_NETNSID = 0xFFFFFFFF
@@ -25,7 +26,8 @@ class Link:
     """A network device.  `master`, `peer` and `peer_netns` are 0, 0 and None where there is none.
 
     `peer` is the index of a veth's other end or of what a macvlan lies on, in the namespace that is number `peer_netns` here; None is
-    this one.  `mode` is a macvlan's; `is_quiet` says of a bridge that it forwards at once and says nothing of its own.
+    this one.  `mode` is a macvlan's, or `tap` of a tap that stays when no process has it open; `is_quiet` says of a bridge that it
+    forwards at once and says nothing of its own.
     """
 
     index: int
@@ -189,7 +191,7 @@ def _attr(message: Any, name: str) -> Any:
 def _link(message: Any) -> Link:
     info: Any = _attr(message, "IFLA_LINKINFO")
     kind = str(info.get_attr("IFLA_INFO_KIND") or "") if info else ""
-    data: Any = info.get_attr("IFLA_INFO_DATA") if info and kind in {"bridge", "macvlan"} else None
+    data: Any = info.get_attr("IFLA_INFO_DATA") if info and kind in {"bridge", "macvlan", "tun"} else None
     netnsid = _attr(message, "IFLA_LINK_NETNSID")
     return Link(
         index=int(message["index"]),
@@ -202,11 +204,20 @@ def _link(message: Any) -> Link:
         master=int(_attr(message, "IFLA_MASTER") or 0),
         peer=int(_attr(message, "IFLA_LINK") or 0),
         peer_netns=None if netnsid is None else int(netnsid),
-        mode=str(data.get_attr("IFLA_MACVLAN_MODE") or "") if data and kind == "macvlan" else "",
+        mode=_mode(kind, data) if data else "",
         has_ipv6=_has_ipv6(message),
-        is_quiet=bool(data)
+        is_quiet=kind == "bridge"
+        and bool(data)
         and all(data.get_attr(f"IFLA_{name.upper()}") == value for name, value in BRIDGE_SETTINGS.items()),
     )
+
+
+def _mode(kind: str, data: Any) -> str:
+    if kind == "macvlan":
+        return str(data.get_attr("IFLA_MACVLAN_MODE") or "")
+    if kind == "tun" and data.get_attr("IFLA_TUN_TYPE") == _IFF_TAP and data.get_attr("IFLA_TUN_PERSIST"):
+        return "tap"
+    return ""
 
 
 def _has_ipv6(message: Any) -> bool:
