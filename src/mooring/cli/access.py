@@ -68,12 +68,22 @@ class Session:
         self._errors = httpx2.HTTPError, httpx2.InvalidURL
         self._lost = httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError
         self._http = httpx2.Client(timeout=_TIMEOUT, trust_env=False)
-        self._http.headers["X-Auth-Token"] = self._log_in()
+        try:
+            self._http.headers["X-Auth-Token"] = self._log_in()
+        except Failed:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
 
     @classmethod
     def of(cls, ctx: typer.Context) -> "Session":
-        """Return the session that a command's options ask for."""
-        return cls(ctx.find_object(Access) or Access(None, None, None, None, None))
+        """Return the session that a command's options ask for; it ends with the command."""
+        session = cls(ctx.find_object(Access) or Access(None, None, None, None, None))
+        ctx.call_on_close(session.close)
+        return session
 
     def _log_in(self) -> str:
         access = self._access

@@ -6,7 +6,7 @@ import typer
 
 from mooring.cli.access import Access
 from mooring.cli.doctor.command import doctor
-from mooring.cli.failure import Group
+from mooring.cli.failure import Root
 from mooring.cli.hosts import host, trace
 from mooring.cli.instances import instance, ip, quota
 from mooring.cli.networks import network, pool, uplink
@@ -14,7 +14,7 @@ from mooring.cli.openrc import openrc
 from mooring.cli.run import demo, sandbox, up
 
 app = typer.Typer(
-    cls=Group,
+    cls=Root,
     no_args_is_help=True,
     rich_markup_mode=None,  # rich would triple the time to the first line of help
     pretty_exceptions_enable=False,

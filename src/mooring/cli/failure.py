@@ -13,7 +13,12 @@ class Failed(Exception):
     """What the user asked for could not be done; the message is the sentence that they read."""
 
 
-class Group(TyperGroup):
+def commands(about: str) -> typer.Typer:
+    """Return an empty group of commands."""
+    return typer.Typer(help=about, no_args_is_help=True, rich_markup_mode=None)
+
+
+class Root(TyperGroup):
     """The root of all commands, where their failures arrive."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
@@ -23,6 +28,3 @@ class Group(TyperGroup):
         except (Failed, Fault, SandboxRefused) as failure:
             typer.echo(f"mooring: {failure}", err=True)
             raise typer.Exit(1) from failure
-        except BrokenPipeError as gone:
-            # `mooring ip list | head`: the reader has what it wanted.
-            raise typer.Exit(1) from gone

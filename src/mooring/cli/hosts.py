@@ -8,10 +8,10 @@ import typer
 
 from mooring.cli import show
 from mooring.cli.access import Session, Thing, as_json
-from mooring.cli.failure import Failed
+from mooring.cli.failure import Failed, commands
 from mooring.cli.show import Json
 
-host = typer.Typer(help="The machines.", no_args_is_help=True)
+host = commands("The machines.")
 
 
 class Protocol(StrEnum):

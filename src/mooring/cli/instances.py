@@ -6,7 +6,7 @@ import typer
 
 from mooring.cli import show
 from mooring.cli.access import Session, Thing
-from mooring.cli.failure import Failed
+from mooring.cli.failure import Failed, commands
 from mooring.cli.show import Json
 
 Name = Annotated[str, typer.Argument(help="Its name or id.")]
@@ -14,9 +14,9 @@ FloatingIp = Annotated[str, typer.Argument(metavar="ADDRESS", help="The floating
 Wait = Annotated[bool, typer.Option("--wait", help="Return when it is done, and not only asked for.")]
 Timeout = Annotated[float, typer.Option(help="How many seconds to wait at most.")]
 
-instance = typer.Typer(help="Guests.", no_args_is_help=True)
-ip = typer.Typer(help="Floating IPs: public addresses of the project.", no_args_is_help=True)
-quota = typer.Typer(help="How many of what a project may have.", no_args_is_help=True)
+instance = commands("Guests.")
+ip = commands("Floating IPs: public addresses of the project.")
+quota = commands("How many of what a project may have.")
 
 
 @instance.command("list")

@@ -6,15 +6,15 @@ import typer
 
 from mooring.cli import show
 from mooring.cli.access import Session, Thing
-from mooring.cli.failure import Failed
+from mooring.cli.failure import Failed, commands
 from mooring.cli.show import Json
 
 Name = Annotated[str, typer.Argument(help="Its name or id.")]
 NewName = Annotated[str, typer.Argument(help="What to call it.")]
 
-network = typer.Typer(help="Guest networks.", no_args_is_help=True)
-pool = typer.Typer(help="Pools of public addresses.", no_args_is_help=True)
-uplink = typer.Typer(help="Ways out towards providers.", no_args_is_help=True)
+network = commands("Guest networks.")
+pool = commands("Pools of public addresses.")
+uplink = commands("Ways out towards providers.")
 
 
 @network.command("list")
@@ -128,7 +128,7 @@ def list_uplinks(ctx: typer.Context, json: Json = False) -> None:
 
 
 def _ranges(found: Thing) -> list[str]:
-    return [f"{part['first']}-{part['last']}" for part in found["ranges"]]
+    return ["-".join(dict.fromkeys((part["first"], part["last"]))) for part in found["ranges"]]
 
 
 def _range(text: str) -> Thing:

@@ -1,5 +1,6 @@
 """What commands print: tables and descriptions for people, the API's own JSON for programs."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, cast
@@ -16,6 +17,7 @@ Columns = Mapping[str, Callable[[Thing], object]]
 
 # Wider than any line: what is piped into another program must not be wrapped.
 _ENDLESS = 10_000
+_NUMBERS = re.compile(r"([0-9]+)")
 
 
 def console() -> "Console":
@@ -71,7 +73,7 @@ def _print(renderable: object) -> None:
 
 def _text(value: object) -> str:
     match value:
-        case None | "" | [] | {}:
+        case None | "" | []:
             return "-"
         case bool():
             return "yes" if value else "no"
@@ -86,19 +88,9 @@ def _text(value: object) -> str:
             return str(value)
 
 
-def _natural(row: Sequence[str]) -> list[list[tuple[int, str]]]:
+def _natural(row: Sequence[str]) -> list[list[tuple[bool, int, str]]]:
     # 10.0.0.9 before 10.0.0.10, and web-2 before web-10.
-    def parts(text: str) -> list[tuple[int, str]]:
-        pieces: list[tuple[int, str]] = []
-        digits = ""
-        for character in f"{text}\0":
-            if character.isdecimal():
-                digits += character
-                continue
-            if digits:
-                pieces.append((int(digits), ""))
-                digits = ""
-            pieces.append((0, character))
-        return pieces
-
-    return [parts(cell) for cell in row]
+    return [
+        [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in _NUMBERS.split(cell) if part]
+        for cell in row
+    ]
