@@ -13,6 +13,7 @@ import ctypes
 import errno
 import os
 import select
+import shutil
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -62,6 +63,8 @@ def run(argv: Sequence[str]) -> NoReturn:
     """
     if not argv:
         raise SandboxRefused("there is no command to run in the sandbox.")
+    if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - names are enough
+        raise SandboxRefused("a process with more than one thread can't go into a sandbox.")
     old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED_FOR)
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an inherited SIG_IGN would reap children behind our back
@@ -104,7 +107,7 @@ def _enter_namespaces() -> None:
 
 def _why_not(error: OSError) -> str:
     if error.errno == errno.EINVAL:
-        return "a sandbox can only be made by a process with one thread, on a kernel with user and process namespaces."
+        return "this kernel has no user or process namespaces, without which there is no sandbox."
     for path, value, setting in _SWITCHES:
         try:
             refused = Path(path).read_text(encoding="ascii").strip() == value
@@ -169,7 +172,11 @@ def _as_command(argv: list[str], old_mask: Iterable[int]) -> NoReturn:
         for changed_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(changed_by_python, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
-        os.execvp(argv[0], argv)  # noqa: S606 - an argument list, no shell
+        # Not execvp: it says "permission denied" of a program that isn't there, if one directory of PATH can't be read.
+        program = argv[0] if "/" in argv[0] else shutil.which(argv[0])
+        if program is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        os.execv(program, argv)  # noqa: S606 - an argument list, no shell
     except OSError as error:
         sys.stderr.write(f"sandbox: {argv[0]} can't be run: {error.strerror}.\n")
         sys.stderr.flush()

@@ -6,13 +6,13 @@ bb() { "$BUSYBOX" "$@"; }
 
 case $1 in
     deconfig)
-        bb ip address flush dev "$interface"
+        bb ip -4 address flush dev "$interface"
         bb ip link set "$interface" up
         ;;
     bound | renew)
         held=$(bb ip -o -4 address show dev "$interface" | bb awk '{ print $4 }')
         if [ "$held" != "$ip/$mask" ]; then # never take away what stays: connections hang on it
-            bb ip address flush dev "$interface"
+            bb ip -4 address flush dev "$interface"
             bb ip address add "$ip/$mask" broadcast + dev "$interface"
         fi
         if [ "$interface" = eth0 ]; then

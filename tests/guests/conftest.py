@@ -1,0 +1,26 @@
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from tests.guests.host import Host
+
+
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    """A directory in the sandbox's /run: its path is short, and it goes with the sandbox."""
+    path = Path(mkdtemp(prefix="guests-", dir="/run"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def host(run_dir: Path) -> Iterator[Host]:
+    made = Host(run_dir)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
