@@ -137,6 +137,9 @@ class AddressOperations:
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         with self._door.store.write() as tx:
             target = visible_instance(tx, caller, instance)
+            if target.project != caller.project.id:
+                # An administrator sees it, and still may not tie one project's address to another project's instance.
+                raise NotFound("Instance", instance)
             floating = _own_floating(tx, caller, address)
             nic, chosen = _fixed_of(target, fixed)
             changes: list[Published] = []
