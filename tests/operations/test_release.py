@@ -8,6 +8,7 @@ import pytest
 from mooring.model.faults import Conflict, Exhausted
 from mooring.model.ids import InstanceId
 from mooring.model.nouns import AddressRange, Instance, InstanceState
+from mooring.model.subjects import Report
 from mooring.operations import NewInstance, NewNic
 from tests.cloud import FLAVORS, IMAGES, Cloud
 from tests.operations import laws
@@ -79,6 +80,25 @@ def test_an_old_report_frees_nothing(cloud: Cloud) -> None:
     cloud.operations.addresses.associate(alice, instance.id, floating.address)
     cloud.host.away = True
     cloud.operations.addresses.release(alice, floating.id)
+    with pytest.raises(Exhausted):
+        cloud.operations.addresses.allocate(alice, None)
+    cloud.host.come_back()
+    assert cloud.operations.addresses.allocate(alice, None).address == floating.address
+
+
+def test_moved_waits_for_all_that_may_hold_it(cloud: Cloud) -> None:
+    """The host confirms the instance that it was on last, and not yet the one that it was on before."""
+    alice = cloud.caller("alice")
+    first, second = cloud.boot(alice, "first"), cloud.boot(alice, "second")
+    floating = cloud.operations.addresses.allocate(alice, None)
+    cloud.operations.addresses.associate(alice, first.id, floating.address)
+    cloud.host.away = True
+    cloud.operations.addresses.associate(alice, second.id, floating.address)
+    cloud.operations.addresses.release(alice, floating.id)
+    (host,) = cloud.operations.settlement.behind()
+    told = cloud.operations.settlement.pull(host, None)
+    known = [Report(each.key, each.role, each.generation) for each in told if each.key.id == second.nics[0].id]
+    cloud.operations.settlement.report(host, known)
     with pytest.raises(Exhausted):
         cloud.operations.addresses.allocate(alice, None)
     cloud.host.come_back()
