@@ -19,6 +19,6 @@ def router(subject: RouterIntent) -> Iterator[Fact]:
 
 def nic(subject: NicIntent) -> Iterator[Fact]:
     """A NIC has an entry with its first fixed IP."""
-    if subject.addresses:
+    if subject.router is not None and subject.addresses:
         value = (subject.addresses[0].address, subject.hostname)
         yield Fact(Key(DHCP_HOST, router_place(subject.router), (subject.network, subject.mac)), value)

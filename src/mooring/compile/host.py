@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import assert_never
 
-from mooring.compile import dhcp, links, nat
+from mooring.compile import carriers, dhcp, links, nat
 from mooring.compile.facts import Fact, HostState, union
 from mooring.model.subjects import (
     HostRole,
@@ -20,17 +20,22 @@ def facts_of(subject: Subject, role: HostRole) -> Iterator[Fact]:
     match subject:
         case NetworkIntent():
             # The role doesn't matter: guests and routers meet on the same bridge.  A host that is both holds the network once.
-            yield from links.network(subject)
+            yield from carriers.network(subject)
         case RouterIntent():
             yield from links.router(subject)
             yield from nat.router(subject)
             yield from dhcp.router(subject)
         case NicIntent():
-            if role is HostRole.COMPUTE:
-                yield from links.nic(subject)
-            else:
-                yield from nat.nic(subject)
-                yield from dhcp.nic(subject)
+            match role:
+                case HostRole.COMPUTE:
+                    yield from links.nic(subject)
+                case HostRole.GATEWAY:
+                    yield from nat.nic(subject)
+                    yield from dhcp.nic(subject)
+                case HostRole.PEER:
+                    yield from carriers.peer(subject)
+                case _:
+                    assert_never(role)
         case InstanceIntent():
             # A guest is started by the guest driver, after its NICs' facts hold; it adds nothing to the host's network.
             pass

@@ -1,15 +1,17 @@
 """Links, addresses, routes and kernel settings: how guests, bridges, routers and uplinks hang together.
 
 guest eth0 === mpXXXX (host) --[ bridge mbNNNN ]-- mhNNNN (host) === miNNNN (router) ... muUUUU (router) --> interface of the host
+
+How a bridge is joined to those of other hosts is in `carriers`.
 """
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from mooring.compile.facts import HOST, Fact, Key, Place, PlaceKind, Row, Table
-from mooring.compile.tables import ADDRESS, BRIDGE, INNER, NAMESPACE, PORT, ROUTE, RULESET, SYSCTL, UPLINK
+from mooring.compile.tables import ADDRESS, INNER, NAMESPACE, PORT, ROUTE, RULESET, SYSCTL, UPLINK
 from mooring.model.ids import RouterId, bridge_name, guest_end_name, inner_name, plug_name, port_name, uplink_name
-from mooring.model.subjects import NetworkIntent, NicIntent, RouterIntent, RouterUplink
+from mooring.model.subjects import NicIntent, RouterIntent, RouterUplink
 
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
 
@@ -51,14 +53,10 @@ def router_place(router: RouterId) -> Place:
     return Place(PlaceKind.ROUTER, router)
 
 
-def network(subject: NetworkIntent) -> Iterator[Fact]:
-    """A network is one bridge on each of its hosts."""
-    yield Fact(Key(BRIDGE, HOST, (bridge_name(subject.id),)), (subject.mtu,))
-
-
 def nic(subject: NicIntent) -> Iterator[Fact]:
     """A NIC is a port of its network's bridge."""
-    yield Fact(Key(PORT, HOST, (port_name(subject.id),)), (bridge_name(subject.network), guest_end_name(subject.id)))
+    bridge = subject.bridge or bridge_name(subject.network)
+    yield Fact(Key(PORT, HOST, (port_name(subject.id),)), (bridge, guest_end_name(subject.id)))
 
 
 def router(subject: RouterIntent) -> Iterator[Fact]:

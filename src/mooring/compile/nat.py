@@ -21,6 +21,8 @@ def router(subject: RouterIntent) -> Iterator[Fact]:
 
 def nic(subject: NicIntent) -> Iterator[Fact]:
     """A NIC's floating IPs are translated both ways; where it has none, the router's own address stands in for outbound flows."""
+    if subject.router is None:
+        return
     place = router_place(subject.router)
     for fixed in subject.addresses:
         sources = {public.uplink: public.address for public in reversed(subject.shared)}

@@ -17,6 +17,21 @@ PORT = Table(Stage.PORT, "port", (str,), (str, str))
 everything else about it is in place.  What it is made of is the host's own business: a veth pair, whose peer waits, down, in the host's
 namespace until a driver takes it into a guest; or a tap, which has no peer but a process of a driver's"""
 
+TRUNK = Table(Stage.LINK, "trunk", (str,), (str,))
+"""interface of the host = bridge: the operator's interface is a port of our bridge; nothing else of it is ours"""
+
+VLAN = Table(Stage.LINK, "vlan", (str,), (str, int, str, int))
+"""device = interface of the host, 802.1Q tag, bridge, mtu: a tagged device that is an up port of the bridge"""
+
+VXLAN = Table(Stage.LINK, "vxlan", (str,), (int, IPv4Address, str, int))
+"""device = VNI, own endpoint, bridge, mtu: a tunnel device, an up port of the bridge, that learns nothing and answers ARP for neighbours"""
+
+FDB = Table(Stage.ENTRY, "fdb", (str, str), (IPv4Address,))
+"""tunnel device, mac = endpoint: where frames to that mac go; 00:00:00:00:00:00 is where those go that have no entry"""
+
+NEIGHBOUR = Table(Stage.ENTRY, "neighbour", (str, IPv4Address), (str,))
+"""tunnel device, address = mac: ARP for the address is answered here and does not cross the tunnel"""
+
 NAMESPACE = Table(Stage.NAMESPACE, "namespace", ())
 """the router's network namespace exists, with its loopback device up"""
 
@@ -68,6 +83,9 @@ DHCP_HOST = Table(Stage.ENTRY, "dhcp_host", (str, str), (IPv4Address, str))
 TABLES = (
     NAMESPACE,
     BRIDGE,
+    TRUNK,
+    VLAN,
+    VXLAN,
     INNER,
     UPLINK,
     SYSCTL,
@@ -83,5 +101,7 @@ TABLES = (
     MAY_OUT,
     DHCP_SERVER,
     DHCP_HOST,
+    FDB,
+    NEIGHBOUR,
     PORT,
 )

@@ -59,6 +59,16 @@ def plug_name(network: NetworkId) -> str:
     return "mh" + short(network)
 
 
+def vlan_name(network: NetworkId) -> str:
+    """Return the name of a network's tagged device on every host."""
+    return "mv" + short(network)
+
+
+def vxlan_name(network: NetworkId) -> str:
+    """Return the name of a network's tunnel device on every host."""
+    return "mx" + short(network)
+
+
 def uplink_name(uplink: UplinkId) -> str:
     """Return the name of a router's device towards an uplink."""
     return "mu" + short(uplink)

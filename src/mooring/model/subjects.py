@@ -12,10 +12,14 @@ from mooring.model.ids import InstanceId, NetworkId, NicId, RouterId, UplinkId
 
 
 class HostRole(StrEnum):
-    """What part a host plays for a subject: the same NIC is a port on one host and an address translation on another."""
+    """What part a host plays for a subject: the same NIC is a port on one host and an address translation on another.
+
+    A `PEER` has the subject's network, and must know on which host it is to reach it.
+    """
 
     COMPUTE = "compute"
     GATEWAY = "gateway"
+    PEER = "peer"
 
 
 class SubjectKind(StrEnum):
@@ -40,12 +44,59 @@ class SubjectKey:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorBridge:
+    """A bridge that the operator made and connected: guests are plugged into it, and nothing else of it is ours."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """An interface of the host that carries one network between hosts, untagged."""
+
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vlan:
+    """An IEEE 802.1Q tag on an interface of the host."""
+
+    interface: str
+    tag: int
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelPeer:
+    """Something on another host's side of a VXLAN: who, under which address, behind which tunnel endpoint."""
+
+    mac: str
+    address: IPv4Address
+    endpoint: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class Vxlan:
+    """A VXLAN (RFC 7348) between the hosts' tunnel endpoints.
+
+    `gateway` is the router's port, where that is on another host: what guests broadcast, they ask of it.
+    """
+
+    vni: int
+    endpoint: IPv4Address
+    gateway: TunnelPeer | None = None
+
+
+Carrier = OperatorBridge | Trunk | Vlan | Vxlan
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkIntent:
-    """A guest network as a host sees it: one bridge."""
+    """A guest network as a host sees it: one bridge, and how it is carried to the other hosts; None where it is on this host only."""
 
     id: NetworkId
     generation: int
     mtu: int
+    carrier: Carrier | None = None
 
     @property
     def key(self) -> SubjectKey:
@@ -118,16 +169,20 @@ class NicIntent:
     """A NIC: a bridge port on its compute host, a DHCP entry and translations on its network's gateway host.
 
     `shared` are the router's own addresses (uplink, address) behind which the NIC reaches the world where it has no floating IP.
+    `router` is None on a network without one.  `bridge` is the operator's bridge, where the network is not a bridge of ours.  `endpoint` is
+    the tunnel endpoint of the NIC's host, where the network is a VXLAN.
     """
 
     id: NicId
     generation: int
     network: NetworkId
-    router: RouterId
+    router: RouterId | None
     mac: str
     hostname: str
     addresses: tuple[NicAddress, ...]
     shared: tuple[PublicAddress, ...] = ()
+    bridge: str | None = None
+    endpoint: IPv4Address | None = None
 
     @property
     def key(self) -> SubjectKey:
