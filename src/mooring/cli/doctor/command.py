@@ -17,11 +17,13 @@ _COLOURS = {Verdict.OK: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "re
 
 
 def doctor(
-    database: Annotated[Path, typer.Option(help="Where the database is, or is to be.")] = Path("mooring.db"),
+    config: Annotated[
+        Path | None, typer.Option(help="The service's configuration file; MOORING_CONFIG names one too.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Tell what this machine lacks, and what that costs."""
-    checks = (*programs.checks(), *kernel.checks(), *devices.checks(), *limits.checks(database))
+    checks = (*programs.checks(), *kernel.checks(), *devices.checks(), *limits.checks(config))
     # Some wait for a ping that must not come; none hinders another, for each has a namespace of its own.
     with ThreadPoolExecutor(4) as pool:
         findings = tuple(pool.map(carry_out, checks))

@@ -1,8 +1,8 @@
 """What the kernel can do, each tried for real in a network namespace that vanishes with the trial."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from mooring.cli.doctor import trial
 from mooring.cli.doctor.check import Check, Lacking, Limited
@@ -20,15 +20,17 @@ def _namespaces() -> str:
 
 def _user_namespaces() -> str:
     ask = ["unshare", "--user", "--map-root-user", "--net", "--mount", "true"]
-    # Root may always: ask as somebody who is not.
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    # Root may always: ask as somebody who is not, unless we are root in a user namespace only, where there is nobody else.
+    everybody = Path("/proc/self/uid_map").read_text(encoding="ascii").split() == ["0", "0", "4294967295"]
+    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    nobody = drop if os.geteuid() == 0 and everybody else []
     trial.run([*nobody, *ask])
     return "an ordinary user can make them"
 
 
 def _bridge_filter() -> str:
     script = """
-        nft 'table bridge t {
+        $probe nft 'table bridge t {
             chain c { type filter hook forward priority 10
                 ct state established accept
             }
@@ -46,24 +48,6 @@ def _bridge_filter() -> str:
             "Security groups work, but every bridged packet passes the IP hooks as well, which takes time.",
         ) from refused
     return "nf_conntrack_bridge"
-
-
-_LIBNFTABLES = """
-import ctypes, sys
-try:
-    nft = ctypes.CDLL("libnftables.so.1")
-except OSError:
-    sys.exit("not installed")
-nft.nft_ctx_new.restype = ctypes.c_void_p
-context = ctypes.c_void_p(nft.nft_ctx_new(0))
-nft.nft_ctx_buffer_error(context)
-sys.exit("it can't make a table" if nft.nft_run_cmd_from_buffer(context, b"add table ip t") else 0)
-"""
-
-
-def _libnftables() -> str:
-    trial.run([*trial.fresh_network(), sys.executable, "-c", _LIBNFTABLES])
-    return "made a table"
 
 
 # A guest at 10.0.0.5 answers at 192.0.2.130, which is translated by a map and owned by a set of the arp family, as mooring does it.
@@ -84,7 +68,7 @@ _FLOATING_IP = """
         echo 1 > /proc/sys/net/ipv4/ip_forward
         echo 1 > /proc/sys/net/ipv4/conf/u/proxy_arp
         echo 0 > /proc/sys/net/ipv4/neigh/u/proxy_delay'
-    ip netns exec router nft 'table arp t {
+    ip netns exec router $probe nft 'table arp t {
         set owned { type ifname . ipv4_addr; elements = { "u" . 192.0.2.2, "u" . 192.0.2.130 }
         }
         chain asked { type filter hook input priority 0
@@ -102,8 +86,10 @@ _FLOATING_IP = """
     if ip netns exec outside ping -c 1 -W 1 192.0.2.131 > /dev/null; then echo 'an address of nobody answered' >&2; exit 1; fi
 """
 
+# $probe is mooring.cli.doctor.probe.
 # name | is the main job impossible without it | script | what the lack costs
 _SCRIPTS = (
+    ("libnftables", True, "$probe nft 'add table ip t'", "The agent can't change rulesets: install libnftables1."),
     (
         "bridges and veth",
         True,
@@ -126,7 +112,7 @@ _SCRIPTS = (
         "NAT by nft maps",
         True,
         """
-        nft 'table ip t {
+        $probe nft 'table ip t {
             map m { type ipv4_addr . ifname : ipv4_addr; elements = { 10.0.0.5 . "a0" : 192.0.2.130 }
             }
             chain c { type nat hook postrouting priority srcnat
@@ -139,16 +125,13 @@ _SCRIPTS = (
     (
         "nft arp family",
         True,
-        "nft 'add table arp t; add chain arp t c { type filter hook input priority 0 ; }; add rule arp t c iifgroup 100 drop'",
+        "$probe nft 'add table arp t; add chain arp t c { type filter hook input priority 0 ; }; add rule arp t c iifgroup 100 drop'",
         "A router would answer ARP for addresses that nobody has.",
     ),
     (
         "connection tracking",
         True,
-        """
-        conntrack -I -s 192.0.2.1 -d 192.0.2.2 -p udp --sport 1 --dport 2 -t 60 > /dev/null 2>&1 || { echo 'no entry can be made' >&2; exit 1; }
-        conntrack -D -s 192.0.2.1 > /dev/null 2>&1 || { echo 'no entry can be deleted' >&2; exit 1; }
-        """,
+        "$probe flow",
         "Connections of an address that moved go on to its old guest.",
     ),
     ("a floating IP", True, _FLOATING_IP, "Something in the path of a packet does not work: the main job can't run."),
@@ -180,7 +163,6 @@ def checks() -> Iterator[Check]:
     )
     for name, needed, script, cost in _SCRIPTS:
         yield Check(_GROUP, name, cost, _trial(script), needed=needed)
-    yield Check(_GROUP, "libnftables", "The agent can't change rulesets.", _libnftables, needed=True)
     yield Check(
         _GROUP, "bridge filtering", "Security groups can't be enforced between guests of one host.", _bridge_filter
     )

@@ -13,25 +13,20 @@ _OLDEST, _NEWEST = (3, 11), (3, 14)
 
 # program | how it tells its version | is the main job impossible without it | what its lack costs
 _PROGRAMS = (
-    ("ip", "-V", True, "Nothing of the network can be tried or looked at: install iproute2."),
-    ("nft", "--version", False, "Rulesets can't be looked at by hand, nor tried below: install nftables."),
+    ("ip", "-V", False, "Nothing below can be tried, nor namespaces looked at by hand: install iproute2."),
+    ("nft", "--version", False, "Rulesets can't be looked at by hand: install nftables."),
+    ("conntrack", "--version", False, "Connections can't be looked at by hand: install conntrack."),
     ("dnsmasq", "--version", True, "Guests get no address by DHCP: install dnsmasq-base."),
     (
-        "dhcp_release",
-        None,
-        False,
-        "A deleted guest's DHCP lease stays in dnsmasq's file until it expires: install dnsmasq-utils.",
-    ),
-    ("conntrack", "--version", True, "Connections of an address that moved go on to its old guest: install conntrack."),
-    ("busybox", "--help", False, "Guests of the demos have no DHCP client and no web server: install busybox-static."),
-    ("ping", "-V", False, "Demos can't show that a guest answers: install iputils-ping."),
-    ("unshare", "--version", False, "Nothing below can be tried, nor demos and tests run: install util-linux."),
-    (
-        "qemu-system-x86_64",
+        "unshare",
         "--version",
-        False,
-        "Guests are network namespaces only, not machines: install qemu-system-x86.",
+        True,
+        "Guests that are namespaces can't be started, and nothing below was tried: install util-linux.",
     ),
+    ("nsenter", "--version", True, "DHCP servers can't be started in routers: install util-linux."),
+    ("busybox", "--help", True, "Guests that are namespaces have no system to run: install busybox-static."),
+    ("ping", "-V", False, "Demos, and the floating IP below, can't be tried: install iputils-ping."),
+    ("qemu-system-x86_64", "--version", False, "Guests are namespaces only, not machines: install qemu-system-x86."),
 )
 
 _NUMBER = re.compile(r"\d+\.\d[\w.]*")
@@ -54,10 +49,8 @@ def _python() -> str:
     return platform.python_version()
 
 
-def _version(program: str, flag: str | None) -> Callable[[], str]:
+def _version(program: str, flag: str) -> Callable[[], str]:
     def attempt() -> str:
-        if flag is None:
-            return trial.find(program)  # it has no such word
         said = trial.run([program, flag])
         number = _NUMBER.search(said)
         return number[0] if number else said.partition("\n")[0]

@@ -2,8 +2,10 @@
 
 import functools
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 
 from mooring.cli.doctor.check import Lacking
@@ -79,10 +81,13 @@ def fresh_network() -> tuple[str, ...]:
     return plain
 
 
-def in_fresh_network(script: str, *arguments: str) -> str:
+def in_fresh_network(script: str) -> str:
     """Run a shell script in a network namespace that nothing else is in; it stops at the first command that fails.
+
+    `$probe` in it is the command line of mooring.cli.doctor.probe.
 
     Raises:
         Lacking: a command failed; the reason is the first line that was written to stderr.
     """
-    return run([*fresh_network(), "sh", "-euc", script, "sh", *arguments])
+    probe = shlex.join([sys.executable, "-m", "mooring.cli.doctor.probe"])
+    return run([*fresh_network(), "sh", "-euc", f"probe={shlex.quote(probe)}\n{script}"])
