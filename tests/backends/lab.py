@@ -23,7 +23,7 @@ from tests.strategies import provider
 
 T = TypeVar("T")
 
-PORT = 7
+ECHO = 7
 
 
 def eventually(look: Callable[[], T], seconds: float = 5) -> T:
@@ -107,10 +107,14 @@ class Lab:
             self._insides[namespace] = Inside(namespace, "lab")
         made = self._insides[namespace].run(lambda: socket(family, kind, protocol))
         made.settimeout(1)
+        return self.keep(made)
+
+    def keep(self, made: socket) -> socket:
+        """Close a socket when all is closed."""
         self._sockets.append(made)
         return made
 
-    def echo(self, namespace: str, port: int = PORT) -> None:
+    def echo(self, namespace: str, port: int = ECHO) -> None:
         """Answer every datagram in a namespace with the namespace's name and the address that it came from."""
         server = self.open(namespace)
         server.settimeout(None)
@@ -127,7 +131,7 @@ class Lab:
         Thread(target=answer, daemon=True).start()
 
     def ask(
-        self, namespace: str, target: IPv4Address | str, port: int = PORT, wait: float = 0.5
+        self, namespace: str, target: IPv4Address | str, port: int = ECHO, wait: float = 0.5
     ) -> tuple[str, str] | None:
         """Send a datagram; return who answered and as whom we were seen, None if nobody did."""
         client = self.open(namespace)
@@ -140,7 +144,7 @@ class Lab:
             return None
         return who, seen
 
-    def stream(self, namespace: str, port: int = PORT) -> socket:
+    def stream(self, namespace: str, port: int = ECHO) -> socket:
         """Listen for connections in a namespace."""
         server = self.open(namespace, kind=SOCK_STREAM)
         server.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from secrets import token_hex
 
-from mooring.backends.linux import links, netns, ruleset, sysctl
+from mooring.backends.linux import effects, links, netns, ruleset, sysctl
 from mooring.backends.linux.aftermath import Aftermath
 from mooring.backends.linux.dnsmasq import Dnsmasq
 from mooring.backends.linux.space import Space, Spaces, name_of, place_of
@@ -194,8 +194,12 @@ class LinuxBackend:
 
     def _change_elements(self, step: Step) -> None:
         space = self._open(step.place)
-        ruleset.change_elements(space, dict(step.put), dict(step.drop))
-        self._aftermath.of(space, Delta(step.put, step.drop))
+        delta = Delta(step.put, step.drop)
+        first, second = effects.in_two(delta)
+        ruleset.change_elements(space, first)
+        self._aftermath.of(space, delta)
+        if second:
+            ruleset.change_elements(space, second)
 
     def _put(self, key: Key, value: Row) -> None:
         host = self._spaces.host

@@ -31,6 +31,23 @@ class Cut:
     reply_target: IPv4Address | None = None
 
 
+def in_two(delta: Delta) -> tuple[Delta, Delta]:
+    """Split a change into what comes before flows are ended and what comes after.
+
+    All is in the first part, but for the old pair of an address that moves: were it gone before its flows, their packets would be
+    dropped for as long as it takes to end them; so they go on to the old guest, and then to the new one.
+    """
+    moving = {key.row[0] for key in delta.drop if key.table == FIP_IN and key in delta.put}
+    late = {
+        key: value
+        for key, value in delta.drop.items()
+        if key.table == PAIR and key.row[0] in moving and key not in delta.put
+    }
+    if not late:
+        return delta, Delta({}, {})
+    return Delta(delta.put, {key: value for key, value in delta.drop.items() if key not in late}), Delta({}, late)
+
+
 def announced(delta: Delta) -> Iterator[Announcement]:
     """Return the addresses that came to be owned."""
     return (it for key in delta.put if (it := _announcement(key)) is not None)

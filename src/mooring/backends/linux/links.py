@@ -127,7 +127,9 @@ def put_port(host: Space, key: Key, value: Row, kind: PortKind) -> None:
                     and other.name != peer
                 ):
                     host.rtnl.set(other.index, ifname=peer)
-                if link.mtu != master.mtu:  # first: out of an MTU below 1280 a device comes with IPv6 as it is by default
+                if (
+                    link.mtu != master.mtu
+                ):  # first: out of an MTU below 1280 a device comes with IPv6 as it is by default
                     host.rtnl.set(link.index, mtu=master.mtu)
                 sysctl.silence(host.inside, name)
                 host.rtnl.set(link.index, master=master.index, state="up")

@@ -8,7 +8,7 @@ from mooring.backends.linux import elements
 from mooring.backends.linux.nfnetlink import Interrupted
 from mooring.backends.linux.nft import NftRefused, as_loaded, ruleset_text
 from mooring.backends.linux.space import Snapshot, Space
-from mooring.compile.facts import Key, Refused, Row, fact_line
+from mooring.compile.facts import Delta, Key, Refused, Row, fact_line
 from mooring.compile.tables import RULESET
 
 NAME = "router"
@@ -73,7 +73,7 @@ def drop(space: Space, key: Key) -> None:
         _run(space, key, text)
 
 
-def change_elements(space: Space, put: dict[Key, Row], drop: dict[Key, Row]) -> None:
+def change_elements(space: Space, delta: Delta) -> None:
     """Drop and put elements as one transaction.
 
     Raises:
@@ -82,12 +82,12 @@ def change_elements(space: Space, put: dict[Key, Row], drop: dict[Key, Row]) -> 
     before, seen = space.nfnetlink.generation(), space.snapshot
     space.snapshot = None
     nft = space.nft
-    space.inside.run(lambda: elements.change(nft, NAME, put, drop))
+    space.inside.run(lambda: elements.change(nft, NAME, delta.put, delta.drop))
     # The kernel's acknowledgement is the proof that all of it holds.  If ours was the only transaction, we know all elements still.
     if seen is not None and seen.generation == before and space.nfnetlink.generation() == before + 1:
-        for key in drop:
+        for key in delta.drop:
             seen.elements.pop(key, None)
-        seen.elements.update(put)
+        seen.elements.update(delta.put)
         seen.generation = before + 1
         space.snapshot = seen
 
