@@ -1,4 +1,8 @@
-"""Table 1.4 of contracts/openstack.md row by row, last column.  A row that cannot happen in mooring says why.
+"""Table 1.4 of the contract, nova's answers about floating IPs by release: row by row, last column (v2.1).
+
+Six rows cannot happen here.  A driver's own errors (three): a change is committed first, and a host that cannot carry it out reports so
+later.  `Multiple floating IPs are found`: an address is unique.  `lost the race`: that is 409, as not associated.  `auto-assigned`: there
+is no such thing yet.
 
 One departure, decided in DESIGN.md section 8: an address of another project is answered like one that doesn't exist (nova since Juno: 403).
 """

@@ -1,0 +1,104 @@
+"""Whatever a client sends, it gets an answer below 500, in the form of a fault if it is one."""
+
+import copy
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mooring.dialects.openstack.routes import ROUTES
+from tests.cloud import FLAVORS, IMAGES
+from tests.dialects.openstack.conftest import Client
+
+BODIES: dict[str, dict[str, Any]] = {
+    "/servers": {
+        "server": {
+            "name": "vm",
+            "imageRef": IMAGES[0].id,
+            "flavorRef": FLAVORS[0].id,
+            "networks": [{"uuid": "private", "fixed_ip": "10.0.0.9", "port": None}],
+            "min_count": 1,
+            "security_groups": [{"name": "default"}],
+            "block_device_mapping_v2": [
+                {"boot_index": 0, "uuid": IMAGES[0].id, "source_type": "image", "destination_type": "local"}
+            ],
+            "OS-DCF:diskConfig": "AUTO",
+            "metadata": {},
+        }
+    },
+    "/servers/x/action": {"addFloatingIp": {"address": "198.51.100.11", "fixed_address": "10.0.0.2"}},
+    "/os-floating-ips": {"pool": "public"},
+    "/identity/v3/auth/tokens": {
+        "auth": {
+            "identity": {
+                "methods": ["password"],
+                "password": {"user": {"name": "alice", "domain": {"id": "default"}, "password": "pw-alice"}},
+            },
+            "scope": {"project": {"name": "boats", "domain": {"name": "Default"}}},
+        }
+    },
+}
+# One cloud serves all examples of a test: what one leaves behind is one more thing for the next to meet.
+fuzzing = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+
+_texts = st.text(max_size=20) | st.sampled_from(
+    ["", "10.0.0.9", "::1", "x" * 300, "a\0b", "\n", "{}", "\N{ARABIC-INDIC DIGIT ONE}", "default"]
+)
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Return every (container, key) of a body."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, inner in items for place in [(value, key), *_places(inner)]]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, body: dict[str, Any]) -> bytes:
+    """Return a good body with one to three places replaced, removed or added to."""
+    made = copy.deepcopy(body)
+    for _ in range(draw(st.integers(1, 3))):
+        container, key = draw(st.sampled_from(_places(made) or [(made, "x")]))
+        match draw(st.sampled_from(["replace", "remove", "add"])):
+            case "replace":
+                container[key] = draw(_values)
+            case "remove":
+                container.pop(key, None) if isinstance(container, dict) else container.pop(key)
+            case _ if isinstance(container, dict):
+                container[draw(_texts)] = draw(_values)
+            case _:
+                container.append(draw(_values))
+    return json.dumps(made).encode()
+
+
+@pytest.mark.parametrize("path", BODIES)
+@fuzzing
+@given(data=st.data())
+def test_bodies(alice: Client, path: str, data: st.DataObject) -> None:
+    body = data.draw(damaged(BODIES[path]))
+    answer = alice("POST", path, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code < 500, answer.text
+    if answer.status_code >= 400:
+        ((_, inside),) = answer.json().items()
+        assert inside["code"] == answer.status_code
+        assert inside["message"]
+
+
+@fuzzing
+@given(data=st.data())
+def test_paths_queries_and_headers(alice: Client, data: st.DataObject) -> None:
+    route = data.draw(st.sampled_from([route for route in ROUTES if route.path.startswith(("/compute", "/image"))]))
+    segments = [quote(data.draw(_texts), safe="") if part.startswith("{") else part for part in route.segments]
+    names = st.sampled_from(["name", "status", "limit", "marker", "id", "ip", "all_tenants", "is_public"]) | _texts
+    query = data.draw(st.dictionaries(names, _texts, max_size=3))
+    text = "&".join(f"{quote(key)}={quote(value)}" for key, value in query.items())
+    headers = {"X-OpenStack-Nova-API-Version": data.draw(st.sampled_from(["2.1", "2.35", "latest", "2.99", "x"]))}
+    answer = alice(route.method, "/" + "/".join(segments) + "?" + text, headers=headers)
+    assert answer.status_code < 500, answer.text
