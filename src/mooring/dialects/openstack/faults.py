@@ -1,7 +1,7 @@
 """How faults are told in OpenStack's words: one table from the faults of operations to status codes and messages.
 
-The general rows give each fault its code.  The particular ones give the codes and words that nova's own routes use (table 1.4 of the
-contract, last column); `{...}` are the fault's own `reason` and `name`, and the words of the call.
+The general rows give each fault its code.  The particular ones give the codes and words of nova's v2.1 (releases 12 to 19) on its own
+routes; `{...}` are the fault's own `reason` and `name`, and the words of the call.
 """
 
 from collections.abc import Mapping
@@ -82,7 +82,7 @@ TABLE: tuple[Row, ...] = (
     Row(Unavailable, 503),
 )
 
-# Nova's names of faults (contract, 1.1).
+# Nova's names of faults; what has none is a computeFault.
 NAMES: Mapping[int, str] = {
     400: "badRequest",
     401: "unauthorized",

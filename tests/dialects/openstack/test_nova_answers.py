@@ -1,6 +1,6 @@
-"""Table 1.4 of the contract, nova's answers about floating IPs by release: row by row, last column (v2.1).
+"""What nova's v2.1 (releases 12 to 19) answered about floating IPs, condition by condition: our codes, and our words where they count.
 
-Six rows cannot happen here.  A driver's own errors (three): a change is committed first, and a host that cannot carry it out reports so
+Six of its conditions cannot arise here.  A driver's own errors (three): a change is committed first, and a host that cannot carry it out reports so
 later.  `Multiple floating IPs are found`: an address is unique.  `lost the race`: that is 409, as not associated.  `auto-assigned`: there
 is no such thing yet.
 
@@ -64,7 +64,7 @@ def test_unknown_id(scene: Scene) -> None:
     "odd", ["1", "public", "198.51.100.10", "x" * 200, "-1", "%00", "'; drop table addresses", "é"]
 )
 def test_id_that_does_not_parse(scene: Scene, odd: str) -> None:
-    """404 and not nova's 400: the openstack command looks names up this way, and stops at 400 (contract, 1.0, decision 5)."""
+    """404 and not nova's 400: the openstack command looks names up this way, and stops at 400."""
     assert scene.alice("GET", f"/os-floating-ips/{odd}").status_code == 404
     assert scene.alice("DELETE", f"/os-floating-ips/{odd}").status_code == 404
 
