@@ -1,10 +1,10 @@
 """What nova's v2.1 (releases 12 to 19) answered about floating IPs, condition by condition: our codes, and our words where they count.
 
-Six of its conditions cannot arise here.  A driver's own errors (three): a change is committed first, and a host that cannot carry it out reports so
-later.  `Multiple floating IPs are found`: an address is unique.  `lost the race`: that is 409, as not associated.  `auto-assigned`: there
-is no such thing yet.
+Six of its conditions cannot arise here.  A driver's own errors (three): a change is committed first, and a host that cannot carry it out
+reports so later.  `Multiple floating IPs are found`: an address is unique.  `lost the race`: that is 409, as not associated.
+`auto-assigned`: there is no such thing yet.
 
-One departure, decided in DESIGN.md section 8: an address of another project is answered like one that doesn't exist (nova since Juno: 403).
+One departure, on purpose: an address of another project is answered like one that doesn't exist (nova since Juno: 403).
 """
 
 from collections.abc import Mapping
