@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from mooring.agent.ledger import Ledger, Part
-from mooring.compile.facts import Place, PlaceKind
+from mooring.compile.facts import Key, Place, PlaceKind
 from mooring.model.subjects import DigestEntry, HostRole, NicIntent, Placement
 from tests.agent.world import ROUTER, World
 
@@ -119,3 +121,25 @@ def test_what_the_digest_no_longer_lists_is_given_up() -> None:
     assert not ledger.delta().put
     newer = [replace(entry, generation=entry.generation + 1) for entry in entries]
     assert gone in ledger.missing(newer)
+
+
+def test_a_look_at_an_unchanged_host_hashes_no_fact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each comparison of a host with 100,000 addresses would take seconds, and the interpreter's lock with it."""
+    ledger = _settled(World(), 40)
+    kernel = dict(ledger.desired())
+    ledger.observe(kernel)
+    hashed = 0
+    real = Key.__hash__
+
+    def counting(key: Key) -> int:
+        nonlocal hashed
+        hashed += 1
+        return real(key)
+
+    monkeypatch.setattr(Key, "__hash__", counting)
+    ledger.observe(dict(kernel))
+    assert not ledger.delta()
+    assert hashed == 0
+    del kernel[next(iter(kernel))]
+    ledger.observe(kernel)
+    assert len(ledger.delta().put) == 1
