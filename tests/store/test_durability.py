@@ -37,6 +37,7 @@ for number in range(230):
             print("in the middle", flush=True)
             time.sleep(60)
     print(number, flush=True)
+time.sleep(60)  # to be killed, however fast the machine is
 """
 
 
@@ -50,17 +51,30 @@ def town(tmp_path: Path) -> Town:
     return town
 
 
-def start(path: Path, town: Town, stop_at: int) -> "subprocess.Popen[str]":
-    arguments = [f"sqlite:///{path}", town.project.id, town.pool.id, str(stop_at)]
-    return subprocess.Popen([sys.executable, "-c", WRITER, *arguments], stdout=subprocess.PIPE, text=True)
+class Writer:
+    """A process that writes and says so, in a file: a pipe's reader may have bytes in hand when its writer is killed."""
 
+    def __init__(self, folder: Path, town: Town, stop_at: int) -> None:
+        self._said = folder / "said"
+        arguments = [f"sqlite:///{folder / 'mooring.db'}", town.project.id, town.pool.id, str(stop_at)]
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen([sys.executable, "-c", WRITER, *arguments], stdout=said)
 
-def kill(writer: "subprocess.Popen[str]") -> list[str]:
-    """Kill a writer and return what it had acknowledged by then."""
-    writer.send_signal(signal.SIGKILL)
-    said, _ = writer.communicate(timeout=60)
-    assert writer.returncode == -signal.SIGKILL
-    return said.split("\n")[:-1]
+    def wait_for(self, line: str) -> None:
+        deadline = time.monotonic() + 60
+        while line not in self._lines():
+            assert time.monotonic() < deadline
+            assert self._process.poll() is None
+            time.sleep(0.001)
+
+    def kill(self) -> list[str]:
+        """Kill it and return what it had said by then."""
+        self._process.send_signal(signal.SIGKILL)
+        assert self._process.wait(timeout=60) == -signal.SIGKILL
+        return self._lines()
+
+    def _lines(self) -> list[str]:
+        return self._said.read_text().split("\n")[:-1]
 
 
 def owned(path: Path, town: Town) -> set[IPv4Address]:
@@ -82,27 +96,22 @@ def address(number: int) -> IPv4Address:
 
 
 def test_a_transaction_that_was_under_way_never_was(town, tmp_path):
-    path = tmp_path / "mooring.db"
-    writer = start(path, town, stop_at=7)
-    assert writer.stdout is not None
-    while writer.stdout.readline() != "in the middle\n":
-        pass
-    kill(writer)
-    assert owned(path, town) == {address(number) for number in range(7)}
+    writer = Writer(tmp_path, town, stop_at=7)
+    writer.wait_for("in the middle")
+    writer.kill()
+    assert owned(tmp_path / "mooring.db", town) == {address(number) for number in range(7)}
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.004, 0.011, 0.023])
 def test_what_was_acknowledged_is_there_whenever_the_writer_dies(town, tmp_path, moment):
-    path = tmp_path / "mooring.db"
-    writer = start(path, town, stop_at=-1)
-    assert writer.stdout is not None
-    assert writer.stdout.readline() == "0\n"
+    writer = Writer(tmp_path, town, stop_at=-1)
+    writer.wait_for("0")
     time.sleep(moment)
-    acknowledged = {0, *map(int, kill(writer))}
-    assert acknowledged == set(range(len(acknowledged)))
+    acknowledged = [int(line) for line in writer.kill()]
+    assert acknowledged == list(range(len(acknowledged)))
     # It may have died between the commit and the word.
-    kept = owned(path, town)
-    assert kept in ({address(n) for n in acknowledged}, {address(n) for n in range(len(acknowledged) + 1)})
+    kept = owned(tmp_path / "mooring.db", town)
+    assert kept in [{address(number) for number in range(len(acknowledged) + more)} for more in (0, 1)]
 
 
 def test_the_settings_that_survive_a_power_cut(tmp_path):

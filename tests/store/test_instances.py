@@ -9,7 +9,8 @@ from mooring.model.nouns import FixedIp, Instance, InstanceState, Nic
 from mooring.model.records import Duplicate, InstanceRow, NicRow, Referenced
 from tests.store.world import START
 
-BUILDING, ACTIVE, ERROR, DELETING = InstanceState
+BUILDING, ACTIVE = InstanceState.BUILDING, InstanceState.ACTIVE
+ERROR, DELETING = InstanceState.ERROR, InstanceState.DELETING
 
 
 def test_an_instance_is_seen_whole(town):

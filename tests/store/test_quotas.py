@@ -6,7 +6,7 @@ from mooring.model.ids import ProjectId
 from mooring.model.nouns import Quota, Resource
 from mooring.model.records import Duplicate, Referenced, Remembered
 
-INSTANCES, FLOATING_IPS = Resource
+INSTANCES, FLOATING_IPS = Resource.INSTANCES, Resource.FLOATING_IPS
 
 
 def test_counting_stops_at_the_limit(world):

@@ -28,7 +28,7 @@ from mooring.store.hostnames import hostname
 from mooring.store.schema import networks, router_uplinks
 from mooring.store.subjects import LEASE
 
-COMPUTE, GATEWAY = HostRole
+COMPUTE, GATEWAY = HostRole.COMPUTE, HostRole.GATEWAY
 MACS: CompoundSelect[str, str] = union_all(
     select(networks.c.id, networks.c.mac),
     select(router_uplinks.c.uplink, router_uplinks.c.mac),

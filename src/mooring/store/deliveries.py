@@ -132,7 +132,6 @@ class Deliveries:
             statement.on_conflict_do_update(
                 index_elements=[deliveries.c.host, deliveries.c.kind, deliveries.c.subject, deliveries.c.role],
                 set_={"generation": statement.excluded.generation, "present": true()},
-                where=~deliveries.c.present,
             ),
             host=host,
             kind=key.kind.value,
