@@ -214,14 +214,23 @@ def test_later_packets_go_the_first_ones_way(sent):
 
 @pytest.mark.parametrize("sent", [INBOUND, OUTBOUND, HAIRPIN], ids=["in", "out", "hairpin"])
 @pytest.mark.parametrize("moved", [False, True], ids=["disassociated", "moved"])
-def test_flows_end_with_their_association(sent, moved):
-    flow = flow_of(sent)
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "one-way"])
+def test_flows_end_with_their_association(sent, moved, answered):
+    flow = replace(flow_of(sent), answered=answered)
     after = (CLOUD.associated(FIRST, BOB, BOB_IP) if moved else CLOUD.without(FIRST)).state
     entry = STRAIGHT if isinstance(sent.entry, FromUplink) else sent.entry
     there = trace(after, replace(sent, entry=entry, flow=flow))
     assert (there.outcome, [missing.table for missing in there.steps[-1].missing]) == (Outcome.DROPPED, [tables.PAIR])
     answer = Packet(flow.reply, STRAIGHT if sent is OUTBOUND else FromGuest(RED), flow)
     assert trace(after, answer).outcome is Outcome.DROPPED
+
+
+def test_a_guest_does_not_go_on_appearing_to_neighbours_as_what_it_has_lost():
+    sent = tcp(ALICE_IP, SECOND.address, FromGuest(RED), 80)
+    flow = flow_of(sent)
+    journey = trace(CLOUD.without(FIRST).state, replace(sent, flow=flow))
+    assert (journey.outcome, journey.steps[-1].at) == (Outcome.DROPPED, "checked")
+    assert journey.steps[-1].missing == (key(tables.PAIR, FIRST.address, ALICE_IP),)
 
 
 def test_flows_of_a_guest_that_loses_its_own_floating_ip_go_on_behind_the_router():

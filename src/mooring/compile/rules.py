@@ -31,6 +31,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "ip checked": (
         "type filter hook postrouting priority srcnat + 10; policy accept;",
         "oifgroup 100 oifname . ip saddr != @public drop",
+        "oifgroup != 100 ct direction original ct status snat ip saddr . ct original ip saddr != @pair drop",
     ),
     "ip passing": (
         "type filter hook forward priority 0; policy drop;",
@@ -46,7 +47,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
     ),
     "ip passing_out": (
         "ct direction reply ct original ip daddr . ip saddr @pair accept",
-        "ct state new ip saddr . oifname @may_out accept",
+        "ct status ! confirmed ip saddr . oifname @may_out accept",
         "ct reply ip daddr . ip saddr @pair accept",
         "drop",
     ),
