@@ -104,7 +104,7 @@ def upgrade() -> None:
         sa.Column("failed", sa.BigInteger(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.CheckConstraint("kind IN ('network', 'router', 'nic', 'instance')", name="ck_deliveries_kind"),
-        sa.CheckConstraint("role IN ('compute', 'gateway')", name="ck_deliveries_role"),
+        sa.CheckConstraint("role IN ('compute', 'gateway', 'peer')", name="ck_deliveries_role"),
         sa.CheckConstraint(
             "failed BETWEEN 0 AND generation AND (failed = 0) = (error IS NULL)", name="ck_deliveries_failed"
         ),
