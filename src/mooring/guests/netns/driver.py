@@ -1,19 +1,16 @@
 """The netns driver: runs each guest as a namespace `mooring-g-<instance>` with processes of its own."""
 
-import fcntl
 import os
 import shutil
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
+from mooring.guests.locks import work_on
 from mooring.guests.netns import inits, namespaces, ports
 from mooring.guests.netns.images import IMAGES, services_of
-from mooring.model.ids import InstanceId, guest_namespace, is_uuid
+from mooring.model.ids import InstanceId, guest_namespace
 from mooring.model.subjects import GuestFailure, InstanceIntent
-
-_LOCK_SECONDS = 30
+from mooring.model.traits import PortKind
 
 
 class NetnsGuests:
@@ -22,6 +19,8 @@ class NetnsGuests:
     Guests live on when their agent ends; another one with the same `run_dir` finds them again.  All that counts is what the kernel
     says: `run_dir` holds the guests' logs, a hint where to look for their processes, and their locks.
     """
+
+    ports: ClassVar[PortKind] = PortKind.VETH
 
     def __init__(self, host: str | None, run_dir: Path) -> None:
         """Run guests whose ports are in the namespace named `host`, or in this process's own; keep their logs in `run_dir`.
@@ -42,7 +41,7 @@ class NetnsGuests:
         if services is None:
             known = ", ".join(image.name for image in IMAGES)
             raise GuestFailure(f"there is no image {guest.image} for namespace guests, only {known}.")
-        with self._work_on(guest.id) as lock:
+        with work_on(self._run_dir, guest.id) as lock:
             init = self._find(guest.id)
             name = guest_namespace(guest.id)
             if init is None:
@@ -65,10 +64,9 @@ class NetnsGuests:
         Raises:
             GuestFailure: another agent runs the guest, or it does not die.
         """
-        with self._work_on(guest):
-            init = self._find(guest)
+        with work_on(self._run_dir, guest):
             name = guest_namespace(guest)
-            if init is not None:
+            while init := self._find(guest):
                 if init.network != namespaces.identity(name):
                     namespaces.name_again(name, init.pid)
                 inits.kill(init)
@@ -86,31 +84,3 @@ class NetnsGuests:
         if init is not None and init.run_dir != self._run_dir:
             raise GuestFailure(f"guest {guest} is run by another agent, the one of {init.run_dir}.")
         return init
-
-    @contextmanager
-    def _work_on(self, guest: InstanceId) -> Generator[int]:
-        """Keep others off a guest and yield its lock: an open directory, so that a lock left behind by the dead holds nobody up."""
-        if not is_uuid(guest):
-            raise GuestFailure(f"{guest!r} is not the id of a guest.")
-        directory = self._run_dir / guest
-        deadline = time.monotonic() + _LOCK_SECONDS
-        while True:
-            directory.mkdir(parents=True, exist_ok=True)
-            try:
-                lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-            except FileNotFoundError:
-                continue  # a `stop` came between
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(lock), directory.stat()):
-                    try:
-                        yield lock
-                    except OSError as error:
-                        raise GuestFailure(f"guest {guest}: {error}.") from error
-                    return
-            except (BlockingIOError, FileNotFoundError):
-                if time.monotonic() > deadline:
-                    raise GuestFailure(f"guest {guest} is still being worked on by another process.") from None
-            finally:
-                os.close(lock)
-            time.sleep(0.01)

@@ -70,11 +70,23 @@ def netlink_socket(name: str) -> socket.socket:
     Raises:
         OSError: there is no such namespace.
     """
+    return opened_in(
+        name,
+        lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE),
+    )
 
-    def enter() -> socket.socket:
+
+def opened_in(name: str, opening: Callable[[], T]) -> T:
+    """Run `opening` in a namespace and return what it returns.
+
+    Raises:
+        OSError: there is no such namespace, or what `opening` raises.
+    """
+
+    def enter() -> T:
         with path_of(name).open("rb") as file:
             _check(_libc.setns(file.fileno(), _CLONE_NEWNET), name)
-        return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        return opening()
 
     return _in_passing(enter)
 
