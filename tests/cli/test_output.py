@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shlex
 import subprocess
@@ -62,6 +63,18 @@ def test_every_command_and_option_is_explained() -> None:
             walk(inner, f"{path} {name}")
 
     walk(get_command(app), "mooring")
+
+
+def test_every_command_is_on_the_page() -> None:
+    from typer.main import get_command
+
+    from mooring.cli.app import app
+
+    page = (Path(__file__).parents[2] / "docs/operating/command-line.md").read_text()
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        (line,) = [each for each in page.splitlines() if re.match(rf"\| `mooring {name}\b", each)]
+        for inner in getattr(command, "commands", {}):
+            assert inner in line, f"{name} {inner}"
 
 
 def test_json_is_what_the_api_says(cloud: Cloud, alice: Shell, root: Shell) -> None:

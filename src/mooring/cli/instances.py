@@ -149,7 +149,7 @@ def show_floating_ip(ctx: typer.Context, address: FloatingIp, json: Json = False
 @ip.command("create")
 def create_floating_ip(
     ctx: typer.Context,
-    pool: Annotated[str | None, typer.Option(help="Of which pool; of the first if not given.")] = None,
+    pool: Annotated[str | None, typer.Argument(help="Of which pool, by name or id; of the first if not given.")] = None,
     json: Json = False,
 ) -> None:
     """Give the project a floating IP."""

@@ -29,7 +29,11 @@ def variables(url: str, user: str, password: str, project: str) -> Mapping[str, 
 def openrc(
     ctx: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="Take the URL and the account from the service's own configuration file.")
+        Path | None,
+        typer.Option(
+            envvar="MOORING_CONFIG",
+            help="The service's configuration file: the URL and the account are taken from there.",
+        ),
     ] = None,
 ) -> None:
     """Print an openrc, ready to paste.  Or `mooring --user alice openrc --config FILE > openrc`, then `. ./openrc`."""

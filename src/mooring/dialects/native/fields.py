@@ -76,11 +76,6 @@ class Listing(View, Generic[T]):
     items: list[T]
     next: str | None
 
-    @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """Name a list in the OpenAPI document after what it holds."""
-        return f"{params[0].__name__}List"
-
 
 def listing(views: Iterable[T], page: Page) -> Listing[T]:
     """Cut a page out of a list; each view has an `id`."""
