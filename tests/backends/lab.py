@@ -59,6 +59,12 @@ class Lab:
         """Return the name of the namespace of the n-th provider."""
         return f"{self.tag}-isp{number}"
 
+    def restart(self) -> None:
+        """End the back-end and start another, as an agent does that is started anew."""
+        self.backend.close()
+        self._backends.remove(self.backend)
+        self.backend = self.another_backend()
+
     def another_backend(self) -> LinuxBackend:
         """Return what an agent would have that starts on this host."""
         backend = LinuxBackend(self.run, self.host)

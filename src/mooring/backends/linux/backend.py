@@ -183,6 +183,10 @@ class LinuxBackend:
                 self._change_elements(step)
             case Stage.ENTRY:
                 self._dnsmasq.change_entries(self._open(step.place), step.put, step.drop)
+            case Stage.LINK if step.put:
+                self._dnsmasq.end_strays(self._open(step.place))
+                for key, value in step.put.items():
+                    self._put(key, value)
             case Stage.SERVICE if step.put:
                 self._dnsmasq.put_servers(self._open(step.place), step.put)
             case _:
@@ -244,8 +248,6 @@ class LinuxBackend:
     def _put_namespace(self, place: Place) -> None:
         name = name_of(place)
         if self._spaces.open(place) is None:
-            # Servers of ours in a namespace whose name somebody took away keep it alive, and its devices' addresses in use.
-            self._dnsmasq.drop_place(place)
             netns.create(name)
         space = self._open(place)
         space.rtnl.set(links.LOOPBACK, state="up")

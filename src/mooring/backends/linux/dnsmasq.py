@@ -102,11 +102,34 @@ class Dnsmasq:
             for process in running.get(str(key.row[0]), []):
                 processes.end(process.id)
         for key, config in configs.items():
-            _start(space, config, fact_line(key, put[key]))
+            self._start(space, key, config, fact_line(key, put[key]))
             for other in config.parent.glob("server-*.conf"):
                 if other != config:
                     other.unlink(missing_ok=True)
         self._running(space.place)  # whoever watches learns of them
+
+    def _start(self, space: Space, key: Key, config: Path, fact: str) -> None:
+        """Run a server.  It goes into the background by itself, in a session of its own, and outlives us; when it is there, it serves."""
+        until = time.monotonic() + _PATIENCE
+        while True:
+            result = subprocess.run(
+                ["nsenter", f"--net={NETNS / name_of(space.place)}", "dnsmasq", f"--conf-file={config}"],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_START_TIMEOUT,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+            )
+            if not result.returncode:
+                return
+            if _TAKEN not in result.stderr or time.monotonic() > until:
+                raise Refused(f"{fact}: {result.stderr.strip()}")
+            # One that was killed a moment ago may have its sockets still, one that an agent began to start just before it was killed
+            # may have them by now.
+            for process in self._running(key.place).get(str(key.row[0]), []):
+                processes.end(process.id)
+            time.sleep(0.01)
 
     def _prepare(self, space: Space, key: Key, value: Row) -> Path:
         """Write a server's configuration and let dnsmasq check it."""
@@ -125,6 +148,13 @@ class Dnsmasq:
         for process in self._running(key.place).get(network, []):
             processes.end(process.id)
         shutil.rmtree(self._home(key.place, network), ignore_errors=True)
+
+    def end_strays(self, space: Space) -> None:
+        """End servers of a router whose namespace lost its name: they keep it alive, and its devices' addresses in use."""
+        for running in self._running(space.place).values():
+            for process in running:
+                if processes.network_namespace(process.id) != space.inside.inode:
+                    processes.end(process.id)
 
     def drop_place(self, place: Place) -> None:
         """Stop all servers of a router."""
@@ -333,24 +363,3 @@ def _check(config: Path, fact: str) -> None:
     if result.returncode:
         config.unlink()
         raise Refused(f"{fact}: {result.stderr.strip()}")
-
-
-def _start(space: Space, config: Path, fact: str) -> None:
-    # dnsmasq goes into the background by itself, in a session of its own, and returns when it serves: it outlives the agent.
-    until = time.monotonic() + _PATIENCE
-    while True:
-        result = subprocess.run(
-            ["nsenter", f"--net={NETNS / name_of(space.place)}", "dnsmasq", f"--conf-file={config}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_START_TIMEOUT,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-        )
-        if not result.returncode:
-            return
-        # One that was killed a moment ago may have no command line any more, and its sockets still.
-        if _TAKEN not in result.stderr or time.monotonic() > until:
-            raise Refused(f"{fact}: {result.stderr.strip()}")
-        time.sleep(0.01)

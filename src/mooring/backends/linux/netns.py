@@ -152,7 +152,9 @@ class Inside:
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown()
-        os.close(self.fd)
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
     def _enter(self) -> None:
         self._ident = threading.get_ident()

@@ -95,7 +95,13 @@ class Rtnl:
 
     def set_bridge(self, index: int) -> None:
         """Make a bridge forward at once, without a word of its own."""
-        self._call(lambda: self._ip.link("set", index=index, kind="bridge", **BRIDGE_SETTINGS))
+
+        def change() -> None:
+            # One after another: the kernel takes no delay of 0 as long as the spanning tree is on.
+            for name, value in BRIDGE_SETTINGS.items():
+                self._ip.link("set", index=index, kind="bridge", **{name: value})
+
+        self._call(change)
 
     def delete(self, index: int) -> None:
         """Remove a device, and its other end."""
