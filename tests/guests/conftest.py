@@ -5,7 +5,9 @@ from tempfile import mkdtemp
 
 import pytest
 
-from tests.guests.host import Host
+pytest.register_assert_rewrite("tests.guests.contract", "tests.guests.host")
+
+from tests.guests.host import Host  # noqa: E402
 
 
 @pytest.fixture

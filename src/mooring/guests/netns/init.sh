@@ -4,6 +4,8 @@
 # Environment: BUSYBOX, GUEST_NAME (a tenant's text: print it, never more), GUEST_SERVICES, GUEST_SCRIPTS.  Standard output is a pipe
 # to the driver: "up" on it means that devices are looked after from now on.  USR1 means: devices came, look again.
 
+exec 3<&- # the lock, see launch.sh
+
 bb() { "$BUSYBOX" "$@"; }
 
 fail() {
