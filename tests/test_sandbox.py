@@ -54,8 +54,9 @@ def ordinary() -> list[str]:
     if os.geteuid() != 0:
         return []
     if Path("/proc/self/uid_map").read_text().split()[2] == "1":
-        # Root of a user namespace can't become somebody else, but can give up what makes it root.
-        return ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]
+        # Root of a user namespace can't become somebody else, but can give up what makes it root, all but the right without which
+        # the kernel lets nobody map the number 0.
+        return ["setpriv", "--bounding-set=-all,+setfcap", "--inh-caps=-all", "--"]
     return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]
 
 

@@ -321,16 +321,16 @@ class TestNetns(GuestsContract):
         assert self.remains(guest.id) == []
 
     def test_why_a_guest_did_not_come_up(
-        self, host: Host, guests: Guests, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        self, host: Host, guests: Guests, monkeypatch: pytest.MonkeyPatch, run_dir: Path
     ) -> None:
         guest = host.guest()
         launch = "launch.sh"
-        (tmp_path / launch).write_text(
+        (run_dir / launch).write_text(
             (Path(sys.modules[NetnsGuests.__module__].__file__ or "").parent / launch).read_text()
         )
-        (tmp_path / "init.sh").write_text("echo no luck today >&2; exit 1\n")
+        (run_dir / "init.sh").write_text("echo no luck today >&2; exit 1\n")
         with monkeypatch.context() as patch:
-            patch.setattr("mooring.guests.netns.inits.SCRIPTS", tmp_path)
+            patch.setattr("mooring.guests.netns.inits.SCRIPTS", run_dir)
             with pytest.raises(GuestFailure, match="no luck today"):
                 guests.start(guest)
         assert guests.list() == ()
