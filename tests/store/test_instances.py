@@ -169,5 +169,5 @@ def test_guests_are_counted_by_host(town):
         for host in (town.host, second, second):
             tx.instances.assign(world.instance(tx, town.project, town.user), host.id)
         assert tx.instances.per_host() == {town.host.id: 1, second.id: 2}
-        with pytest.raises(Exception, match="FOREIGN KEY"):
+        with pytest.raises(Referenced):
             tx.instances.assign(town.instance, HostId("x"))

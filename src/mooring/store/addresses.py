@@ -117,20 +117,23 @@ class Addresses:
 
     def take(self, row: AddressRow) -> bool:
         position = int(row.address)
-        taken = self._session.refusable(
-            self._session.flavour.insert(addresses).on_conflict_do_nothing(),
-            id=row.id,
-            scope=row.scope,
-            address=str(row.address),
-            position=position,
-            kind=row.kind.value,
-            project=row.project,
-            pool=row.pool,
-            network=row.network,
-            nic=row.nic,
-            releasing=row.releasing,
-        )
-        if taken:
+        # Not told apart by a count of rows: what PostgreSQL's driver says of an INSERT is -1.
+        statement = self._session.flavour.insert(addresses).on_conflict_do_nothing().returning(addresses.c.id)
+        with self._session.refusals():
+            taken = self._session.row(
+                statement,
+                id=row.id,
+                scope=row.scope,
+                address=str(row.address),
+                position=position,
+                kind=row.kind.value,
+                project=row.project,
+                pool=row.pool,
+                network=row.network,
+                nic=row.nic,
+                releasing=row.releasing,
+            )
+        if taken is not None:
             gaps.count_up(self._session, row.scope, position)
             return True
         if self.find(row.scope, row.address) is None:

@@ -192,7 +192,7 @@ class Instances:
         return [_instance(row, tuple(cards[row[0]])) for row in found]
 
     def assign(self, instance: InstanceId, host: HostId) -> bool:
-        changed = self._session.change(_ASSIGN, instance=instance, new_host=host, new_updated=self._session.now())
+        changed = self._session.refusable(_ASSIGN, instance=instance, new_host=host, new_updated=self._session.now())
         return changed == 1
 
     def per_host(self) -> Mapping[HostId, int]:

@@ -1,12 +1,12 @@
 """One open transaction as the nouns use it: statements in, typed rows out, and refusals by constraints as exceptions of ours."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVarTuple
 
-from sqlalchemy import Connection, Delete, Executable, Insert, Row, Table, insert
+from sqlalchemy import Connection, Delete, Executable, Insert, Row, Table, Update, insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.selectable import TypedReturnsRows
@@ -55,24 +55,34 @@ class Session:
             Duplicate: a unique constraint refused it.
             Referenced: it names a row that is not there.
         """
-        self.refusable(insert(table), **values)
+        # Inline: PostgreSQL is not asked for the new `seq`, which nobody wants to know.
+        self.refusable(insert(table).inline(), **values)
+
+    def refusable(self, statement: Insert | Update | Delete, **parameters: object) -> int:
+        """Carry out what a constraint may refuse; return how many rows it changed (of an INSERT, PostgreSQL's driver doesn't say).
+
+        Raises:
+            Duplicate: a unique constraint refused it.
+            Referenced: a foreign key refused it.
+        """
+        with self.refusals():
+            return self.change(statement, **parameters)
 
     def whole(self) -> AbstractContextManager[object]:
         """Give a call of several statements the promise that one has: if it is refused, nothing of it remains."""
         return self.connection.begin_nested()
 
-    def refusable(self, statement: Insert | Delete, **parameters: object) -> int:
-        """Carry out what a constraint may refuse, after which the transaction goes on; return how many rows it changed.
+    @contextmanager
+    def refusals(self) -> Generator[None]:
+        """Let constraints refuse what is done inside, and the transaction go on after that.
 
         Raises:
             Duplicate: a unique constraint refused it.
             Referenced: a foreign key refused it.
         """
         try:
-            if not self.flavour.savepoints:
-                return self.change(statement, **parameters)
-            with self.connection.begin_nested():
-                return self.change(statement, **parameters)
+            with self.whole() if self.flavour.savepoints else nullcontext():
+                yield
         except IntegrityError as error:
             refusal = translate(error)
             if refusal is error:

@@ -213,7 +213,7 @@ class Topology:
         return [RouterRow(*row) for row in self._session.rows(_ROUTERS)]
 
     def claim_router(self, router: RouterId, host: HostId) -> bool:
-        return self._session.change(_CLAIM, router=router, new_host=host) == 1
+        return self._session.refusable(_CLAIM, router=router, new_host=host) == 1
 
     def add_router_uplink(self, router: RouterId, uplink: UplinkId, mac: str, address: AddressId) -> None:
         with self._session.whole():
