@@ -29,7 +29,7 @@ class NetworkView(View):
     name: str
     kind: NetworkKind
     project: str | None
-    router: str
+    router: str | None
     cidr: IPv4Network
     gateway: IPv4Address
     dns: list[IPv4Address]
