@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from mooring.model.ids import InstanceId, NetworkId, NicId, guest_end_name, port_name
 from mooring.model.subjects import GuestNic, InstanceIntent
+from mooring.model.traits import PortKind
 
 T = TypeVar("T")
 GATEWAY = "10.9.0.1"
@@ -25,7 +26,11 @@ def eventually(look: Callable[[], T], seconds: float = 10) -> T:
 
 
 class Host:
-    def __init__(self, run_dir: Path) -> None:
+    """`ports` is what the guests' driver takes; `patience` is how many seconds a guest has to come up and answer."""
+
+    def __init__(self, run_dir: Path, ports: PortKind = PortKind.VETH, patience: float = 10) -> None:
+        self.ports = ports
+        self.patience = patience
         self.name = f"t-{uuid4().hex[:8]}"
         self._files = run_dir
         self._dnsmasq: subprocess.Popen[bytes] | None = None
@@ -44,7 +49,7 @@ class Host:
         ):
             self.ip(*command.split())
         # Ask for an absent guest's MAC address again soon: what is asked too early must not cost a second each time.
-        self.run("sysctl", "-qw", "net.ipv4.neigh.br0.retrans_time_ms=20")
+        self.run("sysctl", "-qw", "net.ipv4.neigh.br0.retrans_time_ms=20", "net.ipv4.neigh.br0.delay_first_probe_time=0")
         (self._files / "hosts").mkdir()
         self.serve()
 
@@ -130,8 +135,15 @@ class Host:
     def address(self, nic: GuestNic) -> str:
         return f"10.9.0.{100 + int(nic.mac[-2:], 16)}"
 
+    def another(self, run_dir: Path) -> "Host":
+        """A second host on this machine, for guests of the same driver."""
+        return Host(run_dir, self.ports, self.patience)
+
     def wire(self, nic: GuestNic) -> None:
-        self.ip("link", "add", port_name(nic.id), "type", "veth", "peer", "name", guest_end_name(nic.id))
+        if self.ports is PortKind.TAP:
+            self.ip("tuntap", "add", "dev", port_name(nic.id), "mode", "tap")
+        else:
+            self.ip("link", "add", port_name(nic.id), "type", "veth", "peer", "name", guest_end_name(nic.id))
         self.ip("link", "set", port_name(nic.id), "master", "br0", "up")
 
     def unwire(self, nic: GuestNic) -> None:
@@ -142,6 +154,13 @@ class Host:
             link for link in json.loads(self.ip("-json", "link", "show")) if link["ifname"] == name
         ]
         return found[0] if found else None
+
+    def is_waiting(self, nic: GuestNic) -> bool:
+        """Whether a port waits for a guest: in place, its other end where it was, and without carrier."""
+        end = guest_end_name(nic.id) if self.ports is PortKind.VETH else port_name(nic.id)
+        port = self.device(port_name(nic.id))
+        is_plugged = port is None or port.get("master") != "br0" or self.device(end) is None
+        return not is_plugged and not self.has_carrier(nic)
 
     def has_carrier(self, nic: GuestNic) -> bool:
         port = self.device(port_name(nic.id))
@@ -158,7 +177,7 @@ class Host:
         return done.stdout if done.returncode == 0 else ""
 
     def answers(self, nic: GuestNic) -> str:
-        return eventually(lambda: self.http(nic))
+        return eventually(lambda: self.http(nic), self.patience)
 
     def talk(self, nic: GuestNic) -> "Talk":
         return Talk([*self._enter, "busybox", "nc", self.address(nic), "7"])
