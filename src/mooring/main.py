@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 from mooring import logs
 from mooring.agent.launch import Launcher
 from mooring.agent.loop import Agent
+from mooring.agent.pulse import Pulse
 from mooring.agent.remote import RemoteController
 from mooring.backends.linux.backend import LinuxBackend
 from mooring.bus.inprocess import InProcessBus
@@ -161,6 +162,9 @@ class Node:
         self._stack.callback(agent.stop)
         launcher.start()
         self._stack.callback(launcher.stop)
+        pulse = Pulse(remote)
+        pulse.start()
+        self._stack.callback(pulse.stop)
 
     def _serve(self, host: HostId, agent: Agent, launcher: Launcher) -> None:
         def wake(_message: bytes) -> bytes:

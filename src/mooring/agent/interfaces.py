@@ -78,6 +78,10 @@ class Controller(Protocol):
         """Tell what holds and what does not."""
         ...
 
+    def heartbeat(self) -> None:
+        """Say that this host is alive."""
+        ...
+
     def set_up_network(self, instance: InstanceId) -> None:
         """Ask for the networks of an instance on this host: a gateway is chosen where there is none."""
         ...

@@ -50,6 +50,10 @@ class RemoteController:
         """Tell what holds and what does not."""
         self._call("report", dump_reports(reports))
 
+    def heartbeat(self) -> None:
+        """Say that this host is alive."""
+        self._call("heartbeat")
+
     def set_up_network(self, instance: InstanceId) -> None:
         """Ask for the networks of an instance on this host."""
         self._call("set_up_network", instance)

@@ -43,7 +43,8 @@ class Controller:
         self._methods: dict[str, Callable[[HostId, Any], Any]] = {
             "pull": self._pull,
             "digest": lambda host, _: dump_digest(operations.settlement.digest(host)),
-            "report": lambda host, value: operations.settlement.report(host, load_reports(value)),
+            "report": self._report,
+            "heartbeat": lambda host, _: operations.hosts.heartbeat(host),
             "set_up_network": lambda host, value: operations.launches.set_up_network(host, load_instance(value)),
             "allocate_fixed_ips": lambda host, value: operations.launches.allocate_fixed_ips(
                 host, load_instance(value)
@@ -73,6 +74,15 @@ class Controller:
     def _pull(self, host: HostId, value: Any) -> Any:
         return dump_placements(self._operations.settlement.pull(host, load_keys(value)))
 
+    def _report(self, host: HostId, value: Any) -> None:
+        for failed in self._operations.settlement.report(host, load_reports(value)):
+            self._relaunch(failed.instance, failed.host, failed.reason)
+
+    def _relaunch(self, instance: InstanceId, host: HostId, reason: str) -> None:
+        if self._operations.launches.relaunch(instance, host, reason):
+            _log.warning("launch taken back", instance=instance, host=host, reason=reason)
+            self._schedule(instance)
+
     def _launch(self, message: bytes) -> bytes:
         self._schedule(load_instance(decode_request(message).argument))
         return b""
@@ -88,6 +98,9 @@ class Controller:
             try:
                 for host in self._operations.settlement.behind():
                     self._bus.cast(host_topic(host), encode_request(Request("wake")))
+                for instance in self._operations.launches.stranded():
+                    if instance.host is not None:
+                        self._relaunch(instance.id, instance.host, "Its host is away.")
                 for instance in self._operations.launches.stuck():
                     self._schedule(instance.id)
             except Fault as fault:

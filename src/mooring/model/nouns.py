@@ -30,7 +30,10 @@ class Role(StrEnum):
 class NetworkKind(StrEnum):
     """How a network is carried between hosts, and who hands out its addresses."""
 
+    FLAT = "flat"
     FLAT_DHCP = "flat_dhcp"
+    VLAN = "vlan"
+    VXLAN = "vxlan"
 
 
 class InstanceState(StrEnum):
@@ -103,12 +106,23 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A machine that runs an agent."""
+    """A machine that runs an agent.
+
+    What connects it to others: `endpoint` is its address for VXLAN tunnels, `vlan_interface` carries tagged networks and
+    `trunk_interface` an untagged one; each is None where the host has no such thing.  Hosts of one `cluster` share the operator's flat
+    networks.  `machine` tells one machine from another that claims the same name.  `last_seen` is when it was last heard of.
+    """
 
     id: HostId
     name: str
     compute: bool
     gateway: bool
+    cluster: str = "default"
+    endpoint: IPv4Address | None = None
+    vlan_interface: str | None = None
+    trunk_interface: str | None = None
+    machine: str = ""
+    last_seen: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +171,24 @@ class AddressPool:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A guest network.  `project` is None for one that all projects share."""
+    """A guest network.  `project` is None for one that all projects share.
+
+    `router` is None for a network whose gateway is the operator's (kind flat).  `segment` is the VLAN tag or VXLAN identifier, `bridge` the
+    operator's bridge and `cluster` the hosts that have it, each where the kind has such a thing.
+    """
 
     id: NetworkId
     name: str
     kind: NetworkKind
     project: ProjectId | None
-    router: RouterId
+    router: RouterId | None
     cidr: IPv4Network
     gateway: IPv4Address
     dns: tuple[IPv4Address, ...]
     mtu: int
+    segment: int | None = None
+    bridge: str | None = None
+    cluster: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

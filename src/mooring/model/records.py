@@ -71,12 +71,13 @@ class AddressRow:
 
 @dataclass(frozen=True, slots=True)
 class RouterRow:
-    """A router and the gateway host that runs it, once there is one."""
+    """A router and the gateway host that runs it, once there is one.  A `private` one serves one network and not all flat ones."""
 
     id: RouterId
     name: str
     project: ProjectId | None
     host: HostId | None
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

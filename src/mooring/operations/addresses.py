@@ -159,7 +159,7 @@ class AddressOperations:
             tx.addresses.disassociate(floating.id)
         pool = tx.topology.pool(floating.pool)
         network = tx.topology.network(nic.network)
-        router = tx.topology.router(network.router) if network else None
+        router = tx.topology.router(network.router) if network and network.router else None
         if pool is None or router is None:
             raise NotFound("Pool", floating.pool_name)
         try:

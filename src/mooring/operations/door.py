@@ -4,12 +4,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from ipaddress import IPv4Network
 
 from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound
 from mooring.model.ids import HostId, InstanceId
-from mooring.model.nouns import Caller, Flavor, Image, Instance, Resource
+from mooring.model.nouns import Caller, Flavor, Host, Image, Instance, NetworkKind, Resource
 from mooring.model.subjects import SubjectKey
 from mooring.operations.interfaces import Bell, Clock, Duplicate, Remembered, Store, Transaction
+from mooring.policy.managers import VLAN_TAGS, VXLAN_IDENTIFIERS
 from mooring.policy.names import name_fault
 from mooring.policy.roles import Verb, may
 
@@ -17,14 +20,35 @@ _MAX_IDEMPOTENCY_KEY = 255
 
 
 @dataclass(frozen=True, slots=True)
+class FirstNetwork:
+    """The network that a project gets on first use: every project the same addresses, each a segment of its own."""
+
+    kind: NetworkKind
+    cidr: IPv4Network
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """What an installation allows.  Times are in seconds."""
+    """What an installation allows.  Times are in seconds.
+
+    `vlans` and `vxlans` are the segment numbers that mooring may use.  `liveness` is after how long without a word a host counts as dead.
+    `first_network` is made for a project that launches an instance and has no network; None makes none.
+    """
 
     quotas: Mapping[Resource, int] = field(
         default_factory=lambda: {Resource.INSTANCES: 10, Resource.FLOATING_IPS: 10},
     )
     settle_timeout: float = 5.0
     token_lifetime: int = 3600
+    liveness: float = 10.0
+    launch_attempts: int = 3
+    vlans: range = VLAN_TAGS
+    vxlans: range = VXLAN_IDENTIFIERS
+    first_network: FirstNetwork | None = None
+
+    def segments(self, kind: NetworkKind) -> range | None:
+        """Return the segment numbers that networks of a kind may have here; None where it has none."""
+        return {NetworkKind.VLAN: self.vlans, NetworkKind.VXLAN: self.vxlans}.get(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +75,12 @@ class Door:
         """Raise Forbidden unless one of the caller's roles grants the verb."""
         if not may(caller.roles, verb):
             raise Forbidden("Your roles do not allow this.", detail=f"{caller.user.name} lacks {verb}")
+
+    def alive(self, host: Host) -> bool:
+        """Say whether a host was heard of lately."""
+        if host.last_seen is None:
+            return False
+        return self.clock.now() - host.last_seen <= timedelta(seconds=self.limits.liveness)
 
     def settle(self, published: Iterable[Published]) -> None:
         """Wake the hosts concerned and wait until they have confirmed, or until the time allowed for that is over.

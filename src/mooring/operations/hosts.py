@@ -1,15 +1,17 @@
 """Hosts: who they are, what they hold, and what they could not do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 
 from mooring.compile.facts import HostState
 from mooring.compile.host import compile_host
-from mooring.model.faults import NotFound
+from mooring.model.faults import Conflict, NotFound
 from mooring.model.ids import HostId
 from mooring.model.nouns import Caller, Host
-from mooring.model.subjects import Placement, Report
-from mooring.operations.door import Door, checked_name
+from mooring.model.subjects import HostRole, Placement, Report, SubjectKind
+from mooring.operations.door import Door, Published, checked_name, publish
+from mooring.operations.interfaces import Transaction
 from mooring.policy.roles import Verb
 
 
@@ -22,6 +24,16 @@ class Condition:
     trouble: tuple[Report, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HostLinks:
+    """How a host is connected to others; see Host."""
+
+    cluster: str = "default"
+    endpoint: IPv4Address | None = None
+    vlan_interface: str | None = None
+    trunk_interface: str | None = None
+
+
 class HostOperations:
     """Hosts, as their agents register them and administrators see them."""
 
@@ -29,16 +41,60 @@ class HostOperations:
         """Keep the door."""
         self._door = door
 
-    def register(self, name: str, *, compute: bool, gateway: bool) -> Host:
-        """Return the host of that name, made on first sight."""
+    def register(
+        self, name: str, *, compute: bool, gateway: bool, links: HostLinks = HostLinks(), machine: str = ""
+    ) -> Host:
+        """Return the host of that name, as it says that it is now; made on first sight.
+
+        Raises:
+            Invalid: a name that cannot be.
+            Conflict: another machine has the name and is alive.
+        """
         checked_name("name", name)
+        now = self._door.clock.now()
+        host = Host(
+            id=HostId(self._door.clock.new_id()),
+            name=name,
+            compute=compute,
+            gateway=gateway,
+            cluster=links.cluster,
+            endpoint=links.endpoint,
+            vlan_interface=links.vlan_interface,
+            trunk_interface=links.trunk_interface,
+            machine=machine,
+            last_seen=now,
+        )
         with self._door.store.write() as tx:
             known = tx.topology.host_by_name(name)
-            if known is not None:
-                return known
-            host = Host(HostId(self._door.clock.new_id()), name, compute, gateway)
-            tx.topology.add_host(host)
-            return host
+            if known is None:
+                tx.topology.add_host(host)
+                return host
+            if known.machine and machine and known.machine != machine and self._door.alive(known):
+                raise Conflict(f"name: host {name} is another machine, and alive.", field="name")
+            host = replace(host, id=known.id)
+            tx.topology.save_host(host)
+            same = replace(host, last_seen=None, machine="") == replace(known, last_seen=None, machine="")
+            changes = [] if same else self._refresh(tx, host)
+        if changes:
+            self._door.bell.wake(sorted(frozenset[HostId]().union(*(change.hosts for change in changes))))
+        return host
+
+    def _refresh(self, tx: Transaction, host: Host) -> list[Published]:
+        """Publish what depends on how a host is connected: its networks, and where its NICs are to be found."""
+        entries = [entry for entry in tx.deliveries.digest(host.id) if entry.present]
+        keys = {entry.key for entry in entries if entry.key.kind is SubjectKind.NETWORK}
+        keys |= {entry.key for entry in entries if entry.key.kind is SubjectKind.NIC and entry.role is HostRole.COMPUTE}
+        return [publish(tx, key) for key in sorted(keys)]
+
+    def heartbeat(self, host: HostId) -> None:
+        """Record that a host is alive.
+
+        Raises:
+            NotFound: there is no such host (any longer): it must register.
+        """
+        with self._door.store.write() as tx:
+            if not tx.topology.heard_of(host, self._door.clock.now()):
+                raise NotFound("Host", host)
 
     def listing(self, caller: Caller) -> Sequence[Host]:
         """Return all hosts."""

@@ -14,6 +14,7 @@ from mooring.model.nouns import (
     Instance,
     InstanceState,
     Network,
+    NetworkKind,
     Resource,
 )
 from mooring.model.subjects import SubjectKey, SubjectKind
@@ -172,16 +173,18 @@ class InstanceOperations:
             for nic in target.nics:
                 for floating in nic.floating:
                     detach(tx, floating)
-                changes.append(self._withdraw_nic(tx, nic.id))
+                changes.append(withdraw_nic(tx, nic.id))
             finish_deletion(tx, instance)
         self._door.settle(changes)
 
-    def _withdraw_nic(self, tx: Transaction, nic: NicId) -> Published:
-        change = withdraw(tx, SubjectKey(SubjectKind.NIC, nic))
-        for row in tx.addresses.fixed_of_nic(nic):
-            tx.addresses.linger(row.id, nic, change.generation)
-            tx.addresses.release(row.id)
-        return change
+
+def withdraw_nic(tx: Transaction, nic: NicId) -> Published:
+    """Take a NIC from all its hosts, and its fixed addresses from it once they have confirmed."""
+    change = withdraw(tx, SubjectKey(SubjectKind.NIC, nic))
+    for row in tx.addresses.fixed_of_nic(nic):
+        tx.addresses.linger(row.id, nic, change.generation)
+        tx.addresses.release(row.id)
+    return change
 
 
 def _networks(
@@ -202,7 +205,8 @@ def _networks(
         named = named or [network for network in usable_networks if network.name == nic.network]
         if not named:
             raise NotFound("Network", nic.network)
-        if len(named) > 1:
+        # Flat networks of one name are one network, that has another bridge in each cluster.
+        if len(named) > 1 and not all(network.kind is NetworkKind.FLAT for network in named):
             raise Invalid("networks", f"several networks are named {nic.network}: use an id")
         chosen.append((named[0], nic.address))
     for network, _ in chosen:

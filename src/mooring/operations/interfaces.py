@@ -31,6 +31,7 @@ from mooring.model.nouns import (
     Instance,
     InstanceState,
     Network,
+    NetworkKind,
     PoolUsage,
     Project,
     Quota,
@@ -117,6 +118,15 @@ class Topology(Protocol):
     """Hosts, uplinks, pools, routers and networks."""
 
     def add_host(self, host: Host) -> None: ...
+
+    def save_host(self, host: Host) -> None:
+        """Replace everything of a host but its id and name."""
+        ...
+
+    def heard_of(self, host: HostId, now: datetime) -> bool:
+        """Record that a host is alive; False if there is no such host."""
+        ...
+
     def host(self, host: HostId) -> Host | None: ...
     def host_by_name(self, name: str) -> Host | None: ...
     def hosts(self) -> Sequence[Host]: ...
@@ -167,6 +177,13 @@ class Topology(Protocol):
 
     def network(self, network: NetworkId) -> Network | None: ...
 
+    def free_segment(self, kind: NetworkKind, first: int, last: int) -> int | None:
+        """Return the lowest segment number of an inclusive range that no network of the kind has; None if all are taken.
+
+        add_network raises Duplicate if another was faster.
+        """
+        ...
+
     def networks(self, project: ProjectId | None) -> Sequence[Network]:
         """Return the networks that a project may use: its own and the shared ones; all of them for None."""
         ...
@@ -176,6 +193,8 @@ class Topology(Protocol):
     def delete_network(self, network: NetworkId) -> None:
         """Delete; raises Referenced while NICs are on it."""
         ...
+
+    def nics_of_network(self, network: NetworkId) -> Sequence[NicId]: ...
 
     def nics_of_router(self, router: RouterId) -> Sequence[NicId]:
         """Return the NICs on all networks of a router."""
@@ -278,6 +297,18 @@ class Instances(Protocol):
         """Count the instances of each host that has any."""
         ...
 
+    def avoided(self, instance: InstanceId) -> frozenset[HostId]:
+        """Return the hosts on which an instance's launch has failed."""
+        ...
+
+    def unassign(self, instance: InstanceId, host: HostId) -> bool:
+        """Take a building instance from a host, which it avoids from now on; False if it is not there (any longer)."""
+        ...
+
+    def repoint(self, nic: NicId, network: NetworkId) -> None:
+        """Put a NIC that has no address yet on another network."""
+        ...
+
     def move(
         self, instance: InstanceId, expected: Collection[InstanceState], state: InstanceState, fault: str | None = None
     ) -> bool:
@@ -331,6 +362,10 @@ class Deliveries(Protocol):
 
     def digest(self, host: HostId) -> Sequence[DigestEntry]: ...
 
+    def hosts(self, key: SubjectKey) -> Sequence[tuple[HostId, HostRole]]:
+        """Return the hosts that hold a subject, and in which role; those that have to give it up are left out."""
+        ...
+
     def digest_of(self, key: SubjectKey) -> Sequence[DigestEntry]:
         """Return an entry for each host and role that holds a subject or has still to give it up."""
         ...
@@ -344,6 +379,13 @@ class Deliveries(Protocol):
 
     def unconfirmed(self, key: SubjectKey, generation: int) -> bool:
         """Say whether any host of a subject has not yet confirmed this generation or a newer one."""
+        ...
+
+    def settled(self, key: SubjectKey, roles: Collection[HostRole]) -> bool:
+        """Say whether a subject is placed, and every host that must hold it in one of these roles has confirmed its newest generation.
+
+        Hosts that have to give it up don't count.
+        """
         ...
 
     def behind(self) -> Sequence[HostId]:

@@ -6,14 +6,16 @@ from datetime import timedelta
 from ipaddress import IPv4Address
 
 from mooring.model.faults import Conflict, Exhausted, NotFound, Unavailable
-from mooring.model.ids import AddressId, HostId, InstanceId
-from mooring.model.nouns import AddressKind, Instance, InstanceState, Network
+from mooring.model.ids import AddressId, HostId, InstanceId, NetworkId
+from mooring.model.nouns import AddressKind, Host, Instance, InstanceState, Network, NetworkKind, Nic
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
-from mooring.operations.door import Door, Published, publish
+from mooring.operations.door import Door, Published, publish, withdraw
+from mooring.operations.instances import withdraw_nic
 from mooring.operations.interfaces import AddressRow, RouterRow, Transaction
-from mooring.operations.routing import take_next
+from mooring.operations.routing import connect, take_next
 from mooring.policy.addresses import usable
 from mooring.policy.hosts import rank_compute, rank_gateway
+from mooring.policy.managers import why_not
 
 _STUCK_AFTER = timedelta(seconds=10)
 
@@ -36,16 +38,36 @@ class LaunchOperations:
                 return None
             if known.host is not None:
                 return known.host
-            guests = Counter(other.host for other in tx.instances.list(None) if other.host is not None)
-            ranked = rank_compute(tx.topology.hosts(), guests)
-            if not ranked:
-                tx.instances.move(instance, {InstanceState.BUILDING}, InstanceState.ERROR, "No host can run guests.")
+            fit, reasons = self._fit(tx, known)
+            if not fit:
+                reason = "No host can run this instance: " + ("; ".join(reasons) or "there is none") + "."
+                tx.instances.move(instance, {InstanceState.BUILDING}, InstanceState.ERROR, reason)
                 return None
-            tx.instances.assign(instance, ranked[0].id)
-            return ranked[0].id
+            chosen = rank_compute(fit, tx.instances.per_host())[0]
+            tx.instances.assign(instance, chosen.id)
+            return chosen.id
+
+    def _fit(self, tx: Transaction, instance: Instance) -> tuple[list[Host], list[str]]:
+        """Return the hosts that can run an instance, and why each of the others can't."""
+        avoided = tx.instances.avoided(instance.id)
+        choices = [_siblings(tx, nic.network) for nic in instance.nics]
+        fit: list[Host] = []
+        reasons: list[str] = []
+        for host in tx.topology.hosts():
+            if not host.compute:
+                continue
+            if not self._door.alive(host):
+                reasons.append(f"host {host.name} is away")
+            elif host.id in avoided:
+                reasons.append(f"host {host.name} has failed to launch it")
+            elif missing := [why[0] for choice in choices if all(why := [why_not(one, host) for one in choice])]:
+                reasons += [str(reason) for reason in missing]
+            else:
+                fit.append(host)
+        return fit, reasons
 
     def set_up_network(self, host: HostId, instance: InstanceId) -> None:
-        """Bring the networks of an instance to its host and, where they have none, to a gateway host.
+        """Bring the networks of an instance to its host and, where they need one, a router to a gateway host.
 
         Raises:
             NotFound: the instance is not on this host (any longer).
@@ -54,37 +76,59 @@ class LaunchOperations:
         changes: list[Published] = []
         with self._door.store.write() as tx:
             known = _on_host(tx, host, instance)
-            for network in {nic.network: None for nic in known.nics}:
-                found = tx.topology.network(network)
-                if found is not None:
-                    changes += self._bring(tx, found, host)
+            here = tx.topology.host(host)
+            if here is None:
+                raise NotFound("Host", host)
+            for nic in known.nics:
+                network = _network_at(tx, nic, here)
+                changes += self._bring(tx, network, here)
         self._door.settle(changes)
 
-    def _bring(self, tx: Transaction, network: Network, host: HostId) -> list[Published]:
-        router = tx.topology.router(network.router)
-        if router is None:
-            raise NotFound("Router", network.router)
-        gateway = router.host or _choose_gateway(tx, router)
-        network_key = SubjectKey(SubjectKind.NETWORK, network.id)
-        router_key = SubjectKey(SubjectKind.ROUTER, router.id)
-        before = len(tx.deliveries.digest_of(network_key)) + len(tx.deliveries.digest_of(router_key))
-        # Whatever the host's part, a network is one bridge there: it is placed once, in one role.
-        tx.deliveries.place(network_key, host, HostRole.COMPUTE)
-        tx.deliveries.place(network_key, gateway, HostRole.COMPUTE)
-        # The router comes with all of its networks: it has a device on the bridge of each.
-        for other in tx.topology.networks_of_router(router.id):
-            tx.deliveries.place(SubjectKey(SubjectKind.NETWORK, other.id), gateway, HostRole.COMPUTE)
-        tx.deliveries.place(router_key, gateway, HostRole.GATEWAY)
-        after = len(tx.deliveries.digest_of(network_key)) + len(tx.deliveries.digest_of(router_key))
-        return [publish(tx, network_key), publish(tx, router_key)] if after != before else []
+    def _bring(self, tx: Transaction, network: Network, host: Host) -> list[Published]:
+        places = [host.id]
+        changes: list[Published] = []
+        router = tx.topology.router(network.router) if network.router else None
+        if router is not None:
+            gateway = router.host or self._choose_gateway(tx, router, network)
+            changes += self._ways_out(tx, router)
+            places.append(gateway)
+            router_key = SubjectKey(SubjectKind.ROUTER, router.id)
+            # The router comes with all of its networks: it has a device on the bridge of each.
+            for other in tx.topology.networks_of_router(router.id):
+                changes += _join(tx, other, gateway)
+            if not tx.deliveries.hosts(router_key):
+                tx.deliveries.place(router_key, gateway, HostRole.GATEWAY)
+                changes.append(publish(tx, router_key))
+        for place in dict.fromkeys(places):
+            changes += _join(tx, network, place)
+        return changes
+
+    def _ways_out(self, tx: Transaction, router: RouterRow) -> list[Published]:
+        """Connect a router of its own to every pool, now that guests want out; the shared one has been since it was made."""
+        if not router.private:
+            return []
+        missing = [pool for pool in tx.topology.pools() if not tx.topology.router_has_uplink(router.id, pool.uplink)]
+        return [change for pool in missing for change in connect(self._door, tx, router, pool)]
+
+    def _choose_gateway(self, tx: Transaction, router: RouterRow, network: Network) -> HostId:
+        routers = Counter(other.host for other in tx.topology.routers() if other.host is not None)
+        able = [host for host in tx.topology.hosts() if self._door.alive(host) and why_not(network, host) is None]
+        for candidate in rank_gateway(able, routers):
+            if tx.topology.claim_router(router.id, candidate.id):
+                return candidate.id
+            now = tx.topology.router(router.id)
+            if now is not None and now.host is not None:
+                return now.host
+        raise Unavailable(f"No host can be a gateway of network {network.name}.")
 
     def allocate_fixed_ips(self, host: HostId, instance: InstanceId) -> None:
-        """Give every NIC of an instance a fixed IP and bring it to the compute host and to its gateway.
+        """Give every NIC of an instance a fixed IP and bring it to the compute host, its gateway, and the hosts that must find it.
 
         Without a free address the instance goes to the error state with the reason.
 
         Raises:
             NotFound: the instance is not on this host (any longer).
+            Conflict: a network has not been set up on this host.
         """
         try:
             with self._door.store.write() as tx:
@@ -99,8 +143,8 @@ class LaunchOperations:
         changes: list[Published] = []
         for nic in instance.nics:
             network = tx.topology.network(nic.network)
-            router = tx.topology.router(network.router) if network else None
-            if network is None or router is None or router.host is None:
+            router = tx.topology.router(network.router) if network and network.router else None
+            if network is None or (network.router is not None and (router is None or router.host is None)):
                 raise Conflict(f"Network {nic.network_name} has not been set up.")
             if not nic.fixed:
                 row = AddressRow(
@@ -113,12 +157,44 @@ class LaunchOperations:
                 )
                 take_next(tx, network.id, (usable(network.cidr),), row)
             key = SubjectKey(SubjectKind.NIC, nic.id)
-            if nic.fixed and tx.deliveries.digest_of(key):
+            if nic.fixed and tx.deliveries.hosts(key):
                 continue
             tx.deliveries.place(key, host, HostRole.COMPUTE)
-            tx.deliveries.place(key, router.host, HostRole.GATEWAY)
+            if router is not None and router.host is not None:
+                tx.deliveries.place(key, router.host, HostRole.GATEWAY)
+            if network.kind is NetworkKind.VXLAN:
+                for other, _ in tx.deliveries.hosts(SubjectKey(SubjectKind.NETWORK, network.id)):
+                    if other != host:
+                        tx.deliveries.place(key, other, HostRole.PEER)
             changes.append(publish(tx, key))
         return changes
+
+    def relaunch(self, instance: InstanceId, host: HostId, reason: str) -> bool:
+        """Take a launch back from a host where it failed, or that is dead, and let the scheduler try another one.
+
+        What it had is given back: its addresses are free once every host has confirmed that it let go.  After too many attempts the instance
+        goes to the error state with the reason.  Says whether it is to be scheduled again.
+        """
+        with self._door.store.write() as tx:
+            known = tx.instances.get(instance)
+            if known is None or known.state is not InstanceState.BUILDING or known.host != host:
+                return False
+            if len(tx.instances.avoided(instance)) + 1 >= self._door.limits.launch_attempts:
+                tx.instances.move(instance, {InstanceState.BUILDING}, InstanceState.ERROR, reason)
+                changes: list[Published] = []
+            else:
+                changes = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
+                changes += [withdraw_nic(tx, nic.id) for nic in known.nics]
+                tx.instances.unassign(instance, host)
+        self._door.bell.wake(sorted(frozenset[HostId]().union(*(change.hosts for change in changes))))
+        return bool(changes)
+
+    def stranded(self) -> Sequence[Instance]:
+        """Return instances that are being launched on a host that is dead."""
+        with self._door.store.read() as tx:
+            dead = {host.id for host in tx.topology.hosts() if not self._door.alive(host)}
+            building = tx.instances.stale({InstanceState.BUILDING}, self._door.clock.now())
+        return [instance for instance in building if instance.host in dead]
 
     def stuck(self) -> Sequence[Instance]:
         """Return instances whose launch has not moved for a while: a message was lost, or a process died in mid-launch."""
@@ -134,12 +210,40 @@ def _on_host(tx: Transaction, host: HostId, instance: InstanceId) -> Instance:
     return known
 
 
-def _choose_gateway(tx: Transaction, router: RouterRow) -> HostId:
-    routers = Counter(other.host for other in tx.topology.routers() if other.host is not None)
-    for candidate in rank_gateway(tx.topology.hosts(), routers):
-        if tx.topology.claim_router(router.id, candidate.id):
-            return candidate.id
-        now = tx.topology.router(router.id)
-        if now is not None and now.host is not None:
-            return now.host
-    raise Unavailable("No host can be a gateway.")
+def _siblings(tx: Transaction, network: NetworkId) -> list[Network]:
+    """Return the networks that may stand for one: a flat network is one by name, and another bridge in each cluster."""
+    found = tx.topology.network(network)
+    if found is None:
+        return []
+    if found.kind is not NetworkKind.FLAT or found.cluster is None:
+        return [found]
+    flat = [other for other in tx.topology.networks(None) if other.kind is NetworkKind.FLAT]
+    return [other for other in flat if other.name == found.name]
+
+
+def _network_at(tx: Transaction, nic: Nic, host: Host) -> Network:
+    """Return the network of a NIC on a host; the network follows the cluster that the compute host belongs to."""
+    for network in _siblings(tx, nic.network):
+        if why_not(network, host) is None:
+            if network.id != nic.network:
+                tx.instances.repoint(nic.id, network.id)
+            return network
+    raise Conflict(f"Network {nic.network_name} can't be had on host {host.name}.")
+
+
+def _join(tx: Transaction, network: Network, host: HostId) -> list[Published]:
+    """Bring a network to a host that doesn't have it; it learns where the network's NICs are."""
+    key = SubjectKey(SubjectKind.NETWORK, network.id)
+    if any(known == host for known, _ in tx.deliveries.hosts(key)):
+        return []
+    # Whatever the host's part, a network is one bridge there: it is placed once, in one role.
+    tx.deliveries.place(key, host, HostRole.COMPUTE)
+    changes = [publish(tx, key)]
+    if network.kind is NetworkKind.VXLAN:
+        for nic in tx.topology.nics_of_network(network.id):
+            nic_key = SubjectKey(SubjectKind.NIC, nic)
+            holders = tx.deliveries.hosts(nic_key)
+            if holders and (host, HostRole.COMPUTE) not in holders:
+                tx.deliveries.place(nic_key, host, HostRole.PEER)
+                changes.append(Published(nic_key, 0, frozenset({host})))
+    return changes

@@ -1,34 +1,48 @@
 """Guest networks."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from mooring.model.faults import Conflict, InUse, Invalid, NotFound
-from mooring.model.ids import AddressId, NetworkId
+from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, Unavailable
+from mooring.model.ids import AddressId, NetworkId, ProjectId, RouterId
 from mooring.model.nouns import AddressKind, Caller, Network, NetworkKind
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, checked_name, once, publish, withdraw
-from mooring.operations.interfaces import AddressRow, Referenced, Transaction
+from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction
 from mooring.operations.routing import shared_router
 from mooring.policy.addresses import usable
+from mooring.policy.managers import VXLAN_OVERHEAD, manager_of, segments_of
 from mooring.policy.roles import Verb
 
+_DEFAULT_MTU = 1500
 _MAX_DNS_SERVERS = 5
 _MTU = range(576, 9001)
 _PREFIXES = range(8, 30)
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,14}")
+_SEGMENT_ATTEMPTS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class NewNetwork:
-    """A network to be made; the gateway is the first address of the subnet unless it is given.  `mtu` is in bytes."""
+    """A network to be made; the gateway is the first address of the subnet unless it is given.
+
+    `mtu` is in bytes, what the kind allows if it isn't given.  `project` owns a vlan or vxlan; None is for all projects.  `segment` asks for a
+    VLAN tag or VXLAN identifier; without it the next free one is taken.  `bridge` and `cluster` are of a flat network: the operator's bridge,
+    and the hosts that have it.
+    """
 
     name: str
     cidr: IPv4Network
     gateway: IPv4Address | None = None
     dns: tuple[IPv4Address, ...] = ()
-    mtu: int = 1500
+    mtu: int | None = None
     kind: NetworkKind = NetworkKind.FLAT_DHCP
+    project: ProjectId | None = None
+    segment: int | None = None
+    bridge: str | None = None
+    cluster: str | None = None
 
 
 class NetworkOperations:
@@ -39,7 +53,7 @@ class NetworkOperations:
         self._door = door
 
     def create(self, caller: Caller, new: NewNetwork, idempotency_key: str | None = None) -> Network:
-        """Make a FlatDHCP network that all projects share, behind the shared router.
+        """Make a network of any kind; hosts get it when their first guest on it comes.
 
         Raises:
             Invalid: a field contradicts itself or another, with the field's name.
@@ -61,27 +75,64 @@ class NetworkOperations:
     def _create(
         self, tx: Transaction, name: str, gateway: IPv4Address, new: NewNetwork, changes: list[Published]
     ) -> NetworkId:
-        _check_apart(tx, new.cidr)
-        router, connected = shared_router(self._door, tx)
-        changes += connected
+        if new.project is not None and tx.identities.project(new.project) is None:
+            raise NotFound("Project", new.project)
+        router = self._router(tx, name, new, changes)
+        _check_apart(tx, new.cidr, router)
         network = Network(
             id=NetworkId(self._door.clock.new_id()),
             name=name,
             kind=new.kind,
-            project=None,
-            router=router.id,
+            project=new.project,
+            router=router.id if router else None,
             cidr=new.cidr,
             gateway=gateway,
             dns=new.dns,
-            mtu=new.mtu,
+            mtu=new.mtu or _mtu_of(new.kind),
+            bridge=new.bridge,
+            cluster=new.cluster,
         )
-        tx.topology.add_network(network, self._door.clock.new_mac())
+        network = self._add(tx, network, new.segment)
         row = AddressRow(
             AddressId(self._door.clock.new_id()), network.id, gateway, AddressKind.GATEWAY, network=network.id
         )
         tx.addresses.take(row)
-        changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, router.id)))
+        if router is not None:
+            changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, router.id)))
         return network.id
+
+    def _router(self, tx: Transaction, name: str, new: NewNetwork, changes: list[Published]) -> RouterRow | None:
+        manager = manager_of(new.kind)
+        if not manager.routed:
+            return None
+        if not manager.private:
+            router, connected = shared_router(self._door, tx)
+            changes += connected
+            return router
+        # It gets ways out, and addresses for them, when its first guest comes.
+        router = RouterRow(RouterId(self._door.clock.new_id()), name, new.project, None, private=True)
+        tx.topology.add_router(router)
+        return router
+
+    def _add(self, tx: Transaction, network: Network, wanted: int | None) -> Network:
+        """Insert a network with the segment that was asked for, or else the next free one."""
+        numbers = self._door.limits.segments(network.kind)
+        if numbers is None:
+            tx.topology.add_network(network, self._door.clock.new_mac())
+            return network
+        for _ in range(_SEGMENT_ATTEMPTS):
+            segment = wanted or tx.topology.free_segment(network.kind, numbers.start, numbers.stop - 1)
+            if segment is None:
+                raise Exhausted(f"All {network.kind} segments from {numbers.start} to {numbers.stop - 1} are in use.")
+            numbered = replace(network, segment=segment)
+            try:
+                tx.topology.add_network(numbered, self._door.clock.new_mac())
+            except Duplicate as error:
+                if wanted is not None:
+                    raise Conflict(f"segment: {network.kind} {wanted} is taken.", field="segment") from error
+                continue
+            return numbered
+        raise Unavailable("Too many networks are being made at once.", retry_after=1)
 
     def listing(self, caller: Caller) -> Sequence[Network]:
         """Return the networks that the caller's project may use."""
@@ -124,7 +175,8 @@ class NetworkOperations:
                 tx.topology.delete_network(network)
             except Referenced as error:
                 raise InUse("Network", known.name, "NICs of instances") from error
-            changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, known.router)))
+            if known.router is not None:
+                changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, known.router)))
         self._door.settle(changes)
 
 
@@ -133,10 +185,11 @@ def _gateway(new: NewNetwork) -> IPv4Address:
         raise Invalid("cidr", f"must have a prefix length from {_PREFIXES.start} to {_PREFIXES.stop - 1}")
     if new.cidr.is_loopback or new.cidr.is_multicast or new.cidr.is_link_local or new.cidr.is_unspecified:
         raise Invalid("cidr", f"{new.cidr} cannot be a guest network")
-    if new.mtu not in _MTU:
+    if new.mtu is not None and new.mtu not in _MTU:
         raise Invalid("mtu", f"must be from {_MTU.start} to {_MTU.stop - 1} bytes")
     if len(new.dns) > _MAX_DNS_SERVERS:
         raise Invalid("dns", f"must name at most {_MAX_DNS_SERVERS} servers")
+    _check_kind(new)
     inside = usable(new.cidr)
     gateway = new.gateway or inside.first
     if gateway not in inside:
@@ -144,8 +197,32 @@ def _gateway(new: NewNetwork) -> IPv4Address:
     return gateway
 
 
-def _check_apart(tx: Transaction, cidr: IPv4Network) -> None:
-    for network in tx.topology.networks(None):
+def _check_kind(new: NewNetwork) -> None:
+    """Refuse what a network of the kind has no use for: never accept what is not done."""
+    flat = new.kind is NetworkKind.FLAT
+    if flat and new.bridge is None:
+        raise Invalid("bridge", "a flat network needs the operator's bridge")
+    for name, value in (("bridge", new.bridge), ("cluster", new.cluster)):
+        if value is not None and not flat:
+            raise Invalid(name, f"is for flat networks, not for {new.kind}")
+        if value is not None and not _INTERFACE.fullmatch(value):
+            raise Invalid(name, "must be 1 to 15 letters, digits or . _ : -")
+    numbers = segments_of(new.kind)
+    if numbers is None and new.segment is not None:
+        raise Invalid("segment", f"is for vlan and vxlan networks, not for {new.kind}")
+    if numbers is not None and new.segment is not None and new.segment not in numbers:
+        raise Invalid("segment", f"must be from {numbers.start} to {numbers.stop - 1}")
+    if new.project is not None and not manager_of(new.kind).private:
+        raise Invalid("project", f"a {new.kind} network is for all projects")
+
+
+def _mtu_of(kind: NetworkKind) -> int:
+    return _DEFAULT_MTU - VXLAN_OVERHEAD if kind is NetworkKind.VXLAN else _DEFAULT_MTU
+
+
+def _check_apart(tx: Transaction, cidr: IPv4Network, router: RouterRow | None) -> None:
+    """Refuse a subnet that overlaps another one behind the same router, or a pool that is routed with it."""
+    for network in tx.topology.networks_of_router(router.id) if router else ():
         if network.cidr.overlaps(cidr):
             raise Conflict(f"cidr: {cidr} overlaps network {network.name} ({network.cidr}).", field="cidr")
     for pool in tx.topology.pools():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mooring.model.ids import HostId, InstanceId, NicId
 from mooring.model.nouns import InstanceState
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey, SubjectKind
+from mooring.operations.addresses import reclaim_unheld
 from mooring.operations.door import Door, Published, publish
 from mooring.operations.interfaces import Transaction
 
@@ -16,6 +17,15 @@ class Trouble:
 
     host: str
     report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class FailedLaunch:
+    """An instance that its host could not launch, and why."""
+
+    instance: InstanceId
+    host: HostId
+    reason: str
 
 
 class SettlementOperations:
@@ -46,67 +56,75 @@ class SettlementOperations:
             names = {host.id: host.name for host in tx.topology.hosts()}
             return [Trouble(names.get(host, host), report) for host, report in tx.deliveries.errors()]
 
-    def report(self, host: HostId, reports: Sequence[Report]) -> None:
-        """Record what a host says, free what no host holds any longer, and take instances a step further."""
+    def report(self, host: HostId, reports: Sequence[Report]) -> Sequence[FailedLaunch]:
+        """Record what a host says, free what no host holds any longer, and take instances a step further.
+
+        Returns the launches that failed on the host.
+        """
         changes: list[Published] = []
+        failed: list[FailedLaunch] = []
         with self._door.store.write() as tx:
             for report in reports:
                 # An old report still ends the wait of those who asked for that generation: it says nothing new, so nothing follows.
                 if not tx.deliveries.confirm(host, report):
                     continue
                 if report.key.kind is SubjectKind.NIC:
-                    changes += _nic_reported(tx, report)
+                    changes += _nic_reported(tx, report, failed)
                 elif report.key.kind is SubjectKind.INSTANCE:
-                    _instance_reported(tx, report)
+                    _instance_reported(tx, host, report, failed)
         self._door.bell.settled()
         if changes:
             self._door.bell.wake(sorted(frozenset[HostId]().union(*(change.hosts for change in changes))))
+        return failed
 
 
-def _nic_reported(tx: Transaction, report: Report) -> list[Published]:
+def _nic_reported(tx: Transaction, report: Report, failed: list[FailedLaunch]) -> list[Published]:
     nic = NicId(report.key.id)
-    for row in tx.addresses.releasing(nic):
-        if not tx.deliveries.unconfirmed(report.key, row.release_generation):
-            tx.addresses.free(row.id)
+    if report.error is None:
+        for row in tx.addresses.releasing(nic):
+            reclaim_unheld(tx, row.id)
     known = tx.instances.nic(nic)
-    if known is None:
-        return []
-    instance = tx.instances.get(known.instance)
+    instance = tx.instances.get(known.instance) if known else None
     if instance is None:
         return []
     if instance.state is InstanceState.DELETING:
         finish_deletion(tx, instance.id)
         return []
-    if report.error is not None:
-        tx.instances.move(instance.id, {InstanceState.BUILDING}, InstanceState.ERROR, report.error)
+    if instance.state is not InstanceState.BUILDING or instance.host is None:
         return []
-    if instance.state is InstanceState.BUILDING:
+    if report.error is None:
         return _start_if_ready(tx, instance.id, instance.host)
+    if report.role is not HostRole.PEER:
+        failed.append(FailedLaunch(instance.id, instance.host, report.error))
     return []
 
 
-def _start_if_ready(tx: Transaction, instance: InstanceId, host: HostId | None) -> list[Published]:
-    """Hand an instance to its host once every NIC has an address that all of the NIC's hosts know: filters first, guest last."""
-    if host is None:
-        return []
+def _start_if_ready(tx: Transaction, instance: InstanceId, host: HostId) -> list[Published]:
+    """Hand an instance to its host once its NICs' host and gateways know every NIC's address: filters first, guest last."""
     for nic in tx.instances.nics(instance):
         key = SubjectKey(SubjectKind.NIC, nic.id)
-        if not tx.addresses.fixed_of_nic(nic.id) or tx.deliveries.unconfirmed(key, 1):
+        if not tx.deliveries.settled(key, (HostRole.COMPUTE, HostRole.GATEWAY)):
             return []
     key = SubjectKey(SubjectKind.INSTANCE, instance)
-    if tx.deliveries.digest_of(key):
+    if tx.deliveries.hosts(key):
         return []
     tx.deliveries.place(key, host, HostRole.COMPUTE)
     return [publish(tx, key)]
 
 
-def _instance_reported(tx: Transaction, report: Report) -> None:
+def _instance_reported(tx: Transaction, host: HostId, report: Report, failed: list[FailedLaunch]) -> None:
     instance = InstanceId(report.key.id)
-    if report.error is not None:
-        tx.instances.move(instance, {InstanceState.BUILDING, InstanceState.ACTIVE}, InstanceState.ERROR, report.error)
+    known = tx.instances.get(instance)
+    if known is None or (known.state is not InstanceState.DELETING and known.host != host):
+        # A host that it was taken from lets go of it: that says nothing of how it is where it is now.
         return
-    if not tx.instances.move(instance, {InstanceState.BUILDING, InstanceState.ERROR}, InstanceState.ACTIVE):
-        finish_deletion(tx, instance)
+    if report.error is None:
+        if not tx.instances.move(instance, {InstanceState.BUILDING, InstanceState.ERROR}, InstanceState.ACTIVE):
+            finish_deletion(tx, instance)
+    elif known.state is InstanceState.BUILDING:
+        failed.append(FailedLaunch(instance, host, report.error))
+    else:
+        tx.instances.move(instance, {InstanceState.ACTIVE}, InstanceState.ERROR, report.error)
 
 
 def finish_deletion(tx: Transaction, instance: InstanceId) -> bool:

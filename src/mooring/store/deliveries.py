@@ -9,7 +9,7 @@ The laws, each of which a test of its own holds:
 - A report counts for the generation that it names: it raises `confirmed` to that and no further, and never lowers it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import bindparam, case, delete, null, select, true, update
 
@@ -20,6 +20,7 @@ from mooring.store.schema import deliveries, generations
 from mooring.store.selection import ALL, BEHIND, NAMED
 from mooring.store.session import Session
 from mooring.store.subjects import load
+from mooring.store.topology import Topology
 
 _FEW = 200
 """Up to so many keys are asked for by name; for more, all of a host's deliveries are read and the others left out."""
@@ -83,6 +84,11 @@ _SOME = _DIGEST.where(
     deliveries.c.subject.in_(bindparam("subjects", expanding=True)),
 )
 _DIGEST_OF = _ENTRIES.where(*_SUBJECT).order_by(deliveries.c.host, deliveries.c.role)
+_HOLDERS = (
+    select(deliveries.c.host, deliveries.c.role, deliveries.c.confirmed, deliveries.c.generation)
+    .where(*_SUBJECT, deliveries.c.present)
+    .order_by(deliveries.c.host, deliveries.c.role)
+)
 _UNCONFIRMED = select(deliveries.c.host).where(*_SUBJECT, deliveries.c.confirmed < bindparam("wanted")).limit(1)
 _BEHIND = select(deliveries.c.host).where(_NOT_CONFIRMED).distinct().order_by(deliveries.c.host)
 _ERRORS = (
@@ -167,10 +173,11 @@ class Deliveries:
     def pending(self, host: HostId, keys: Sequence[SubjectKey] | None) -> Sequence[Placement]:
         entries = self._entries(host, keys)
         present = {entry.key: entry.generation for entry in entries if entry.present}
+        at = Topology(self._session).host(host)
         if len(present) <= _FEW:
-            subjects = load(self._session, present, NAMED)
+            subjects = load(self._session, present, NAMED, at)
         else:
-            subjects = load(self._session, present, BEHIND if keys is None else ALL, host=host)
+            subjects = load(self._session, present, BEHIND if keys is None else ALL, at, host=host)
         return [
             Placement(entry.key, entry.generation, entry.role, subjects.get(entry.key) if entry.present else None)
             for entry in entries
@@ -192,6 +199,15 @@ class Deliveries:
 
     def digest(self, host: HostId) -> Sequence[DigestEntry]:
         return [_entry(*row) for row in self._session.rows(_DIGEST, host=host)]
+
+    def hosts(self, key: SubjectKey) -> Sequence[tuple[HostId, HostRole]]:
+        rows = self._session.rows(_HOLDERS, of_kind=key.kind.value, of_subject=key.id)
+        return [(host, HostRole(role)) for host, role, _, _ in rows]
+
+    def settled(self, key: SubjectKey, roles: Collection[HostRole]) -> bool:
+        rows = self._session.rows(_HOLDERS, of_kind=key.kind.value, of_subject=key.id)
+        chosen = [confirmed >= generation for _, role, confirmed, generation in rows if HostRole(role) in roles]
+        return bool(chosen) and all(chosen)
 
     def digest_of(self, key: SubjectKey) -> Sequence[DigestEntry]:
         rows = self._session.rows(_DIGEST_OF, of_kind=key.kind.value, of_subject=key.id)

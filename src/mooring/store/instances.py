@@ -16,7 +16,7 @@ from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs
 from mooring.store.floating import FLOATING_OF_NICS, floating_ips
 from mooring.store.generations import forget
-from mooring.store.schema import addresses, instances, networks, nics
+from mooring.store.schema import addresses, failed_launches, instances, networks, nics
 from mooring.store.session import Session
 
 _INSTANCES = select(
@@ -123,6 +123,17 @@ _PER_HOST = (
     .group_by(instances.c.host)
     .order_by(instances.c.host)
 )
+_UNASSIGN = (
+    update(instances)
+    .where(
+        instances.c.id == bindparam("instance"),
+        instances.c.host == bindparam("old_host"),
+        instances.c.state == InstanceState.BUILDING.value,
+    )
+    .values(host=null(), updated=bindparam("new_updated", type_=instances.c.updated.type))
+)
+_AVOIDED = select(failed_launches.c.host).where(failed_launches.c.instance == bindparam("instance"))
+_REPOINT = update(nics).where(nics.c.id == bindparam("nic")).values(network=bindparam("new_network"))
 _DELETE_NIC = delete(nics).where(nics.c.id == bindparam("nic"))
 _DELETE = delete(instances).where(instances.c.id == bindparam("instance"))
 
@@ -194,6 +205,23 @@ class Instances:
     def assign(self, instance: InstanceId, host: HostId) -> bool:
         changed = self._session.refusable(_ASSIGN, instance=instance, new_host=host, new_updated=self._session.now())
         return changed == 1
+
+    def avoided(self, instance: InstanceId) -> frozenset[HostId]:
+        return frozenset(host for (host,) in self._session.rows(_AVOIDED, instance=instance))
+
+    def unassign(self, instance: InstanceId, host: HostId) -> bool:
+        changed = self._session.change(_UNASSIGN, instance=instance, old_host=host, new_updated=self._session.now())
+        if changed != 1:
+            return False
+        self._session.refusable(
+            self._session.flavour.insert(failed_launches).inline().on_conflict_do_nothing(),
+            instance=instance,
+            host=host,
+        )
+        return True
+
+    def repoint(self, nic: NicId, network: NetworkId) -> None:
+        self._session.refusable(_REPOINT, nic=nic, new_network=network)
 
     def per_host(self) -> Mapping[HostId, int]:
         return {host: count for host, count in self._session.rows(_PER_HOST) if host is not None}

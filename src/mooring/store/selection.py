@@ -6,13 +6,14 @@ from typing import Any, Self
 
 from sqlalchemy import Column, ColumnElement, Select, bindparam, select
 
-from mooring.model.ids import InstanceId, NetworkId, NicId, RouterId, UplinkId
+from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, RouterId, UplinkId
 from mooring.model.nouns import AddressKind
 from mooring.model.subjects import SubjectKind
 from mooring.store.schema import (
     addresses,
     associations,
     deliveries,
+    hosts,
     instances,
     networks,
     nics,
@@ -57,17 +58,18 @@ def _behind(column: Column[Any], kind: SubjectKind) -> ColumnElement[bool]:
 class Selection:
     """The statements that read some subjects, chosen in one way."""
 
-    networks: Select[NetworkId, int]
+    networks: Select[NetworkId, int, str, int | None, str | None, str, str, HostId | None, str | None]
     routers: Select[RouterId]
-    ports: Select[RouterId, NetworkId, str, str, str, str, int]
+    ports: Select[RouterId | None, NetworkId, str, str, str, str, int]
     uplinks: Select[RouterId, UplinkId, str, str, int]
     ranges: Select[UplinkId, str, str, int, int]
-    nics: Select[NicId, NetworkId, RouterId, str, str]
+    nics: Select[NicId, NetworkId, RouterId | None, str, str, str, str | None, str | None]
     fixed: Select[NicId | None, int]
     floating: Select[NicId | None, int, int, UplinkId]
     shared: Select[RouterId, int, UplinkId]
     instances: Select[InstanceId, str, str]
-    guest_nics: Select[InstanceId, NicId, NetworkId, str, int]
+    guest_nics: Select[InstanceId, NicId, NetworkId, str, int, str, str, str, str, str]
+    guest_addresses: Select[NicId | None, int]
 
     @classmethod
     def where(cls, chosen: _Selector) -> Self:
@@ -75,7 +77,20 @@ class Selection:
         of_routers = chosen(router_uplinks.c.router, SubjectKind.ROUTER)
         of_nics = chosen(nics.c.id, SubjectKind.NIC)
         return cls(
-            networks=select(networks.c.id, networks.c.mtu).where(chosen(networks.c.id, SubjectKind.NETWORK)),
+            networks=select(
+                networks.c.id,
+                networks.c.mtu,
+                networks.c.kind,
+                networks.c.segment,
+                networks.c.bridge,
+                networks.c.mac,
+                networks.c.gateway,
+                routers.c.host,
+                hosts.c.endpoint,
+            )
+            .outerjoin(routers, routers.c.id == networks.c.router)
+            .outerjoin(hosts, hosts.c.id == routers.c.host)
+            .where(chosen(networks.c.id, SubjectKind.NETWORK)),
             routers=select(routers.c.id).where(chosen(routers.c.id, SubjectKind.ROUTER)),
             ports=select(
                 networks.c.router,
@@ -109,9 +124,19 @@ class Selection:
             .join(pool_ranges, pool_ranges.c.pool == pools.c.id)
             .where(pools.c.uplink.in_(select(router_uplinks.c.uplink).where(of_routers)))
             .order_by(pools.c.seq, pool_ranges.c.first),
-            nics=select(nics.c.id, nics.c.network, networks.c.router, nics.c.mac, instances.c.name)
+            nics=select(
+                nics.c.id,
+                nics.c.network,
+                networks.c.router,
+                nics.c.mac,
+                instances.c.name,
+                networks.c.kind,
+                networks.c.bridge,
+                hosts.c.endpoint,
+            )
             .join(networks, networks.c.id == nics.c.network)
             .join(instances, instances.c.id == nics.c.instance)
+            .outerjoin(hosts, hosts.c.id == instances.c.host)
             .where(of_nics),
             fixed=select(addresses.c.nic, addresses.c.position)
             .where(
@@ -137,10 +162,30 @@ class Selection:
             instances=select(instances.c.id, instances.c.name, instances.c.image).where(
                 chosen(instances.c.id, SubjectKind.INSTANCE),
             ),
-            guest_nics=select(nics.c.instance, nics.c.id, nics.c.network, nics.c.mac, networks.c.mtu)
+            guest_nics=select(
+                nics.c.instance,
+                nics.c.id,
+                nics.c.network,
+                nics.c.mac,
+                networks.c.mtu,
+                networks.c.kind,
+                networks.c.cidr,
+                networks.c.gateway,
+                networks.c.dns,
+                instances.c.name,
+            )
             .join(networks, networks.c.id == nics.c.network)
+            .join(instances, instances.c.id == nics.c.instance)
             .where(chosen(nics.c.instance, SubjectKind.INSTANCE))
             .order_by(nics.c.position),
+            guest_addresses=select(addresses.c.nic, addresses.c.position)
+            .join(nics, nics.c.id == addresses.c.nic)
+            .where(
+                chosen(nics.c.instance, SubjectKind.INSTANCE),
+                addresses.c.kind == AddressKind.FIXED.value,
+                ~addresses.c.releasing,
+            )
+            .order_by(addresses.c.seq),
         )
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, collapse_addresses, summarize_address_range
 
 from mooring.model.ids import InstanceId, NicId, RouterId, UplinkId
+from mooring.model.nouns import Host, NetworkKind
 from mooring.model.subjects import (
     GuestNic,
+    InjectedAddress,
     InstanceIntent,
     NetworkIntent,
     NicAddress,
@@ -19,7 +21,9 @@ from mooring.model.subjects import (
     Subject,
     SubjectKey,
     SubjectKind,
+    TunnelPeer,
 )
+from mooring.policy.managers import carrier, manager_of
 from mooring.store.hostnames import hostname
 from mooring.store.selection import NAMED, Selection
 from mooring.store.session import Session
@@ -32,15 +36,16 @@ def load(
     session: Session,
     wanted: Mapping[SubjectKey, int],
     selection: Selection,
+    at: Host | None,
     **parameters: object,
 ) -> Mapping[SubjectKey, Subject]:
-    """Return the wanted subjects, each in the generation that goes with its key, as far as there are rows of them."""
+    """Return the wanted subjects as the host `at` sees them, each in the generation that goes with its key, where there are rows of them."""
     kinds: defaultdict[SubjectKind, list[str]] = defaultdict(list)
     for key in sorted(wanted):
         kinds[key.kind].append(key.id)
     found: dict[SubjectKey, Subject] = {}
     for kind, ids in kinds.items():
-        read = _Read(session, selection, wanted, {kind.value: ids} if selection is NAMED else parameters)
+        read = _Read(session, selection, wanted, at, {kind.value: ids} if selection is NAMED else parameters)
         found.update((subject.key, subject) for subject in read.subjects(kind))
     return found
 
@@ -62,6 +67,7 @@ class _Read:
     session: Session
     selection: Selection
     wanted: Mapping[SubjectKey, int]
+    at: Host | None
     parameters: Mapping[str, object]
 
     def subjects(self, kind: SubjectKind) -> Iterator[Subject]:
@@ -79,13 +85,19 @@ class _Read:
         return self.wanted.get(SubjectKey(kind, identifier))
 
     def _networks(self) -> Iterator[NetworkIntent]:
-        for network, mtu in self.session.rows(self.selection.networks, **self.parameters):
+        for row in self.session.rows(self.selection.networks, **self.parameters):
+            network, mtu, kind, segment, bridge, mac, own, gateway, endpoint = row
             generation = self._generation(SubjectKind.NETWORK, network)
-            if generation is not None:
-                yield NetworkIntent(network, generation, mtu)
+            if generation is None:
+                continue
+            peer = None
+            if self.at is not None and gateway != self.at.id and endpoint is not None:
+                peer = TunnelPeer(mac, IPv4Address(own), IPv4Address(endpoint))
+            joined = carrier(NetworkKind(kind), segment, bridge, self.at, peer) if self.at is not None else None
+            yield NetworkIntent(network, generation, mtu, joined)
 
     def _routers(self) -> Iterator[RouterIntent]:
-        ports: defaultdict[RouterId, list[RouterPort]] = defaultdict(list)
+        ports: defaultdict[RouterId | None, list[RouterPort]] = defaultdict(list)
         for router, network, mac, gateway, cidr, dns, mtu in self.session.rows(self.selection.ports, **self.parameters):
             own = IPv4Interface((gateway, IPv4Network(cidr).prefixlen))
             servers = tuple(IPv4Address(server) for server in dns.split())
@@ -115,7 +127,7 @@ class _Read:
                 yield RouterIntent(router, generation, tuple(ports[router]), tuple(ways[router]))
 
     def _nics(self) -> Iterator[NicIntent]:
-        shared: defaultdict[RouterId, list[PublicAddress]] = defaultdict(list)
+        shared: defaultdict[RouterId | None, list[PublicAddress]] = defaultdict(list)
         for router, position, uplink in self.session.rows(self.selection.shared, **self.parameters):
             shared[router].append(PublicAddress(IPv4Address(position), uplink))
         floating: defaultdict[tuple[NicId | None, int], list[PublicAddress]] = defaultdict(list)
@@ -125,7 +137,8 @@ class _Read:
         for nic, fixed in self.session.rows(self.selection.fixed, **self.parameters):
             public = floating.get((nic, fixed))
             addresses[nic].append(NicAddress(IPv4Address(fixed), tuple(sorted(public)) if public else ()))
-        for nic, network, router, mac, name in self.session.rows(self.selection.nics, **self.parameters):
+        for row in self.session.rows(self.selection.nics, **self.parameters):
+            nic, network, gate, mac, name, kind, bridge, endpoint = row
             generation = self._generation(SubjectKind.NIC, nic)
             if generation is None:
                 continue
@@ -134,17 +147,32 @@ class _Read:
                 id=nic,
                 generation=generation,
                 network=network,
-                router=router,
+                router=gate,
                 mac=mac,
                 hostname=hostname(name, own[0].address if own else None),
                 addresses=own,
-                shared=tuple(shared.get(router, ())),
+                shared=tuple(shared.get(gate, ())),
+                bridge=bridge,
+                endpoint=IPv4Address(endpoint) if endpoint and kind == NetworkKind.VXLAN.value else None,
             )
 
     def _instances(self) -> Iterator[InstanceIntent]:
         nics: defaultdict[InstanceId, list[GuestNic]] = defaultdict(list)
-        for instance, nic, network, mac, mtu in self.session.rows(self.selection.guest_nics, **self.parameters):
-            nics[instance].append(GuestNic(nic, network, mac, mtu))
+        fixed: dict[NicId | None, int] = {}
+        for nic, position in self.session.rows(self.selection.guest_addresses, **self.parameters):
+            fixed.setdefault(nic, position)
+        for row in self.session.rows(self.selection.guest_nics, **self.parameters):
+            instance, nic, network, mac, mtu, kind, cidr, gateway, dns, name = row
+            injected = None
+            if manager_of(NetworkKind(kind)).injected and nic in fixed:
+                address = IPv4Address(fixed[nic])
+                injected = InjectedAddress(
+                    address=IPv4Interface((address, IPv4Network(cidr).prefixlen)),
+                    gateway=IPv4Address(gateway),
+                    dns=tuple(IPv4Address(server) for server in dns.split()),
+                    hostname=hostname(name, address),
+                )
+            nics[instance].append(GuestNic(nic, network, mac, mtu, injected))
         for instance, name, image in self.session.rows(self.selection.instances, **self.parameters):
             generation = self._generation(SubjectKind.INSTANCE, instance)
             if generation is not None:

@@ -1,6 +1,7 @@
 """Hosts, uplinks, pools, routers and networks in the database."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
 from sqlalchemy import Row, bindparam, delete, func, null, or_, select, update
@@ -36,7 +37,37 @@ from mooring.store.schema import (
 )
 from mooring.store.session import Session
 
-_HOSTS = select(hosts.c.id, hosts.c.name, hosts.c.compute, hosts.c.gateway).order_by(hosts.c.seq)
+_HOSTS = select(
+    hosts.c.id,
+    hosts.c.name,
+    hosts.c.compute,
+    hosts.c.gateway,
+    hosts.c.cluster,
+    hosts.c.endpoint,
+    hosts.c.vlan_interface,
+    hosts.c.trunk_interface,
+    hosts.c.machine,
+    hosts.c.last_seen,
+).order_by(hosts.c.seq)
+_SAVE_HOST = (
+    update(hosts)
+    .where(hosts.c.id == bindparam("host"))
+    .values(
+        compute=bindparam("new_compute"),
+        gateway=bindparam("new_gateway"),
+        cluster=bindparam("new_cluster"),
+        endpoint=bindparam("new_endpoint"),
+        vlan_interface=bindparam("new_vlan_interface"),
+        trunk_interface=bindparam("new_trunk_interface"),
+        machine=bindparam("new_machine"),
+        last_seen=bindparam("new_last_seen", type_=hosts.c.last_seen.type),
+    )
+)
+_HEARD_OF = (
+    update(hosts)
+    .where(hosts.c.id == bindparam("host"))
+    .values(last_seen=bindparam("new_last_seen", type_=hosts.c.last_seen.type))
+)
 _HOST = _HOSTS.where(hosts.c.id == bindparam("host"))
 _HOST_BY_NAME = _HOSTS.where(hosts.c.name == bindparam("name"))
 
@@ -67,9 +98,11 @@ _POOL_USAGE = (
 )
 _POOL_ASSOCIATED = select(func.count()).select_from(associations).where(associations.c.pool == bindparam("pool"))
 
-_ROUTERS = select(routers.c.id, routers.c.name, routers.c.project, routers.c.host).order_by(routers.c.seq)
+_ROUTERS = select(routers.c.id, routers.c.name, routers.c.project, routers.c.host, routers.c.private).order_by(
+    routers.c.seq
+)
 _ROUTER = _ROUTERS.where(routers.c.id == bindparam("router"))
-_SHARED_ROUTER = _ROUTERS.where(routers.c.project.is_(null()))
+_SHARED_ROUTER = _ROUTERS.where(~routers.c.private)
 _CLAIM = (
     update(routers)
     .where(routers.c.id == bindparam("router"), routers.c.host.is_(null()))
@@ -98,7 +131,25 @@ _NETWORKS = select(
     networks.c.gateway,
     networks.c.dns,
     networks.c.mtu,
+    networks.c.segment,
+    networks.c.bridge,
+    networks.c.cluster,
 ).order_by(networks.c.seq)
+_FIRST_SEGMENT = select(networks.c.segment).where(
+    networks.c.kind == bindparam("kind"), networks.c.segment == bindparam("first")
+)
+_NEXT = networks.alias()
+_SEGMENT_GAP = (
+    select(networks.c.segment + 1)
+    .where(
+        networks.c.kind == bindparam("kind"),
+        networks.c.segment >= bindparam("first"),
+        networks.c.segment < bindparam("last"),
+        ~select(_NEXT.c.seq).where(_NEXT.c.kind == networks.c.kind, _NEXT.c.segment == networks.c.segment + 1).exists(),
+    )
+    .order_by(networks.c.segment)
+    .limit(1)
+)
 _NETWORK = _NETWORKS.where(networks.c.id == bindparam("network"))
 _NETWORKS_FOR = _NETWORKS.where(or_(networks.c.project == bindparam("project"), networks.c.project.is_(null())))
 _NETWORKS_OF = _NETWORKS.where(networks.c.router == bindparam("router"))
@@ -111,7 +162,23 @@ _NICS_OF = (
     .order_by(nics.c.seq)
 )
 
-_NetworkFields = Row[NetworkId, str, str, ProjectId | None, RouterId, str, str, str, int]
+_NICS_ON = select(nics.c.id).where(nics.c.network == bindparam("network")).order_by(nics.c.seq)
+
+_HostFields = Row[HostId, str, bool, bool, str, str | None, str | None, str | None, str, datetime | None]
+_NetworkFields = Row[
+    NetworkId,
+    str,
+    str,
+    ProjectId | None,
+    RouterId | None,
+    str,
+    str,
+    str,
+    int,
+    int | None,
+    str | None,
+    str | None,
+]
 _PoolFields = Row[PoolId, str, UplinkId, str, str, int, int]
 
 
@@ -122,18 +189,47 @@ class Topology:
         self._session = session
 
     def add_host(self, host: Host) -> None:
-        self._session.add(hosts, id=host.id, name=host.name, compute=host.compute, gateway=host.gateway)
+        self._session.add(
+            hosts,
+            id=host.id,
+            name=host.name,
+            compute=host.compute,
+            gateway=host.gateway,
+            cluster=host.cluster,
+            endpoint=str(host.endpoint) if host.endpoint else None,
+            vlan_interface=host.vlan_interface,
+            trunk_interface=host.trunk_interface,
+            machine=host.machine,
+            last_seen=host.last_seen,
+        )
+
+    def save_host(self, host: Host) -> None:
+        self._session.change(
+            _SAVE_HOST,
+            host=host.id,
+            new_compute=host.compute,
+            new_gateway=host.gateway,
+            new_cluster=host.cluster,
+            new_endpoint=str(host.endpoint) if host.endpoint else None,
+            new_vlan_interface=host.vlan_interface,
+            new_trunk_interface=host.trunk_interface,
+            new_machine=host.machine,
+            new_last_seen=host.last_seen,
+        )
+
+    def heard_of(self, host: HostId, now: datetime) -> bool:
+        return self._session.change(_HEARD_OF, host=host, new_last_seen=now) == 1
 
     def host(self, host: HostId) -> Host | None:
         row = self._session.row(_HOST, host=host)
-        return Host(*row) if row else None
+        return _host(row) if row else None
 
     def host_by_name(self, name: str) -> Host | None:
         row = self._session.row(_HOST_BY_NAME, name=name)
-        return Host(*row) if row else None
+        return _host(row) if row else None
 
     def hosts(self) -> Sequence[Host]:
-        return [Host(*row) for row in self._session.rows(_HOSTS)]
+        return [_host(row) for row in self._session.rows(_HOSTS)]
 
     def add_uplink(self, uplink: Uplink) -> None:
         self._session.add(uplinks, id=uplink.id, name=uplink.name, interface=uplink.interface)
@@ -199,7 +295,14 @@ class Topology:
         self._session.change(_FORGET_CURSOR, owner=pool)
 
     def add_router(self, router: RouterRow) -> None:
-        self._session.add(routers, id=router.id, name=router.name, project=router.project, host=router.host)
+        self._session.add(
+            routers,
+            id=router.id,
+            name=router.name,
+            project=router.project,
+            host=router.host,
+            private=router.private,
+        )
 
     def router(self, router: RouterId) -> RouterRow | None:
         row = self._session.row(_ROUTER, router=router)
@@ -246,11 +349,20 @@ class Topology:
                 dns=" ".join(str(server) for server in network.dns),
                 mtu=network.mtu,
                 mac=mac,
+                segment=network.segment,
+                bridge=network.bridge,
+                cluster=network.cluster,
             )
 
     def network(self, network: NetworkId) -> Network | None:
         row = self._session.row(_NETWORK, network=network)
         return _network(row) if row else None
+
+    def free_segment(self, kind: NetworkKind, first: int, last: int) -> int | None:
+        if self._session.row(_FIRST_SEGMENT, kind=kind.value, first=first) is None:
+            return first
+        row = self._session.row(_SEGMENT_GAP, kind=kind.value, first=first, last=last)
+        return row[0] if row else None
 
     def networks(self, project: ProjectId | None) -> Sequence[Network]:
         if project is None:
@@ -269,12 +381,31 @@ class Topology:
         self._session.change(_FORGET_CURSOR, owner=network)
         forget(self._session, SubjectKey(SubjectKind.NETWORK, network))
 
+    def nics_of_network(self, network: NetworkId) -> Sequence[NicId]:
+        return [nic for (nic,) in self._session.rows(_NICS_ON, network=network)]
+
     def nics_of_router(self, router: RouterId) -> Sequence[NicId]:
         return [nic for (nic,) in self._session.rows(_NICS_OF, router=router)]
 
 
+def _host(row: _HostFields) -> Host:
+    host, name, compute, gateway, cluster, endpoint, vlan_interface, trunk_interface, machine, last_seen = row
+    return Host(
+        id=host,
+        name=name,
+        compute=compute,
+        gateway=gateway,
+        cluster=cluster,
+        endpoint=IPv4Address(endpoint) if endpoint else None,
+        vlan_interface=vlan_interface,
+        trunk_interface=trunk_interface,
+        machine=machine,
+        last_seen=last_seen,
+    )
+
+
 def _network(row: _NetworkFields) -> Network:
-    network, name, kind, project, router, cidr, gateway, dns, mtu = row
+    network, name, kind, project, router, cidr, gateway, dns, mtu, segment, bridge, cluster = row
     return Network(
         id=network,
         name=name,
@@ -285,6 +416,9 @@ def _network(row: _NetworkFields) -> Network:
         gateway=IPv4Address(gateway),
         dns=tuple(IPv4Address(server) for server in dns.split()),
         mtu=mtu,
+        segment=segment,
+        bridge=bridge,
+        cluster=cluster,
     )
 
 

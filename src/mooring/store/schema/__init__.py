@@ -21,7 +21,7 @@ from mooring.store.schema.addresses import (
 from mooring.store.schema.columns import macs, metadata
 from mooring.store.schema.deliveries import deliveries, generations, memory, quotas
 from mooring.store.schema.identities import grants, projects, tokens, users
-from mooring.store.schema.instances import instances, nics
+from mooring.store.schema.instances import failed_launches, instances, nics
 from mooring.store.schema.topology import hosts, networks, pool_ranges, pools, routers, uplinks
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "associations",
     "cursors",
     "deliveries",
+    "failed_launches",
     "generations",
     "grants",
     "hosts",

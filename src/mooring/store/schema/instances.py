@@ -2,7 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Column, Index, Named, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Index,
+    Named,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    TypedColumns,
+    UniqueConstraint,
+)
 
 from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, ProjectId, UserId
 from mooring.model.nouns import InstanceState
@@ -33,6 +43,22 @@ instances = Table(
     Index(None, "project", "created", "id"),
     Index(None, "state", "updated"),
     Index(None, "host"),
+)
+
+
+class FailedLaunchColumns(TypedColumns):
+    """Hosts on which an instance could not be launched: the scheduler avoids them."""
+
+    instance: Named[InstanceId] = to("instances.id", action="CASCADE")
+    host: Named[HostId] = to("hosts.id", action="CASCADE")
+
+
+failed_launches = Table(
+    "failed_launches",
+    metadata,
+    FailedLaunchColumns,
+    PrimaryKeyConstraint("instance", "host"),
+    sqlite_with_rowid=False,
 )
 
 

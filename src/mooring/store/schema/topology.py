@@ -1,20 +1,25 @@
 """Tables of hosts, uplinks, pools, routers and networks."""
 
+from datetime import datetime
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
     Index,
+    Integer,
     Named,
     PrimaryKeyConstraint,
     Table,
+    Text,
     TypedColumns,
+    UniqueConstraint,
     text,
 )
 
 from mooring.model.ids import HostId, NetworkId, PoolId, ProjectId, RouterId, UplinkId
 from mooring.model.nouns import NetworkKind
-from mooring.store.schema.columns import Listed, metadata, one_of, own_id, own_mac, some_text, to
+from mooring.store.schema.columns import Listed, Moment, metadata, one_of, own_id, own_mac, some_text, to
 
 
 class HostColumns(Listed):
@@ -24,6 +29,12 @@ class HostColumns(Listed):
     name: Named[str] = own_id()
     compute: Named[bool]
     gateway: Named[bool]
+    cluster: Named[str] = some_text()
+    endpoint: Named[str | None] = Column(Text)
+    vlan_interface: Named[str | None] = Column(Text)
+    trunk_interface: Named[str | None] = Column(Text)
+    machine: Named[str] = some_text()
+    last_seen: Named[datetime | None] = Column(Moment)
 
 
 hosts = Table("hosts", metadata, HostColumns)
@@ -73,12 +84,13 @@ pool_ranges = Table(
 
 
 class RouterColumns(Listed):
-    """Gateways of networks; without a project, everybody's."""
+    """Gateways of networks; a private one serves one network, and one that isn't serves all flat ones of all projects."""
 
     id: Named[RouterId] = own_id()
     name: Named[str] = some_text()
     project: Named[ProjectId | None] = to("projects.id", optional=True)
     host: Named[HostId | None] = to("hosts.id", optional=True)
+    private: Named[bool]
 
 
 routers = Table(
@@ -90,8 +102,8 @@ routers = Table(
         "uq_routers_shared",
         "name",
         unique=True,
-        sqlite_where=text("project IS NULL"),
-        postgresql_where=text("project IS NULL"),
+        sqlite_where=text("NOT private"),
+        postgresql_where=text("NOT private"),
     ),
 )
 
@@ -103,12 +115,15 @@ class NetworkColumns(Listed):
     name: Named[str] = some_text()
     kind: Named[str] = some_text()
     project: Named[ProjectId | None] = to("projects.id", optional=True)
-    router: Named[RouterId] = to("routers.id")
+    router: Named[RouterId | None] = to("routers.id", optional=True)
     cidr: Named[str] = some_text()
     gateway: Named[str] = some_text()
     dns: Named[str] = some_text()
     mtu: Named[int]
     mac: Named[str] = own_mac()
+    segment: Named[int | None] = Column(Integer)
+    bridge: Named[str | None] = Column(Text)
+    cluster: Named[str | None] = Column(Text)
 
 
 networks = Table(
@@ -116,6 +131,7 @@ networks = Table(
     metadata,
     NetworkColumns,
     one_of("kind", NetworkKind),
+    UniqueConstraint("kind", "segment"),
     Index(None, "router"),
     Index(None, "project"),
 )

@@ -52,6 +52,12 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("compute", sa.Boolean(), nullable=False),
         sa.Column("gateway", sa.Boolean(), nullable=False),
+        sa.Column("cluster", sa.Text(), nullable=False),
+        sa.Column("endpoint", sa.Text(), nullable=True),
+        sa.Column("vlan_interface", sa.Text(), nullable=True),
+        sa.Column("trunk_interface", sa.Text(), nullable=True),
+        sa.Column("machine", sa.Text(), nullable=False),
+        sa.Column("last_seen", _MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("seq", name="pk_hosts"),
         sa.UniqueConstraint("id", name="uq_hosts_id"),
         sa.UniqueConstraint("name", name="uq_hosts_name"),
@@ -162,6 +168,15 @@ def upgrade() -> None:
     op.create_index("ix_instances_project_created_id", "instances", ["project", "created", "id"])
     op.create_index("ix_instances_state_updated", "instances", ["state", "updated"])
     op.create_table(
+        "failed_launches",
+        sa.Column("instance", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["host"], ["hosts.id"], name="fk_failed_launches_host", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["instance"], ["instances.id"], name="fk_failed_launches_instance", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("instance", "host", name="pk_failed_launches"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "memory",
         sa.Column("project", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
@@ -207,12 +222,13 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("project", sa.Text(), nullable=True),
         sa.Column("host", sa.Text(), nullable=True),
+        sa.Column("private", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["host"], ["hosts.id"], name="fk_routers_host", ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(["project"], ["projects.id"], name="fk_routers_project", ondelete="RESTRICT"),
         sa.PrimaryKeyConstraint("seq", name="pk_routers"),
         sa.UniqueConstraint("id", name="uq_routers_id"),
     )
-    _partial_index("uq_routers_shared", "routers", ["name"], where="project IS NULL", unique=True)
+    _partial_index("uq_routers_shared", "routers", ["name"], where="NOT private", unique=True)
     op.create_table(
         "tokens",
         sa.Column("digest", sa.Text(), nullable=False),
@@ -233,18 +249,22 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("project", sa.Text(), nullable=True),
-        sa.Column("router", sa.Text(), nullable=False),
+        sa.Column("router", sa.Text(), nullable=True),
         sa.Column("cidr", sa.Text(), nullable=False),
         sa.Column("gateway", sa.Text(), nullable=False),
         sa.Column("dns", sa.Text(), nullable=False),
         sa.Column("mtu", sa.Integer(), nullable=False),
         sa.Column("mac", sa.Text(), nullable=False),
-        sa.CheckConstraint("kind IN ('flat_dhcp')", name="ck_networks_kind"),
+        sa.Column("segment", sa.Integer(), nullable=True),
+        sa.Column("bridge", sa.Text(), nullable=True),
+        sa.Column("cluster", sa.Text(), nullable=True),
+        sa.CheckConstraint("kind IN ('flat', 'flat_dhcp', 'vlan', 'vxlan')", name="ck_networks_kind"),
         sa.ForeignKeyConstraint(["mac"], ["macs.mac"], name="fk_networks_mac", ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(["project"], ["projects.id"], name="fk_networks_project", ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(["router"], ["routers.id"], name="fk_networks_router", ondelete="RESTRICT"),
         sa.PrimaryKeyConstraint("seq", name="pk_networks"),
         sa.UniqueConstraint("id", name="uq_networks_id"),
+        sa.UniqueConstraint("kind", "segment", name="uq_networks_kind_segment"),
         sa.UniqueConstraint("mac", name="uq_networks_mac"),
     )
     op.create_index("ix_networks_project", "networks", ["project"])
@@ -368,6 +388,7 @@ def downgrade() -> None:
         "quotas",
         "pools",
         "memory",
+        "failed_launches",
         "instances",
         "grants",
         "deliveries",
