@@ -201,7 +201,9 @@ class InstantHost:
             else:
                 self.held[placed.key, placed.role] = placed
         if reports:
-            operations.settlement.report(self._id, reports)
+            for failed in operations.settlement.report(self._id, reports):
+                if operations.launches.relaunch(failed.instance, failed.host, failed.reason):
+                    self.launch(failed.instance)
             self._again = self._again or not all(report.error for report in reports)
 
 

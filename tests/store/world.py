@@ -106,7 +106,7 @@ class World:
         return made
 
     def router(self, tx: Transaction, name: str = "shared", project: Project | None = None) -> RouterRow:
-        made = RouterRow(RouterId(self.id()), name, project.id if project else None, None)
+        made = RouterRow(RouterId(self.id()), name, project.id if project else None, None, private=project is not None)
         tx.topology.add_router(made)
         return made
 

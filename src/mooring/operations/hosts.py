@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from mooring.compile.facts import HostState
 from mooring.compile.host import compile_host
 from mooring.model.faults import Conflict, NotFound
-from mooring.model.ids import HostId
+from mooring.model.ids import HostId, host_id
 from mooring.model.nouns import Caller, Host
 from mooring.model.subjects import HostRole, Placement, Report, SubjectKind
 from mooring.operations.door import Door, Published, checked_name, publish
@@ -53,7 +53,7 @@ class HostOperations:
         checked_name("name", name)
         now = self._door.clock.now()
         host = Host(
-            id=HostId(self._door.clock.new_id()),
+            id=host_id(name),
             name=name,
             compute=compute,
             gateway=gateway,

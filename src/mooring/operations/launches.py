@@ -172,22 +172,22 @@ class LaunchOperations:
     def relaunch(self, instance: InstanceId, host: HostId, reason: str) -> bool:
         """Take a launch back from a host where it failed, or that is dead, and let the scheduler try another one.
 
-        What it had is given back: its addresses are free once every host has confirmed that it let go.  After too many attempts the instance
-        goes to the error state with the reason.  Says whether it is to be scheduled again.
+        What it had is given back: its addresses are free once every host has confirmed that it let go.  After too many attempts, or where no
+        other host can run it, the instance goes to the error state with the reason.  Says whether it is to be scheduled again.
         """
         with self._door.store.write() as tx:
             known = tx.instances.get(instance)
             if known is None or known.state is not InstanceState.BUILDING or known.host != host:
                 return False
-            if len(tx.instances.avoided(instance)) + 1 >= self._door.limits.launch_attempts:
+            changes = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
+            changes += [withdraw_nic(tx, nic.id) for nic in known.nics]
+            tx.instances.unassign(instance, host)
+            others, _ = self._fit(tx, known)
+            again = bool(others) and len(tx.instances.avoided(instance)) < self._door.limits.launch_attempts
+            if not again:
                 tx.instances.move(instance, {InstanceState.BUILDING}, InstanceState.ERROR, reason)
-                changes: list[Published] = []
-            else:
-                changes = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
-                changes += [withdraw_nic(tx, nic.id) for nic in known.nics]
-                tx.instances.unassign(instance, host)
         self._door.bell.wake(sorted(frozenset[HostId]().union(*(change.hosts for change in changes))))
-        return bool(changes)
+        return again
 
     def stranded(self) -> Sequence[Instance]:
         """Return instances that are being launched on a host that is dead."""
