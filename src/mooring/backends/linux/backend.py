@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from secrets import token_hex
 
@@ -15,6 +16,9 @@ from mooring.compile.facts import HOST, Delta, HostState, Key, Place, Refused, R
 from mooring.compile.links import ROUTER_SETTINGS, inner_settings, uplink_settings
 from mooring.compile.tables import ADDRESS, BRIDGE, DHCP_SERVER, INNER, NAMESPACE, PORT, ROUTE, RULESET, SYSCTL, UPLINK
 from mooring.model.traits import PortKind, Traits
+
+_SILENT = frozenset({Stage.ELEMENT, Stage.ENTRY})
+"""Stages whose changes cause no notice, or one that tells us from others."""
 
 
 class LinuxBackend:
@@ -66,8 +70,10 @@ class LinuxBackend:
             Refused: with the fact that could not be made true, and why.
         """
         with self._lock:
+            makes_noise = any(key.table.stage not in _SILENT for key in (*delta.put, *delta.drop))
             try:
-                self._apply(delta)
+                with self._watch.busy() if self._watch is not None and makes_noise else nullcontext():
+                    self._apply(delta)
             except OSError as error:
                 raise Refused(str(error)) from error
 

@@ -15,7 +15,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -72,6 +73,9 @@ class Watch:
         self._names = _names_that_go()
         self._selector.register(self._bell, selectors.EVENT_READ, lambda: os.eventfd_read(self._bell))
         self._selector.register(self._names, selectors.EVENT_READ, self._name_went)
+        self._lock = threading.Lock()
+        self._at_work = 0
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
@@ -98,32 +102,51 @@ class Watch:
         if new:
             self._order(lambda: self._follow(place, new))
 
+    @contextmanager
+    def busy(self) -> Generator[None]:
+        """Keep doubts back as long as this lasts: most notices are of what we do ourselves, and one look at the end is enough."""
+        with self._lock:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work -= 1
+            self._order(self._put_off)
+
     def close(self) -> None:
         """Stop."""
-        self._orders.put(None)
-        os.eventfd_write(self._bell, 1)
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._orders.put(None)
+            os.eventfd_write(self._bell, 1)
         self._thread.join()
+        for place in tuple(self._sockets):
+            self._remove(place)
+        for handle in (*self._followed.values(), self._bell, self._names):
+            os.close(handle)
+        self._selector.close()
 
     def _order(self, work: Callable[[], None]) -> None:
-        self._orders.put(work)
-        os.eventfd_write(self._bell, 1)
+        with self._lock:
+            if not self._closed:
+                self._orders.put(work)
+                os.eventfd_write(self._bell, 1)
 
     def _run(self) -> None:
-        try:
-            while self._obey():
-                wait = min(self._due.values()) - time.monotonic() if self._due else None
-                for key, _ in self._selector.select(wait if wait is None else max(0.0, wait)):
-                    key.data()
-                now = time.monotonic()
-                for place in [place for place, due in self._due.items() if due <= now]:
-                    del self._due[place]
-                    self._tell(place)
-        finally:
-            for place in tuple(self._sockets):
-                self._remove(place)
-            for handle in (*self._followed.values(), self._bell, self._names):
-                os.close(handle)
-            self._selector.close()
+        while self._obey():
+            wait = max(0.0, min(self._due.values()) - time.monotonic()) if self._due and not self._at_work else None
+            for key, _ in self._selector.select(wait):
+                key.data()
+            now = time.monotonic()
+            for place in [place for place, due in self._due.items() if due <= now and not self._at_work]:
+                del self._due[place]
+                self._tell(place)
+
+    def _put_off(self) -> None:
+        self._due = dict.fromkeys(self._due, time.monotonic() + _QUIET)
 
     def _obey(self) -> bool:
         while True:
