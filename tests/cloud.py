@@ -243,7 +243,9 @@ class Cloud:
             self.database.write_bytes(_empty_database())
         self.store = SqlStore.open(f"sqlite:///{self.database}", Options(durable=False, now=self.clock.now))
         limits = Limits(
-            {Resource.INSTANCES: self.quota, Resource.FLOATING_IPS: self.quota}, settle_timeout=self.settle_timeout, liveness=86400
+            {Resource.INSTANCES: self.quota, Resource.FLOATING_IPS: self.quota},
+            settle_timeout=self.settle_timeout,
+            liveness=86400,
         )
         # Argon2 is slow on purpose, which is lost on the passwords of clouds that live for a second.
         with patch("mooring.operations.identity.PasswordHasher", _QUICK):
