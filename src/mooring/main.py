@@ -27,7 +27,8 @@ from mooring.agent.pulse import Pulse
 from mooring.agent.remote import RemoteController
 from mooring.backends.linux.backend import LinuxBackend
 from mooring.bus.inprocess import InProcessBus
-from mooring.bus.messages import compute_topic, decode_request, host_topic, load_instance
+from mooring.bus.messages import decode_request, load_instance, working_on
+from mooring.bus.topics import compute_topic, host_topic
 from mooring.config import ConfigurationError, Settings, load
 from mooring.control.bell import BusBell
 from mooring.control.controller import Controller
@@ -167,12 +168,14 @@ class Node:
         self._stack.callback(pulse.stop)
 
     def _serve(self, host: HostId, agent: Agent, launcher: Launcher) -> None:
-        def wake(_message: bytes) -> bytes:
+        def wake(_topic: str, _message: bytes) -> bytes:
             agent.wake()
             return b""
 
-        def run_instance(message: bytes) -> bytes:
-            launcher.run(load_instance(decode_request(message).argument))
+        def run_instance(_topic: str, message: bytes) -> bytes:
+            request = decode_request(message)
+            with working_on(request):
+                launcher.run(load_instance(request.argument))
             return b""
 
         self._stack.callback(self.bus.serve(host_topic(host), wake).close)

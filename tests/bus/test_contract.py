@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mooring.bus import Bus, DeadlineExceeded, NoResponder
+from mooring.bus import Bus, DeadlineExceeded, Handler, NoResponder
 from mooring.bus.inprocess import InProcessBus
 from mooring.bus.nats import NatsAccess, NatsBus
 from tests.bus.nats_server import NatsServer
@@ -41,7 +41,7 @@ def _eventually(truth: Callable[[], object]) -> None:
 
 
 def test_a_call_is_answered(bus: Bus) -> None:
-    bus.serve("sum", lambda message: b"%d" % sum(message))
+    bus.serve("sum", lambda _, message: b"%d" % sum(message))
     assert bus.call("sum", bytes([1, 2, 3]), timeout=1) == b"6"
 
 
@@ -55,7 +55,7 @@ def test_nobody_there_is_told_at_once(bus: Bus) -> None:
 def test_a_late_answer_is_a_missed_deadline(bus: Bus) -> None:
     release = threading.Event()
 
-    def slow(_message: bytes) -> bytes:
+    def slow(_topic: str, _message: bytes) -> bytes:
         release.wait(5)
         return b""
 
@@ -68,8 +68,8 @@ def test_a_late_answer_is_a_missed_deadline(bus: Bus) -> None:
 def test_a_cast_reaches_everybody_without_a_group_and_one_of_each_group(bus: Bus) -> None:
     heard: list[str] = []
 
-    def hears(name: str) -> Callable[[bytes], bytes]:
-        def handler(_message: bytes) -> bytes:
+    def hears(name: str) -> Handler:
+        def handler(_topic: str, _message: bytes) -> bytes:
             heard.append(name)
             return b""
 
@@ -95,7 +95,7 @@ def test_a_cast_to_nobody_is_lost_silently(bus: Bus) -> None:
 def test_a_handler_that_fails_goes_on_serving(bus: Bus) -> None:
     seen: list[bytes] = []
 
-    def handler(message: bytes) -> bytes:
+    def handler(_topic: str, message: bytes) -> bytes:
         if message == b"bad":
             raise ValueError("as it happens")
         seen.append(message)
@@ -110,7 +110,7 @@ def test_a_handler_that_fails_goes_on_serving(bus: Bus) -> None:
 def test_a_closed_subscription_hears_nothing_more(bus: Bus) -> None:
     seen: list[bytes] = []
 
-    def handler(message: bytes) -> bytes:
+    def handler(_topic: str, message: bytes) -> bytes:
         seen.append(message)
         return b""
 
@@ -122,3 +122,28 @@ def test_a_closed_subscription_hears_nothing_more(bus: Bus) -> None:
     with pytest.raises(NoResponder):
         bus.call("topic", b"3", timeout=1)
     assert seen == [b"1"]
+
+
+def test_a_star_stands_for_one_word_and_the_handler_is_told_the_topic(bus: Bus) -> None:
+    bus.serve("controller.*.*", lambda topic, message: topic.encode() + b" " + message, "controllers")
+    # Whoever is answered has to be the one that the topic names.
+    assert bus.call("controller.test.pull", b"all", timeout=1) == b"controller.test.pull all"
+    for other in ("controller.test", "controller.test.pull.more", "controllers.test.pull", "controller"):
+        with pytest.raises(NoResponder):
+            bus.call(other, b"", timeout=1)
+
+
+def test_a_cast_reaches_those_who_serve_its_topic_and_those_who_serve_a_pattern(bus: Bus) -> None:
+    heard: list[str] = []
+
+    def handler(topic: str, _message: bytes) -> bytes:
+        heard.append(topic)
+        return b""
+
+    bus.serve("host.*", handler)
+    bus.serve("host.a", handler)
+    bus.cast("host.a", b"")
+    bus.cast("host.b", b"")
+    _eventually(lambda: len(heard) == 3)
+    time.sleep(0.05)
+    assert sorted(heard) == ["host.a", "host.a", "host.b"]

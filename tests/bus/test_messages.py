@@ -9,6 +9,7 @@ from mooring.bus.messages import (
     Request,
     UnknownVersion,
     answer,
+    ask,
     decode_reply,
     decode_request,
     dump_digest,
@@ -79,7 +80,7 @@ _SUBJECTS = (
 def test_placements_survive(subject: object, role: HostRole) -> None:
     assert isinstance(subject, NetworkIntent | RouterIntent | NicIntent | InstanceIntent)
     placed = [Placement(subject.key, subject.generation, role, subject), Placement(subject.key, 9, role, None)]
-    message = answer(lambda _: dump_placements(placed), encode_request(Request("pull")))
+    message = answer(lambda _: dump_placements(placed), ask())
     assert load_placements(decode_reply(message)) == placed
 
 
@@ -94,14 +95,14 @@ def test_keys_digests_and_reports_survive() -> None:
 
 
 def test_a_newer_version_is_refused_on_both_sides() -> None:
-    newer = encode_request(Request("pull", version=99))
+    newer = encode_request(Request(version=99))
     with pytest.raises(UnknownVersion, match="99"):
         decode_request(newer)
     with pytest.raises(Unavailable, match="99"):
         decode_reply(answer(lambda _: None, newer))
 
 
-@pytest.mark.parametrize("message", [b"", b"{", b"[]", b'{"method": 1}', b"\xff"])
+@pytest.mark.parametrize("message", [b"", b"{", b"[]", b'{"version": "one"}', b"\xff"])
 def test_what_is_no_request_is_refused(message: bytes) -> None:
     with pytest.raises(UnknownVersion):
         decode_request(message)
@@ -112,13 +113,13 @@ def test_faults_arrive_as_what_they_were() -> None:
         raise NotFound("Instance", "i")
 
     with pytest.raises(Remote, match="could not be found") as caught:
-        decode_reply(answer(fails, encode_request(Request("x"))))
+        decode_reply(answer(fails, ask()))
     assert caught.value.kind is NotFound
 
     def away(_request: Request) -> None:
         raise Unavailable("database away", detail="secret")
 
-    reply = answer(away, encode_request(Request("x")))
+    reply = answer(away, ask())
     assert b"secret" not in reply
     with pytest.raises(Unavailable, match="database away"):
         decode_reply(reply)

@@ -34,7 +34,7 @@ def _answers(bus: NatsBus, topic: str) -> bool:
 
 def test_a_bus_may_be_there_before_its_server(server: NatsServer) -> None:
     bus = NatsBus(NatsAccess((server.url,), "early"))
-    bus.serve("topic", lambda _: b"pong")
+    bus.serve("topic", lambda *_: b"pong")
     assert not bus.wait_connected(0.3)
     bus.cast("topic", b"lost")
     with pytest.raises(DeadlineExceeded):
@@ -48,7 +48,7 @@ def test_a_bus_may_be_there_before_its_server(server: NatsServer) -> None:
 def test_subscriptions_return_with_the_server(server: NatsServer) -> None:
     server.start()
     served, asking = (NatsBus(NatsAccess((server.url,), name)) for name in ("one", "two"))
-    served.serve("topic", lambda _: b"pong")
+    served.serve("topic", lambda *_: b"pong")
     assert asking.wait_connected(10)
     _eventually(lambda: _answers(asking, "topic"))
     server.kill()

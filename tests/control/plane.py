@@ -14,7 +14,8 @@ from mooring.agent.loop import Agent
 from mooring.agent.remote import RemoteController
 from mooring.backends.fake import FakeBackend
 from mooring.bus.inprocess import InProcessBus
-from mooring.bus.messages import compute_topic, decode_request, host_topic, load_instance
+from mooring.bus.messages import decode_request, load_instance
+from mooring.bus.topics import compute_topic, host_topic
 from mooring.control.bell import BusBell
 from mooring.control.controller import Controller
 from mooring.model.ids import InstanceId
@@ -86,11 +87,11 @@ class Plane:
         self.bus.serve(host_topic(self.host.id), self._wake)
         self.bus.serve(compute_topic(self.host.id), self._run_instance)
 
-    def _wake(self, _message: bytes) -> bytes:
+    def _wake(self, _topic: str, _message: bytes) -> bytes:
         self.agent.wake()
         return b""
 
-    def _run_instance(self, message: bytes) -> bytes:
+    def _run_instance(self, _topic: str, message: bytes) -> bytes:
         self.launcher.run(load_instance(decode_request(message).argument))
         return b""
 

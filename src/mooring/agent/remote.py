@@ -5,15 +5,16 @@ from typing import Any
 
 from mooring.bus import Bus, DeadlineExceeded, NoResponder
 from mooring.bus.messages import (
-    CONTROLLER,
-    Request,
+    Registration,
+    ask,
     decode_reply,
     dump_keys,
+    dump_registration,
     dump_reports,
-    encode_request,
     load_digest,
     load_placements,
 )
+from mooring.bus.topics import controller_topic
 from mooring.model.faults import Unavailable
 from mooring.model.ids import HostId, InstanceId
 from mooring.model.subjects import DigestEntry, Placement, Report, SubjectKey
@@ -31,12 +32,20 @@ class RemoteController:
 
     def _call(self, method: str, argument: Any = None) -> Any:
         try:
-            reply = self._bus.call(CONTROLLER, encode_request(Request(method, self._host, argument)), _DEADLINE)
+            reply = self._bus.call(controller_topic(self._host, method), ask(argument), _DEADLINE)
         except NoResponder as error:
             raise Unavailable("No controller answers.") from error
         except DeadlineExceeded as error:
             raise Unavailable(f"The controller did not answer within {_DEADLINE:g} seconds.") from error
         return decode_reply(reply)
+
+    def register(self, registration: Registration) -> None:
+        """Say who this host is and how it is connected.
+
+        Raises:
+            Remote: of kind Conflict, if another machine has the name and is alive.
+        """
+        self._call("register", dump_registration(registration))
 
     def pull(self, keys: Sequence[SubjectKey] | None) -> Sequence[Placement]:
         """Return the newest placements of these subjects, or of all that this host has not confirmed."""

@@ -2,12 +2,17 @@
 
 `call` waits for an answer with a deadline; `cast` does not wait and may be lost, repeated or reordered.  Subscribers of one topic that
 name the same group share its messages; without a group each gets all of them.
+
+Topics are words with points between them, `controller.HOST.pull`.  A topic that is served may have `*` for one whole word; the first `*` is
+then who sends, and the bus proves it: where buses have credentials, only HOST's own let it send on such a topic, and only HOST is answered.
+Nothing in a message says who sent it.
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
-Handler = Callable[[bytes], bytes]
+Handler = Callable[[str, bytes], bytes]
+"""Takes a message with the topic that it was sent on, and returns the answer, which a cast has no use for."""
 
 
 class NoResponder(Exception):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from mooring.bus import DeadlineExceeded, Handler, NoResponder, Subscription
+from mooring.bus.topics import matches
 
 _CALL_THREADS = 32
 _log = structlog.get_logger(__name__)
@@ -20,13 +21,13 @@ class _Subscriber:
         self.topic = topic
         self.handler = handler
         self.group = group
-        self.casts: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.casts: queue.SimpleQueue[tuple[str, bytes] | None] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Hand casts to the handler one after the other until None comes."""
-        while (message := self.casts.get()) is not None:
+        while (cast := self.casts.get()) is not None:
             try:
-                self.handler(message)
+                self.handler(*cast)
             except Exception:  # noqa: BLE001 - one bad message must not end the service of a topic
                 _log.exception("cast failed", topic=self.topic)
 
@@ -44,11 +45,11 @@ class InProcessBus:
     def call(self, topic: str, message: bytes, timeout: float) -> bytes:
         """Return one handler's answer; see Bus."""
         with self._lock:
-            served = self._subscribers.get(topic)
+            served = self._serving(topic)
             if not served:
                 raise NoResponder(topic)
             chosen = served[next(self._turn) % len(served)]
-        future = self._calls.submit(chosen.handler, message)
+        future = self._calls.submit(chosen.handler, topic, message)
         try:
             return future.result(timeout)
         except FutureTimeout as error:
@@ -60,12 +61,19 @@ class InProcessBus:
         """Queue a message for every subscriber without a group and one of each group."""
         with self._lock:
             by_group: dict[str, list[_Subscriber]] = {}
-            for number, subscriber in enumerate(self._subscribers.get(topic, ())):
+            for number, subscriber in enumerate(self._serving(topic)):
                 by_group.setdefault(subscriber.group or f"\0{number}", []).append(subscriber)
             turn = next(self._turn)
             chosen = [members[turn % len(members)] for members in by_group.values()]
         for subscriber in chosen:
-            subscriber.casts.put(message)
+            subscriber.casts.put((topic, message))
+
+    def _serving(self, topic: str) -> list[_Subscriber]:
+        served = list(self._subscribers.get(topic, ()))
+        for pattern, subscribers in self._subscribers.items():
+            if "*" in pattern and matches(pattern, topic):
+                served += subscribers
+        return served
 
     def serve(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
         """Serve a topic with one thread for casts; calls come from a pool of threads."""

@@ -1,18 +1,22 @@
 """What goes over the bus, and how it is written: one versioned JSON envelope, the same on every adapter.
 
-Topics: `controller` (calls of agents, shared by all controllers), `scheduler` (launch an instance, shared), `host.ID` (wake up: there is
-something to pull), `compute.ID` (run an instance), `settled` (hosts have reported; to everybody).
+What is asked, and by whom, is said by the topic (see `topics`).  Every request carries the id of the API request that it is part of, so that
+the log lines of all processes can be put together.
 """
 
+import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from mooring.model import faults
-from mooring.model.faults import Fault, Unavailable
-from mooring.model.ids import HostId, InstanceId
+from mooring.model.faults import Fault, Invalid, Unavailable
+from mooring.model.ids import InstanceId
 from mooring.model.subjects import (
     DigestEntry,
     HostRole,
@@ -28,19 +32,9 @@ from mooring.model.subjects import (
 )
 
 VERSION = 1
-CONTROLLER = "controller"
-SCHEDULER = "scheduler"
-SETTLED = "settled"
 
-
-def host_topic(host: HostId) -> str:
-    """Return the topic on which a host is woken."""
-    return f"host.{host}"
-
-
-def compute_topic(host: HostId) -> str:
-    """Return the topic on which a host is asked to run instances."""
-    return f"compute.{host}"
+# What is logged of a stranger's request id: it comes from hosts, too.
+_REQUEST_ID = re.compile(r"[\w., -]{1,400}")
 
 
 class UnknownVersion(Exception):
@@ -49,11 +43,10 @@ class UnknownVersion(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call or cast: the method, who asks, and its argument as JSON values."""
+    """A call or cast: its argument as JSON values, and for which API request it is made."""
 
-    method: str
-    host: str = ""
     argument: Any = None
+    request_id: str = ""
     version: int = VERSION
 
 
@@ -67,7 +60,22 @@ class Reply:
     version: int = VERSION
 
 
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Who a host says it is and how it is connected; see model.nouns.Host."""
+
+    name: str
+    machine: str
+    compute: bool
+    gateway: bool
+    cluster: str
+    endpoint: IPv4Address | None = None
+    vlan_interface: str | None = None
+    trunk_interface: str | None = None
+
+
 _REQUEST = TypeAdapter(Request)
+_REGISTRATION = TypeAdapter(Registration)
 _REPLY = TypeAdapter(Reply)
 _KEYS = TypeAdapter(list[SubjectKey] | None)
 _DIGEST = TypeAdapter(list[DigestEntry])
@@ -89,6 +97,22 @@ class _Placed:
 
 
 _PLACED = TypeAdapter(list[_Placed])
+
+
+def ask(argument: Any = None) -> bytes:
+    """Write a request, with the id of the API request that this thread works for."""
+    return encode_request(Request(argument, current_request_id()))
+
+
+def current_request_id() -> str:
+    """Return the id of the API request that this thread works for; empty if it works for none."""
+    return str(get_contextvars().get("request_id", ""))
+
+
+def working_on(request: Request) -> AbstractContextManager[None]:
+    """Let this thread's log lines, and what it asks others, carry the request's id while the block lasts."""
+    known = _REQUEST_ID.fullmatch(request.request_id)
+    return bound_contextvars(**({"request_id": request.request_id} if known else {}))
 
 
 def encode_request(request: Request) -> bytes:
@@ -114,7 +138,9 @@ def decode_request(message: bytes) -> Request:
 def answer(handle: Callable[[Request], Any], message: bytes) -> bytes:
     """Answer a call: the result of `handle`, or the fault that it raised."""
     try:
-        return _REPLY.dump_json(Reply(handle(decode_request(message))))
+        request = decode_request(message)
+        with working_on(request):
+            return _REPLY.dump_json(Reply(handle(request)))
     except Fault as fault:
         return _REPLY.dump_json(Reply(fault=type(fault).__name__, reason=fault.reason))
     except UnknownVersion as error:
@@ -200,6 +226,23 @@ def _load_subject(placed: _Placed) -> Subject | None:
     if placed.subject is None:
         return None
     return cast("Subject", _SUBJECTS[placed.key.kind].validate_python(placed.subject))
+
+
+def dump_registration(registration: Registration) -> Any:
+    """Write a registration as JSON values."""
+    return _REGISTRATION.dump_python(registration, mode="json")
+
+
+def load_registration(value: Any) -> Registration:
+    """Read a registration.
+
+    Raises:
+        Invalid: it is none.
+    """
+    try:
+        return _REGISTRATION.validate_python(value)
+    except ValidationError as error:
+        raise Invalid("registration", "is not what a host says of itself") from error
 
 
 def load_instance(value: Any) -> InstanceId:

@@ -2,14 +2,20 @@
 
 Core NATS only: nothing is stored there.  A topic is a NATS subject.  Inboxes carry the client's name, so that a server can be told who may
 listen to which answers.  When the server is away, calls miss their deadline and casts are lost; subscriptions return with the connection.
+
+A server lets a client ask for its answer on any subject, and whoever answers may publish on more of them than the client.  So that nobody
+can make others ring or answer for it, a message on a topic that names its sender is answered in that sender's inbox or not at all.
 """
 
 import asyncio
+import ssl
 import threading
+import time
 from collections.abc import Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import nats.errors
@@ -19,14 +25,36 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from mooring.bus import DeadlineExceeded, Handler, NoResponder, Subscription
+from mooring.bus.topics import asker
 
 _HANDLER_THREADS = 32
 _RECONNECT_WAIT = 0.2
 _CONNECT_TIMEOUT = 2
 _PING_INTERVAL = 2
 _START_TIMEOUT = 10.0
+_REPEAT_REASON = 10.0
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class NatsTls:
+    """What proves servers to us, and us to servers: files in PEM.  Without `ca` the machine's own authorities are believed."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Return it as Python's library wants it.
+
+        Raises:
+            OSError: a file can't be read, or is not what it should be.
+        """
+        context = ssl.create_default_context(cafile=self.ca)
+        if self.certificate is not None:
+            context.load_cert_chain(self.certificate, self.key)
+        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +64,8 @@ class NatsAccess:
     servers: tuple[str, ...]
     name: str
     user: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: NatsTls | None = None
 
 
 def inbox_prefix(name: str) -> str:
@@ -48,8 +77,14 @@ class NatsBus:
     """A bus between processes and hosts."""
 
     def __init__(self, access: NatsAccess) -> None:
-        """Connect in the background, for as long as it takes; see `wait_connected`."""
+        """Connect in the background, for as long as it takes; see `wait_connected`.
+
+        Raises:
+            OSError: a file of its TLS can't be used.
+        """
         self._access = access
+        self._tls = access.tls.context() if access.tls is not None else None
+        self._told = ("", 0.0)
         self._client = Client()
         self._handlers = ThreadPoolExecutor(_HANDLER_THREADS, thread_name_prefix="bus")
         self._connected = threading.Event()
@@ -69,8 +104,10 @@ class NatsBus:
 
     async def _connect(self) -> None:
         while not self._closing:
+            # A client that a server has sent away for good is not used again.
+            self._client = client = Client()
             try:
-                await self._client.connect(
+                await client.connect(
                     servers=list(self._access.servers),
                     name=self._access.name,
                     user=self._access.user,
@@ -84,21 +121,50 @@ class NatsBus:
                     pending_size=1 << 16,
                     error_cb=self._failed,
                     reconnected_cb=self._back,
+                    closed_cb=self._sent_away,
+                    tls=self._tls,
                 )
+                for served in self._served:
+                    await served.subscribe(client)
             except (TimeoutError, OSError, nats.errors.Error) as error:
-                _log.warning("bus away", reason=str(error) or type(error).__name__)
+                await self._failed(error)
                 await asyncio.sleep(_RECONNECT_WAIT)
                 continue
-            for served in self._served:
-                await served.subscribe(self._client)
             self._connected.set()
             return
 
     async def _failed(self, error: Exception) -> None:
-        _log.warning("bus", reason=str(error) or type(error).__name__)
+        # A server that is away is missed five times a second.
+        reason = str(error) or type(error).__name__
+        told, when = self._told
+        if reason != told or time.monotonic() - when > _REPEAT_REASON:
+            self._told = (reason, time.monotonic())
+            _log.warning("bus", reason=reason)
 
     async def _back(self) -> None:
+        self._told = ("", 0.0)
         _log.info("bus is back")
+
+    async def _sent_away(self) -> None:
+        """Begin anew: a server that changes who may come sends its clients away, and then they do not come back by themselves."""
+        if not self._closing and self._connected.is_set():
+            self._connected.clear()
+            self._connecting = self._submit(self._connect())
+
+    def alive(self) -> bool:
+        """Say whether a server answers within a second."""
+        if not self.connected or self._closing:
+            return False
+        try:
+            self._submit(self._client.flush(1)).result(1.5)
+        except (TimeoutError, FutureTimeout, nats.errors.Error):
+            return False
+        return True
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as the client knows; nobody is asked."""
+        return self._connected.is_set() and self._client.is_connected
 
     def wait_connected(self, timeout: float = _START_TIMEOUT) -> bool:
         """Wait up to `timeout` seconds for the first connection; say whether there is one."""
@@ -147,11 +213,11 @@ class NatsBus:
 
     def _answer(self, served: "_Served", message: Msg) -> None:
         try:
-            answer = served.handler(bytes(message.data))
+            answer = served.handler(message.subject, bytes(message.data))
         except Exception:  # noqa: BLE001 - one bad message must not end the service of a topic; whoever asked misses the deadline
             _log.exception("message failed", topic=served.topic)
             return
-        if message.reply and not self._closing:
+        if message.reply and not self._closing and _may_be_answered(served.topic, message):
             self._submit(self._publish(message.reply, answer))
 
     def leave(self, served: "_Served") -> None:
@@ -186,6 +252,14 @@ class NatsBus:
         await asyncio.gather(*others, return_exceptions=True)
 
 
+def _may_be_answered(pattern: str, message: Msg) -> bool:
+    name = asker(pattern, message.subject)
+    if name is None or message.reply.startswith(f"{inbox_prefix(name)}."):
+        return True
+    _log.warning("answer refused: it is wanted elsewhere than in the sender's inbox", topic=message.subject)
+    return False
+
+
 class _Served:
     """One subscription, renewed with the connection by the client itself."""
 
@@ -194,15 +268,17 @@ class _Served:
         self.topic = topic
         self.handler = handler
         self.group = group
+        self._client: Client | None = None
         self._subscription: NatsSubscription | None = None
 
     async def subscribe(self, client: Client) -> None:
-        """Subscribe, on the bus's loop, and wait until the server knows."""
+        """Subscribe, on the bus's loop and once a client, and wait until the server knows."""
 
         async def deliver(message: Msg) -> None:
             await self.bus.handle(self, message)
 
-        if self._subscription is None:
+        if self._client is not client:
+            self._client = client
             self._subscription = await client.subscribe(self.topic, queue=self.group or "", cb=deliver)
             await client.flush(_CONNECT_TIMEOUT)
 

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from mooring.bus import Bus
-from mooring.bus.messages import SCHEDULER, SETTLED, Request, encode_request, host_topic
+from mooring.bus.messages import ask
+from mooring.bus.topics import SCHEDULER, SETTLED, host_topic
 from mooring.model.ids import HostId, InstanceId
 
 _POLL = 0.5
@@ -21,7 +22,7 @@ class BusBell:
         self._count = 0
         bus.serve(SETTLED, self._ring)
 
-    def _ring(self, _message: bytes) -> bytes:
+    def _ring(self, _topic: str, _message: bytes) -> bytes:
         with self._rung:
             self._count += 1
             self._rung.notify_all()
@@ -30,15 +31,15 @@ class BusBell:
     def wake(self, hosts: Iterable[HostId]) -> None:
         """Tell agents that there is something to pull."""
         for host in hosts:
-            self._bus.cast(host_topic(host), encode_request(Request("wake")))
+            self._bus.cast(host_topic(host), ask())
 
     def launch(self, instance: InstanceId) -> None:
         """Tell the scheduler that an instance wants a host."""
-        self._bus.cast(SCHEDULER, encode_request(Request("launch", argument=instance)))
+        self._bus.cast(SCHEDULER, ask(instance))
 
     def settled(self) -> None:
         """Tell waiting operations that hosts have reported."""
-        self._bus.cast(SETTLED, encode_request(Request("settled")))
+        self._bus.cast(SETTLED, ask())
 
     def wait_settled(self, done: Callable[[], bool], timeout: float) -> bool:
         """Wait for `done`, asked after each ring and twice a second without one: a ring may be lost."""

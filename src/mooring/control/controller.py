@@ -5,26 +5,27 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from mooring.bus import Bus, Subscription
 from mooring.bus.messages import (
-    CONTROLLER,
-    SCHEDULER,
     Request,
     answer,
-    compute_topic,
+    ask,
     decode_request,
     dump_digest,
     dump_placements,
-    encode_request,
-    host_topic,
     load_instance,
     load_keys,
+    load_registration,
     load_reports,
+    working_on,
 )
-from mooring.model.faults import Fault, NotFound
-from mooring.model.ids import HostId, InstanceId
+from mooring.bus.topics import CONTROLLER, SCHEDULER, caller_of, compute_topic, host_topic
+from mooring.model.faults import Fault, Forbidden, NotFound
+from mooring.model.ids import HostId, InstanceId, host_id
 from mooring.operations import Operations
+from mooring.operations.hosts import HostLinks
 
 _REPEAT_EVERY = 1.0
 _log = structlog.get_logger(__name__)
@@ -41,6 +42,7 @@ class Controller:
         self._served: list[Subscription] = []
         self._thread = threading.Thread(target=self._repeat, name="controller", daemon=True)
         self._methods: dict[str, Callable[[HostId, Any], Any]] = {
+            "register": self._register,
             "pull": self._pull,
             "digest": lambda host, _: dump_digest(operations.settlement.digest(host)),
             "report": self._report,
@@ -53,7 +55,7 @@ class Controller:
 
     def start(self) -> None:
         """Serve agents and the scheduler's topic."""
-        self._served.append(self._bus.serve(CONTROLLER, lambda message: answer(self._handle, message), "controllers"))
+        self._served.append(self._bus.serve(CONTROLLER, self._answer, "controllers"))
         self._served.append(self._bus.serve(SCHEDULER, self._launch, "schedulers"))
         self._thread.start()
 
@@ -65,11 +67,28 @@ class Controller:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _handle(self, request: Request) -> Any:
-        method = self._methods.get(request.method)
-        if method is None:
-            raise NotFound("Method", request.method)
-        return method(HostId(request.host), request.argument)
+    def _answer(self, topic: str, message: bytes) -> bytes:
+        # The topic says who calls, and the bus has proved it; what a message says of its sender would prove nothing.
+        host, name = caller_of(topic)
+
+        def handle(request: Request) -> Any:
+            method = self._methods.get(name)
+            if method is None:
+                raise NotFound("Method", name)
+            with bound_contextvars(host=host):
+                return method(host, request.argument)
+
+        return answer(handle, message)
+
+    def _register(self, host: HostId, value: Any) -> None:
+        said = load_registration(value)
+        if host_id(said.name) != host:
+            raise Forbidden("A host can only register under its own name.", detail=f"{host} says it is {said.name!r}")
+        links = HostLinks(said.cluster, said.endpoint, said.vlan_interface, said.trunk_interface)
+        self._operations.hosts.register(
+            said.name, compute=said.compute, gateway=said.gateway, links=links, machine=said.machine
+        )
+        _log.info("host registered", name=said.name)
 
     def _pull(self, host: HostId, value: Any) -> Any:
         return dump_placements(self._operations.settlement.pull(host, load_keys(value)))
@@ -83,21 +102,24 @@ class Controller:
             _log.warning("launch taken back", instance=instance, host=host, reason=reason)
             self._schedule(instance)
 
-    def _launch(self, message: bytes) -> bytes:
-        self._schedule(load_instance(decode_request(message).argument))
+    def _launch(self, _topic: str, message: bytes) -> bytes:
+        request = decode_request(message)
+        with working_on(request):
+            self._schedule(load_instance(request.argument))
         return b""
 
     def _schedule(self, instance: InstanceId) -> None:
         host = self._operations.launches.schedule(instance)
         if host is not None:
-            self._bus.cast(compute_topic(host), encode_request(Request("run_instance", argument=instance)))
+            _log.info("launch", instance=instance, host=host)
+            self._bus.cast(compute_topic(host), ask(instance))
 
     def _repeat(self) -> None:
         """Wake hosts that are behind and take launches up again that have not moved: any message may have been lost."""
         while not self._stop.wait(_REPEAT_EVERY):
             try:
                 for host in self._operations.settlement.behind():
-                    self._bus.cast(host_topic(host), encode_request(Request("wake")))
+                    self._bus.cast(host_topic(host), ask())
                 for instance in self._operations.launches.stranded():
                     if instance.host is not None:
                         self._relaunch(instance.id, instance.host, "Its host is away.")

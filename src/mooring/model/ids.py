@@ -1,11 +1,12 @@
 """Typed identifiers, one per noun, and the short form that fits into a kernel device name.
 
-Identifiers are random UUIDs as 36 character text.  A kernel device name holds at most 15 bytes (IFNAMSIZ of linux/if.h less the
+Identifiers are random UUIDs as 36 character text; only a host's follows from its name, so that the bus's server can be told who may
+speak for a host before the host was ever seen.  A kernel device name holds at most 15 bytes (IFNAMSIZ of linux/if.h less the
 closing zero), so devices are named by a two letter prefix and the first 11 hexadecimal digits of the UUID: 44 random bits.
 """
 
 from typing import NewType
-from uuid import UUID
+from uuid import UUID, uuid5
 
 ProjectId = NewType("ProjectId", str)
 UserId = NewType("UserId", str)
@@ -19,6 +20,7 @@ NicId = NewType("NicId", str)
 AddressId = NewType("AddressId", str)
 
 SHORT_DIGITS = 11
+_HOSTS = UUID("3f0b1c5e-5d43-4c86-9d0e-6d6f6f72696e")  # made up once, and never to be changed
 
 
 def is_uuid(text: str) -> bool:
@@ -27,6 +29,11 @@ def is_uuid(text: str) -> bool:
         return str(UUID(text)) == text.lower()
     except ValueError:
         return False
+
+
+def host_id(name: str) -> HostId:
+    """Return the identifier of the host of a name."""
+    return HostId(str(uuid5(_HOSTS, name)))
 
 
 def short(identifier: str) -> str:
