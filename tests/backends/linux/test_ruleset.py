@@ -1,0 +1,93 @@
+"""The static ruleset: as the kernel has it, whole or not at all, and changed without a packet noticing."""
+
+import threading
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from mooring.backends.linux import elements
+from mooring.backends.linux.nft import as_loaded
+from mooring.compile.facts import Key, Stage
+from mooring.compile.links import router_place
+from mooring.compile.tables import FIP_IN, PUBLIC, RULESET, TABLES
+from mooring.model.ids import uplink_name
+from tests.backends.lab import Lab
+from tests.backends.linux.test_packets import ALICES, Ping
+from tests.compile.small import ALICE, FIRST, ROUTER, small
+
+pytestmark = pytest.mark.kernel
+
+STATE = small().state
+PLACE = router_place(ROUTER)
+KEY = Key(RULESET, PLACE, ("router",))
+
+
+def test_the_kernel_has_the_rules_as_they_are_written(golden: Callable[[str, str], None]) -> None:
+    golden("router.nft", as_loaded("router")[0])
+
+
+def test_every_table_of_elements_has_its_set() -> None:
+    sets = elements.sets("router")
+    wanted = {table.name: (len(table.key), len(table.value)) for table in TABLES if table.stage is Stage.ELEMENT}
+    assert {name: (len(it.keys), len(it.values)) for name, it in sets.items()} == wanted
+
+
+def test_a_reload_keeps_all_elements(lab: Lab) -> None:
+    state = small(others=60).state
+    lab.settle(state)
+    lab.at(lab.router(small().routers[0]), "nft", "add", "rule", "ip", "mooring", "passing", "drop")
+    assert lab.backend.read(PLACE)[KEY] != ()
+    lab.settle(state)
+    assert lab.backend.read() == state
+
+
+def test_no_packet_notices_a_reload(lab: Lab) -> None:
+    lab.settle(STATE)
+    guest = lab.guest(small().nics[0], small().routers[0])
+    assert guest
+    assert small().nics[0].addresses[0].address == ALICES
+    assert small().nics[0].id == ALICE
+    ping = Ping(lab, lab.isp(0), FIRST.address)
+    for _ in range(10):
+        lab.at(lab.router(small().routers[0]), "nft", "insert", "rule", "ip", "mooring", "passing", "continue")
+        lab.settle(STATE)
+    assert ping.end()[0] == 0
+
+
+def test_reading_while_others_write_gives_one_moment(lab: Lab) -> None:
+    """A stranger switches two elements in one transaction; whoever reads sees one of the two moments, never a bit of each."""
+    lab.settle(STATE)
+    router = lab.router(small().routers[0])
+    stop = threading.Event()
+    one, other = "198.51.100.98 : 10.0.1.98", "198.51.100.99 : 10.0.1.99"
+
+    def switch() -> None:
+        lab.at(router, "nft", "add", "element", "ip", "mooring", "fip_in", f"{{ {one} }}")
+        while not stop.is_set():
+            for gone, come in ((one, other), (other, one)):
+                lab.at(
+                    router,
+                    "nft",
+                    f"delete element ip mooring fip_in {{ {gone} }}; add element ip mooring fip_in {{ {come} }}",
+                )
+
+    stranger = threading.Thread(target=switch)
+    stranger.start()
+    try:
+        for _ in range(50):
+            found = {key.row[0] for key in lab.backend.read(PLACE) if key.table == FIP_IN}
+            assert len(found & {IPv4Address("198.51.100.98"), IPv4Address("198.51.100.99")}) <= 1
+    finally:
+        stop.set()
+        stranger.join()
+
+
+def test_prefixes_of_every_length_come_back_as_they_were(lab: Lab) -> None:
+    device = uplink_name(FIRST.uplink)
+    prefixes = [IPv4Network((int(IPv4Address("10.0.0.0")) + (number << 20), 32 - number)) for number in range(12)]
+    extra = {Key(PUBLIC, PLACE, (device, prefix)): () for prefix in prefixes}
+    lab.settle({**STATE, **extra})
+    assert lab.backend.read() == {**STATE, **extra}
+    lab.settle(STATE)
+    assert lab.backend.read() == STATE
