@@ -129,10 +129,7 @@ def test_a_network_without_free_addresses_refuses_at_once(plane: Plane) -> None:
     plane.operations.networks.create(admin, NewNetwork("tiny", IPv4Network("10.9.0.0/29")))
     new = NewInstance("web", "web", "1", (NewNic("tiny"),))
     made = [plane.operations.instances.create(demo, new) for _ in range(5)]
-    for instance in made:
-        eventually(
-            lambda instance=instance: plane.operations.instances.get(demo, instance.id).state is InstanceState.ACTIVE
-        )
+    eventually(lambda: all(known.state is InstanceState.ACTIVE for known in plane.operations.instances.listing(demo)))
     addresses = {plane.operations.instances.get(demo, instance.id).nics[0].fixed[0].address for instance in made}
     assert len(addresses) == 5
     with pytest.raises(Exhausted, match="tiny"):

@@ -5,7 +5,7 @@ import subprocess
 from mooring.backends.linux.backend import LinuxBackend
 from mooring.compile.facts import diff
 from mooring.demos.stage import HOST
-from mooring.model.ids import NetworkId, NicId, RouterId, bridge_name, inner_name, port_name, uplink_name
+from mooring.model.ids import NetworkId, NicId, bridge_name, inner_name, port_name, uplink_name
 from tests.journeys.town import Town
 
 # Each takes something of ours away, or adds something foreign to it, as root would with the usual tools.
@@ -47,7 +47,7 @@ class Drifter:
         (uplink,) = town.operations.pools.uplinks(town.admin)
         self.router = network.router
         self.names = {
-            "router": f"nsenter --net=/run/netns/mooring-r-{RouterId(network.router)}",
+            "router": f"nsenter --net=/run/netns/mooring-r-{network.router}",
             "host": f"nsenter --net=/run/netns/{HOST}",
             "public": str(self.public),
             "fixed": str(nic.fixed[0].address),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -163,6 +164,11 @@ def test_kill_9_loses_no_packet_and_forgets_nothing(service: Service) -> None:
     assert ping_count(answer.stdout).received == 1
 
 
+def _answers(address: str) -> bool:
+    ping = Places().at("outside", "ping", "-c", "1", "-W", "1", address)
+    return ping_count(subprocess.run([*ping], capture_output=True, text=True, check=False).stdout).received == 1
+
+
 def test_what_was_asked_for_when_it_died_is_done_when_it_returns(service: Service) -> None:
     """The intent of a call that was cut off is either whole or not there, and what is there becomes true."""
     server = service.boot("web-1")
@@ -178,15 +184,10 @@ def test_what_was_asked_for_when_it_died_is_done_when_it_returns(service: Servic
         service.process.wait(timeout=10)
         service.start()
         shown = service.http.get(f"/compute/v2.1/os-floating-ips/{floating['id']}").json()["floating_ip"]
-        ping = Places().at("outside", "ping", "-c", "1", "-W", "1", str(floating["ip"]))
-
-        def answers(ping: object = ping) -> bool:
-            assert isinstance(ping, tuple)
-            return ping_count(subprocess.run([*ping], capture_output=True, text=True, check=False).stdout).received == 1
-
+        address = str(floating["ip"])
         if shown["instance_id"] is None:
-            assert not answers()
+            assert not _answers(address)
         else:
-            eventually(answers, timeout=15)
+            eventually(partial(_answers, address), timeout=15)
         service.http.delete(f"/compute/v2.1/os-floating-ips/{floating['id']}")
-        eventually(lambda answers=answers: not answers(), timeout=5)
+        assert not _answers(address)
