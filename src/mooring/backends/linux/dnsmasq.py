@@ -36,7 +36,13 @@ DOMAIN = "mooring.internal"
 _CONFIG = re.compile(r"server-[0-9a-f]{16}\.conf")
 _TAKEN = "Address already in use"
 _START_TIMEOUT = 10
+_MANY = 2_000
 _PATIENCE = 2.0
+
+
+_Stamp = tuple[int, int, int]
+"""What is another after any change of a file: its inode, the time of its last change, its size."""
+_SAME_MOMENT = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ class Dnsmasq:
     def __init__(self, directory: Path, seen: Callable[[Place, Iterable[int]], None]) -> None:
         self._directory = directory
         self._seen = seen
+        self._files: dict[Path, dict[str, tuple[_Stamp | None, Key, Row]]] = {}
 
     def read(self, space: Space | None, place: Place) -> dict[Key, Row]:
         """Return the servers and entries of a router."""
@@ -73,7 +80,7 @@ class Dnsmasq:
             if value is not None:
                 state[key] = value
             if space is not None:
-                state.update(_entries(place, network, home))
+                state.update(self._entries(place, network, home))
         return state
 
     def places(self) -> list[Place]:
@@ -147,7 +154,7 @@ class Dnsmasq:
         network = str(key.row[0])
         for process in self._running(key.place).get(network, []):
             processes.end(process.id)
-        shutil.rmtree(self._home(key.place, network), ignore_errors=True)
+        self._remove(self._home(key.place, network))
 
     def end_strays(self, space: Space) -> None:
         """End servers of a router whose namespace lost its name: they keep it alive, and its devices' addresses in use."""
@@ -161,19 +168,21 @@ class Dnsmasq:
         for network, running in self._running(place).items():
             for process in running:
                 processes.end(process.id)
-            shutil.rmtree(self._home(place, network), ignore_errors=True)
+            self._remove(self._home(place, network))
         shutil.rmtree(self._directory / place.id, ignore_errors=True)
 
     def change_entries(self, space: Space, put: Mapping[Key, Row], drop: Mapping[Key, Row]) -> None:
         """Drop and put entries; they hold for the next packet from a guest.
 
         dnsmasq sees a new file by inotify before it reads the next packet.  It doesn't see that one is gone, and it keeps an address for
-        whom it leased it to; so for these it is told to read all files anew, and then the lease is given back in the guest's name.
+        whom it leased it to; so for these it is told to read all files anew, and then the lease is given back in the guest's name.  So it
+        is for very many new ones: the kernel keeps 16,384 notices (fs.inotify.max_queued_events) for a dnsmasq that is slower than we
+        are, two for each file, and dnsmasq doesn't look whether some were lost.
 
         Raises:
             Refused: an entry can't be written.
         """
-        changed: dict[str, bool] = {}
+        changed: dict[str, bool] = {network: len(put) > _MANY for network in {str(key.row[0]) for key in put}}
         texts = {key: _entry(key, value) for key, value in put.items()}
         for key in (*drop, *put):
             network, name = str(key.row[0]), _file_name(key)
@@ -201,6 +210,29 @@ class Dnsmasq:
                         release(space.inside, server.device, server.address.ip, address, mac)
                 case _:
                     pass
+
+    def _entries(self, place: Place, network: str, home: Path) -> Iterator[tuple[Key, Row]]:
+        """Return the entries of a server.  A file is read again only if it was changed: nobody can set the time of its last change back."""
+        known = self._files.pop(home, {})
+        there: dict[str, tuple[_Stamp | None, Key, Row]] = {}
+        try:
+            with os.scandir(home / "hosts") as files:
+                for file in files:
+                    if file.name.startswith("."):  # dnsmasq passes over these too
+                        continue
+                    stamp = _stamp(file)
+                    entry = known.get(file.name)
+                    if entry is None or stamp is None or entry[0] != stamp:
+                        entry = (stamp, *_read_entry(place, network, Path(file.path)))
+                    there[file.name] = entry
+        except FileNotFoundError:
+            return
+        self._files[home] = there
+        yield from ((key, value) for _, key, value in there.values())
+
+    def _remove(self, home: Path) -> None:
+        self._files.pop(home, None)
+        shutil.rmtree(home, ignore_errors=True)
 
     def _home(self, place: Place, network: str) -> Path:
         return self._directory / place.id / network
@@ -318,23 +350,26 @@ def _entry(key: Key, value: Row) -> str:
             raise Refused(f"{fact_line(key, value)}: not of the types of {key.table.name}")
 
 
-def _entries(place: Place, network: str, home: Path) -> Iterator[tuple[Key, Row]]:
+def _stamp(file: os.DirEntry[str]) -> _Stamp | None:
+    """Return a file's stamp, None if it says nothing: kernels before 6.13 have the same time for all changes within some milliseconds."""
     try:
-        names = sorted(path.name for path in (home / "hosts").iterdir())
-    except FileNotFoundError:
-        return
-    for name in names:
-        if name.startswith("."):  # dnsmasq passes over these too
-            continue
-        mac = name.replace("-", ":") if is_mac(name.replace("-", ":")) else name
-        key = Key(DHCP_HOST, place, (network, mac))
-        try:
-            text = (home / "hosts" / name).read_text(encoding="ascii")
-            first, address, *host = text.removesuffix("\n").split(",")
-            value: Row = (IPv4Address(address), host[0] if host else "")
-            yield key, value if first == mac and _entry(key, value) == text else ("not as we write it",)
-        except (OSError, ValueError, Refused):
-            yield key, ("not as we write it",)
+        found = file.stat()
+    except OSError:
+        return None
+    is_old = time.time_ns() - found.st_ctime_ns > _SAME_MOMENT
+    return (found.st_ino, found.st_ctime_ns, found.st_size) if is_old else None
+
+
+def _read_entry(place: Place, network: str, path: Path) -> tuple[Key, Row]:
+    mac = path.name.replace("-", ":") if is_mac(path.name.replace("-", ":")) else path.name
+    key = Key(DHCP_HOST, place, (network, mac))
+    try:
+        text = path.read_text(encoding="ascii")
+        first, address, *host = text.removesuffix("\n").split(",")
+        value: Row = (IPv4Address(address), host[0] if host else "")
+        return key, value if first == mac and _entry(key, value) == text else ("not as we write it",)
+    except (OSError, ValueError, Refused):
+        return key, ("not as we write it",)
 
 
 def _file_name(key: Key) -> str:
