@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 from uuid import UUID
@@ -26,6 +26,7 @@ from tests.store.world import START, Town, World
 
 # The same place in a block, so that the search inside of it is the same.
 FEW, MANY = 300, 300 + 22 * schema.BLOCK
+WIDE = "10.0.0.0/8"
 FIXED, PUBLIC = IPv4Address("10.0.16.0"), IPv4Address("198.18.0.16")
 
 
@@ -103,7 +104,7 @@ class Story:
     """A life: a guest is launched, gets a floating IP, loses it, and goes."""
 
     town: Town
-    instance: str = ""
+    idempotency_key: str = "key"
     nic: NicRow | None = None
     fixed: AddressRow | None = None
     floating: AddressRow | None = None
@@ -117,7 +118,6 @@ class Story:
         town, world = self.town, self.town.world
         tx.quotas.take(town.project.id, Resource.INSTANCES)
         instance = world.instance(tx, town.project, town.user, "new")
-        self.instance = instance
         self.nic = world.nic(tx, instance, town.network)
         tx.instances.get(instance)
         tx.instances.assign(instance, town.host.id)
@@ -127,7 +127,7 @@ class Story:
     def allocate_fixed(self, tx: Transaction) -> None:
         assert self.nic
         network = self.town.network
-        gap = tx.addresses.first_gap(network.id, network.cidr[2] + (1 << 12), network.cidr[-2])
+        gap = tx.addresses.first_gap(network.id, FIXED, network.cidr[-2])
         assert gap
         self.fixed = self.town.world.fixed(tx, self.nic, str(gap))
         tx.addresses.set_cursor(network.id, gap)
@@ -136,7 +136,7 @@ class Story:
 
     def allocate_floating(self, tx: Transaction) -> None:
         town = self.town
-        tx.memory.recall(town.project.id, "key")
+        tx.memory.recall(town.project.id, self.idempotency_key)
         tx.quotas.take(town.project.id, Resource.FLOATING_IPS)
         tx.addresses.cursor(town.pool.id)
         gap = tx.addresses.first_gap("public", PUBLIC, PUBLIC + 100_000)
@@ -145,7 +145,7 @@ class Story:
         tx.addresses.set_cursor(town.pool.id, gap)
         tx.addresses.floating(town.project.id, self.floating.id)
         tx.addresses.floating_by_address(gap)
-        tx.memory.remember(town.project.id, "key", Remembered("a", self.floating.id))
+        tx.memory.remember(town.project.id, self.idempotency_key, Remembered("a", self.floating.id))
 
     def associate(self, tx: Transaction) -> None:
         assert self.floating
@@ -190,7 +190,7 @@ class Story:
         assert self.nic
         assert self.fixed
         assert self.floating
-        instance = replace(self.nic).instance
+        instance = self.nic.instance
         tx.instances.move(instance, set(InstanceState), InstanceState.DELETING)
         generation, _ = tx.deliveries.withdraw(self.key)
         tx.addresses.linger(self.fixed.id, self.nic.id, generation)
@@ -240,7 +240,7 @@ class Bill:
 def tell(path: Path, guests: int) -> Bill:
     store = SqlStore(f"sqlite:///{path}", Options(durable=False))
     world = World(store)
-    town = Town.build(world)
+    town = Town.build(world, WIDE)
     with store.write() as tx:
         for resource in Resource:
             tx.quotas.set(town.project.id, resource, -1)

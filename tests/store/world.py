@@ -106,7 +106,7 @@ class World:
         return made
 
     def router(self, tx: Transaction, name: str = "shared", project: Project | None = None) -> RouterRow:
-        made = RouterRow(RouterId(self.id()), name, project.id if project else None, None, private=project is not None)
+        made = RouterRow(RouterId(self.id()), name, project.id if project else None, None)
         tx.topology.add_router(made)
         return made
 
@@ -194,12 +194,12 @@ class Town:
     fixed: AddressRow
 
     @classmethod
-    def build(cls, world: World) -> "Town":
+    def build(cls, world: World, cidr: str = "10.0.0.0/16") -> "Town":
         with world.store.write() as tx:
             project, user, host, uplink = world.project(tx), world.user(tx), world.host(tx), world.uplink(tx)
             pool, router = world.pool(tx, uplink), world.router(tx)
             own = world.connect(tx, router, pool, "198.51.100.10")
-            network = world.network(tx, router)
+            network = world.network(tx, router, cidr)
             instance = world.instance(tx, project, user)
             nic = world.nic(tx, instance, network)
             fixed = world.fixed(tx, nic, "10.0.0.2")
