@@ -3,8 +3,9 @@
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -20,6 +21,10 @@ from mooring.model.subjects import HostRole, InstanceIntent, Placement, Report, 
 
 COMPARE_EVERY = 5.0
 _RETRY_EVERY = 1.0
+_AT_ONCE = 200
+"""Of so many subjects one call speaks: the controller answers within its deadline, and others may write in between."""
+
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
@@ -158,7 +163,7 @@ class Agent:
         try:
             digest = self._controller.digest()
             missing = self._ledger.missing(digest)
-            placements = self._controller.pull(missing) if missing else ()
+            placements = [placed for some in _in_parts(missing) for placed in self._controller.pull(some)]
             self._ledger.forget_absent(digest)
             # What was refused gets another try: what stood in its way may be gone.
             self._ledger.refused.clear()
@@ -230,11 +235,11 @@ class Agent:
             elif error is None and part in unsettled:
                 continue
             reports.append(Report(part.key, part.role, placed.generation, error))
-        if reports:
-            fresh = [report for report in reports if self._reported.get(Part(report.key, report.role)) != report]
+        for some in _in_parts(reports):
+            fresh = [report for report in some if self._reported.get(Part(report.key, report.role)) != report]
             if fresh:
                 self._controller.report(fresh)
-            for report in reports:
+            for report in some:
                 part = Part(report.key, report.role)
                 self._reported[part] = report
                 self._unreported.discard(part)
@@ -245,3 +250,8 @@ class Agent:
         if placed.subject is None:
             return instance not in self._there
         return instance in self._there and self._running.get(instance) == placed.generation
+
+
+def _in_parts(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    for first in range(0, len(things), _AT_ONCE):
+        yield things[first : first + _AT_ONCE]
