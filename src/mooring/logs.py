@@ -6,14 +6,24 @@ from typing import TextIO
 import structlog
 
 
-def configure(stream: TextIO, *, json: bool = False, level: int = logging.INFO) -> None:
-    """Send every log line of this process to `stream`: as JSON for programs, or in columns for people."""
+def configure(stream: TextIO, *, process: str = "", json: bool = False, level: int = logging.INFO) -> None:
+    """Send every log line of this process to `stream`: as JSON for programs, or in columns for people.
+
+    `process` says in every line which process it is of: lines of several are read together.
+    """
+
+    def named(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if process:
+            event.setdefault("process", process)
+        return event
+
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            named,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

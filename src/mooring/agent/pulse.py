@@ -1,25 +1,62 @@
-"""The pulse: a host says that it is alive, on a thread of its own, so that a busy agent is not taken for a dead one."""
+"""The pulse: a host says who it is, and then that it is alive, on a thread of its own: a busy agent must not be taken for a dead one."""
 
 import threading
+from typing import Protocol
 
 import structlog
 
-from mooring.agent.interfaces import Controller
-from mooring.model.faults import Fault
+from mooring.bus.messages import Registration, Remote
+from mooring.model.faults import Fault, NotFound
 
 EVERY = 1.0
 _log = structlog.get_logger(__name__)
 
 
+class Registrar(Protocol):
+    """What the pulse asks of the controller; each call may raise a Fault."""
+
+    def register(self, registration: Registration) -> None:
+        """Say who this host is; a Conflict if another machine is."""
+        ...
+
+    def heartbeat(self) -> None:
+        """Say that this host is alive; NotFound if it has to register."""
+        ...
+
+
 class Pulse:
     """Beats once a second until it is stopped; a beat that is lost is not made up for."""
 
-    def __init__(self, controller: Controller, every: float = EVERY) -> None:
-        """Keep the controller; nothing runs before `start`.  `every` is in seconds."""
+    def __init__(self, controller: Registrar, registration: Registration, every: float = EVERY) -> None:
+        """Keep the controller and what to tell it; nothing runs before `start`.  `every` is in seconds."""
         self._controller = controller
+        self._registration = registration
         self._every = every
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
+
+    def register(self) -> None:
+        """Say who this host is.
+
+        Raises:
+            Fault: the controller is away, or refuses.
+        """
+        self._controller.register(self._registration)
+
+    def let_in(self, done: threading.Event) -> bool:
+        """Register, as often as it takes; return False if `done` was set before."""
+        told = ""
+        while not done.is_set():
+            try:
+                self.register()
+            except Fault as fault:
+                if fault.reason != told:
+                    told = fault.reason
+                    _log.warning("not let in; the host stays as it is", reason=fault.reason)
+                done.wait(self._every)
+            else:
+                return True
+        return False
 
     def start(self) -> None:
         """Begin."""
@@ -34,6 +71,15 @@ class Pulse:
     def _beat(self) -> None:
         while not self._stop.wait(self._every):
             try:
-                self._controller.heartbeat()
+                self._beat_once()
             except Fault as fault:
                 _log.debug("no pulse", reason=fault.reason)
+
+    def _beat_once(self) -> None:
+        try:
+            self._controller.heartbeat()
+        except Remote as fault:
+            if not issubclass(fault.kind, NotFound):
+                raise
+            # It was forgotten: the database is an older one, or somebody removed the host.
+            self.register()

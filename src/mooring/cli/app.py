@@ -11,7 +11,8 @@ from mooring.cli.hosts import host, trace
 from mooring.cli.instances import instance, ip, quota
 from mooring.cli.networks import network, pool, uplink
 from mooring.cli.openrc import openrc
-from mooring.cli.run import demo, sandbox, up
+from mooring.cli.run import demo, sandbox
+from mooring.cli.service import agent, api, bus, config, controller, up
 
 app = typer.Typer(
     cls=Root,
@@ -54,9 +55,14 @@ def access(
 
 
 app.command()(up)
+app.command()(api)
+app.command()(controller)
+app.command()(agent)
 app.command()(demo)
 app.command()(doctor)
 app.command()(sandbox)
+app.add_typer(config, name="config")
+app.add_typer(bus, name="bus")
 app.add_typer(network, name="network")
 app.add_typer(pool, name="pool")
 app.add_typer(uplink, name="uplink")

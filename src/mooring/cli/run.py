@@ -1,29 +1,12 @@
-"""The commands that run something here: the service, a demo, or any command in a sandbox."""
+"""The commands that run something here to try it: a demo, or any command in a sandbox."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mooring import sandbox as own_namespaces
 from mooring.cli.failure import Failed
-
-
-def up(
-    config: Annotated[
-        Path | None, typer.Option(help="The configuration file; MOORING_CONFIG names one too.", dir_okay=False)
-    ] = None,
-) -> None:
-    """Start API, controller and agent in one process."""
-    from mooring import main
-    from mooring.config import ConfigurationError
-
-    try:
-        code = main.up(config)
-    except (ConfigurationError, OSError) as error:
-        raise Failed(str(error)) from error
-    raise typer.Exit(code)
 
 
 def demo(

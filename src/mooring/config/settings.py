@@ -1,128 +1,319 @@
-"""The configuration file: TOML, checked as a whole before anything starts."""
+"""Every setting, its default and what it may be.
 
-import os
+A setting's description says what it is and what is allowed: `mooring config check` shows it, and docs/operating/configuration.md is made of
+them.  Secrets are marked; nothing of theirs is ever printed.
+"""
+
+import re
 import socket
-import tomllib
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from mooring.model.nouns import Role
+from mooring.model.nouns import NetworkKind, Role
+from mooring.policy.managers import VLAN_TAGS, VXLAN_IDENTIFIERS
 
 _DEFAULT_STATE = Path("/var/lib/mooring")
 _DEFAULT_RUN = Path("/run/mooring")
+_INTERFACE = re.compile(r"[^\s/:%]{1,15}")
+_SERVER = re.compile(r"(?:nats|tls)://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
-class ConfigurationError(Exception):
-    """The configuration cannot be used; the message names the file, the setting and the reason."""
+class Secret:
+    """Marks a setting whose value is shown to nobody."""
 
 
-class _Section(BaseModel):
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path")
+    return path
+
+
+def _interface(name: str) -> str:
+    if not _INTERFACE.fullmatch(name) or name in {".", ".."}:
+        raise ValueError(
+            "must be the name of a network interface: at most 15 characters without space, slash, colon or %"
+        )
+    return name
+
+
+def _server(url: str) -> str:
+    if not _SERVER.fullmatch(url):
+        raise ValueError("must be as in nats://10.0.0.1:4222 or tls://bus.example.org:4222, without user and password")
+    return url
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Interface = Annotated[str, AfterValidator(_interface)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Listen = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+def _text_of(values: Any, name: str) -> Any:
+    """Put what `NAME_file` holds into the place of NAME: secrets may stand in files of their own."""
+    if not isinstance(values, dict) or f"{name}_file" not in values:
+        return values
+    if name in values:
+        raise ValueError(f"has both {name} and {name}_file")
+    rest: dict[str, Any] = dict(values)
+    path = Path(str(rest.pop(f"{name}_file")))
+    if not path.is_absolute():
+        raise ValueError(f"{name}_file must be an absolute path")
+    try:
+        rest[name] = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ValueError(f"{name}_file {path} can't be read: {reason}") from error
+    return rest
+
+
+class Section(BaseModel):
+    """A table of the file."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ApiSettings(_Section):
-    """Where the API listens; port 0 takes any free one.  `public_url` is what clients are told, if it isn't where they came."""
+class ApiSettings(Section):
+    """Where the API listens."""
 
-    listen: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8774
-    public_url: str | None = None
+    listen: Annotated[Listen, Field(description="the address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, Field(description="the TCP port, 0 to 65535; 0 takes any free one")] = 8774
+    public_url: Annotated[
+        str | None, Field(description="what clients are told to come to; without it, where they came to")
+    ] = None
 
-
-class DatabaseSettings(_Section):
-    """Where intent is kept; None is a SQLite file in the state directory."""
-
-    url: str | None = None
-
-
-class HostSettings(_Section):
-    """This machine's part.  `namespace` names a network namespace that plays the host; None is the process's own."""
-
-    name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=255)
-    compute: bool = True
-    gateway: bool = True
-    namespace: str | None = None
+    @field_validator("public_url")
+    @classmethod
+    def _http(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"https?://[^\s/?#]+(?:/[^\s?#]*)?", url):
+            raise ValueError("must be a URL as in https://cloud.example.org")
+        return url
 
 
-class AccountSettings(_Section):
+class DatabaseSettings(Section):
+    """Where intent is kept.  For api and controller; an agent has no such section."""
+
+    url: Annotated[
+        str | None,
+        Field(
+            description="sqlite:////path/to/file, or postgresql://user@host/name; without it, mooring.db in state_directory",
+            repr=False,
+        ),
+        Secret(),
+    ] = None
+    password: Annotated[
+        str | None,
+        Field(description="the user's, if it isn't in the url; or password_file, a file that holds it", repr=False),
+        Secret(),
+    ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_file(cls, values: Any) -> Any:
+        return _text_of(values, "password")
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        scheme = url.partition(":")[0].partition("+")[0]
+        if scheme not in {"sqlite", "postgresql"}:
+            raise ValueError("must begin with sqlite:// or postgresql://")
+        if scheme == "sqlite" and not re.match(r"sqlite(\+\w+)?:////", url):
+            raise ValueError("must name a file by its absolute path, with four slashes: sqlite:////path/to/file")
+        return url
+
+    @property
+    def full_url(self) -> str | None:
+        """Return the URL with the password in it."""
+        if self.url is None or self.password is None:
+            return self.url
+        parts = urlsplit(self.url)
+        user, _, place = parts.netloc.rpartition("@")
+        name = unquote(user.partition(":")[0])
+        return urlunsplit(parts._replace(netloc=f"{quote(name, safe='')}:{quote(self.password, safe='')}@{place}"))
+
+
+class TlsSettings(Section):
+    """What proves the bus's servers to us, and us to them."""
+
+    ca: Annotated[
+        AbsolutePath | None, Field(description="the authorities to believe, in PEM; without it, the machine's own")
+    ] = None
+    certificate: Annotated[AbsolutePath | None, Field(description="our own certificate, in PEM")] = None
+    key: Annotated[AbsolutePath | None, Field(description="our certificate's key, in PEM")] = None
+
+    @model_validator(mode="after")
+    def _both(self) -> "TlsSettings":
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together: give both or neither")
+        return self
+
+
+class BusSettings(Section):
+    """The NATS servers between api, controllers and agents.  Not for `mooring up`, whose bus is its own memory."""
+
+    servers: Annotated[
+        tuple[Annotated[str, AfterValidator(_server)], ...],
+        Field(min_length=1, description="one or more of nats://host:port or tls://host:port"),
+    ]
+    credentials: Annotated[
+        AbsolutePath, Field(description="the file that `mooring bus config` wrote for this process or host")
+    ]
+    tls: Annotated[
+        TlsSettings | None, Field(description="certificates; a section of its own, needed only with tls://")
+    ] = None
+
+
+class ControllerSettings(Section):
+    """The controller."""
+
+    status_listen: Annotated[Listen, Field(description="where /healthz, /readyz and /metrics listen")] = "127.0.0.1"
+    status_port: Annotated[Port, Field(description="on which TCP port, 0 to 65535; 0 takes any free one")] = 8775
+
+
+class AgentSettings(Section):
+    """The agent as a process; what it tells others of its machine is in [host]."""
+
+    status_listen: Annotated[Listen, Field(description="where /healthz, /readyz and /metrics listen")] = "127.0.0.1"
+    status_port: Annotated[Port, Field(description="on which TCP port, 0 to 65535; 0 takes any free one")] = 8776
+
+
+class HostSettings(Section):
+    """This machine's part."""
+
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=255,
+            description="the host's name, unique in the installation; without it, the machine's",
+        ),
+    ] = Field(default_factory=socket.gethostname)
+    compute: Annotated[bool, Field(description="whether guests run here")] = True
+    gateway: Annotated[bool, Field(description="whether routers run here")] = True
+    namespace: Annotated[
+        str | None, Field(description="a named network namespace that plays the host; without it, the process's own")
+    ] = None
+    cluster: Annotated[
+        str, Field(min_length=1, max_length=255, description="hosts of one cluster share the operator's flat networks")
+    ] = "default"
+    endpoint: Annotated[
+        IPv4Address | None, Field(description="this host's address for VXLAN tunnels; without it, there are none here")
+    ] = None
+    vlan_interface: Annotated[
+        Interface | None,
+        Field(description="the interface that carries tagged networks; without it, there are none here"),
+    ] = None
+    trunk_interface: Annotated[
+        Interface | None,
+        Field(description="the interface that carries an untagged network; without it, there is none here"),
+    ] = None
+    guests: Annotated[Literal["netns", "qemu"], Field(description="how guests run: netns or qemu")] = "netns"
+
+    @model_validator(mode="after")
+    def _of_use(self) -> "HostSettings":
+        if not (self.compute or self.gateway):
+            raise ValueError("a host that is neither compute nor gateway has nothing to do")
+        return self
+
+
+class AccountSettings(Section):
     """A user, and the role it has in a project."""
 
-    user: str = Field(min_length=1)
-    password: str = Field(min_length=1)
-    project: str = Field(min_length=1)
-    role: Role = Role.MEMBER
+    user: Annotated[str, Field(min_length=1, description="the user's name")]
+    password: Annotated[
+        str,
+        Field(min_length=1, repr=False, description="the password; or password_file, a file that holds it"),
+        Secret(),
+    ]
+    project: Annotated[str, Field(min_length=1, description="the project's name")]
+    role: Annotated[Role, Field(description="admin, member or reader")] = Role.MEMBER
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_file(cls, values: Any) -> Any:
+        return _text_of(values, "password")
 
 
-class IdentitySettings(_Section):
-    """Who may log in; what the file no longer names stays as it is.  `token_lifetime` is in seconds."""
+class IdentitySettings(Section):
+    """Who may log in; what the file no longer names stays as it is."""
 
-    token_lifetime: Annotated[int, Field(ge=60, le=30 * 86400)] = 3600
-    accounts: tuple[AccountSettings, ...] = ()
-
-
-class QuotaSettings(_Section):
-    """What a new project may have; -1 is no limit."""
-
-    instances: Annotated[int, Field(ge=-1)] = 10
-    floating_ips: Annotated[int, Field(ge=-1)] = 10
+    token_lifetime: Annotated[
+        int, Field(ge=60, le=30 * 86400, description="how long a token is good, in seconds: 60 to 2592000")
+    ] = 3600
+    accounts: Annotated[
+        tuple[AccountSettings, ...], Field(description="users: a section [[identity.accounts]] each")
+    ] = ()
 
 
-class LogSettings(_Section):
+class QuotaSettings(Section):
+    """What a new project may have."""
+
+    instances: Annotated[int, Field(ge=-1, description="how many instances; -1 is no limit")] = 10
+    floating_ips: Annotated[int, Field(ge=-1, description="how many floating IPs; -1 is no limit")] = 10
+
+
+class NetworkSettings(Section):
+    """What networks are made of.  Every api and controller must have the same."""
+
+    vlans: Annotated[
+        tuple[int, int], Field(description="the first and the last VLAN tag that mooring may use, within 1 to 4094")
+    ] = (VLAN_TAGS[0], VLAN_TAGS[-1])
+    vxlans: Annotated[
+        tuple[int, int],
+        Field(description="the first and the last VXLAN identifier that mooring may use, within 1 to 16777215"),
+    ] = (VXLAN_IDENTIFIERS[0], VXLAN_IDENTIFIERS[-1])
+    first_kind: Annotated[
+        Literal[NetworkKind.VLAN, NetworkKind.VXLAN] | None,
+        Field(description="vlan or vxlan: a project that has no network gets one of this kind when it is first needed"),
+    ] = None
+    first_cidr: Annotated[
+        IPv4Network, Field(description="the addresses of that first network, the same in every project")
+    ] = IPv4Network("10.0.0.0/24")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "NetworkSettings":
+        for name, (first, last), allowed in (
+            ("vlans", self.vlans, VLAN_TAGS),
+            ("vxlans", self.vxlans, VXLAN_IDENTIFIERS),
+        ):
+            if first > last or first not in allowed or last not in allowed:
+                raise ValueError(f"{name} must be two numbers in order, within {allowed[0]} to {allowed[-1]}")
+        return self
+
+
+class LogSettings(Section):
     """How the log, which goes to stderr, is written."""
 
-    json_lines: bool = False
+    json_lines: Annotated[bool, Field(description="one JSON object a line, for programs")] = False
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything that an installation can set."""
 
-    state_directory: Path = _DEFAULT_STATE
-    run_directory: Path = _DEFAULT_RUN
+    state_directory: Annotated[AbsolutePath, Field(description="what must outlive a reboot: an absolute path")] = (
+        _DEFAULT_STATE
+    )
+    run_directory: Annotated[AbsolutePath, Field(description="what may vanish at a reboot: an absolute path")] = (
+        _DEFAULT_RUN
+    )
     api: ApiSettings = ApiSettings()
+    controller: ControllerSettings = ControllerSettings()
+    agent: AgentSettings = AgentSettings()
     database: DatabaseSettings = DatabaseSettings()
+    bus: BusSettings | None = None
     host: HostSettings = Field(default_factory=HostSettings)
     identity: IdentitySettings = IdentitySettings()
     quotas: QuotaSettings = QuotaSettings()
+    networks: NetworkSettings = NetworkSettings()
     log: LogSettings = LogSettings()
-
-    @field_validator("state_directory", "run_directory")
-    @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        if not path.is_absolute():
-            raise ValueError("must be an absolute path")
-        return path
 
     @property
     def database_url(self) -> str:
         """Return the SQLAlchemy URL of the database."""
-        return self.database.url or f"sqlite:///{self.state_directory / 'mooring.db'}"
-
-
-def load(path: Path | None) -> Settings:
-    """Read and check a configuration file; without one everything has its default.
-
-    Raises:
-        ConfigurationError: the file cannot be read, is no TOML, or sets something that cannot be.
-    """
-    path = path or _configured()
-    if path is None:
-        return Settings()
-    try:
-        with path.open("rb") as file:
-            values: dict[str, Any] = tomllib.load(file)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: {error}") from error
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(f"{path}: {where}: {first['msg']}") from error
-
-
-def _configured() -> Path | None:
-    named = os.environ.get("MOORING_CONFIG")
-    return Path(named) if named else None
+        return self.database.full_url or f"sqlite:///{self.state_directory / 'mooring.db'}"

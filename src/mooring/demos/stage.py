@@ -19,7 +19,7 @@ from typing import Self
 
 from mooring import logs
 from mooring.config import AccountSettings, ApiSettings, HostSettings, IdentitySettings, QuotaSettings, Settings
-from mooring.main import Node
+from mooring.main.node import Node
 from mooring.model.nouns import Role
 from mooring.sandbox import SandboxRefused, inside
 

@@ -1,0 +1,51 @@
+"""The configuration: one TOML file, checked as a whole before anything starts.
+
+settings.py   every setting, its default and what it may be
+load.py       from a file to settings, and all that is wrong with it at once
+roles.py      what each process needs of a file, and what must not be in it
+text.py       the settings that hold, as text without secrets
+"""
+
+from mooring.config.load import ConfigurationError, Problem, load, named, read
+from mooring.config.roles import Process, fits, warnings
+from mooring.config.settings import (
+    AccountSettings,
+    AgentSettings,
+    ApiSettings,
+    BusSettings,
+    ControllerSettings,
+    DatabaseSettings,
+    HostSettings,
+    IdentitySettings,
+    LogSettings,
+    NetworkSettings,
+    QuotaSettings,
+    Settings,
+    TlsSettings,
+)
+from mooring.config.text import effective
+
+__all__ = [
+    "AccountSettings",
+    "AgentSettings",
+    "ApiSettings",
+    "BusSettings",
+    "ConfigurationError",
+    "ControllerSettings",
+    "DatabaseSettings",
+    "HostSettings",
+    "IdentitySettings",
+    "LogSettings",
+    "NetworkSettings",
+    "Problem",
+    "Process",
+    "QuotaSettings",
+    "Settings",
+    "TlsSettings",
+    "effective",
+    "fits",
+    "load",
+    "named",
+    "read",
+    "warnings",
+]

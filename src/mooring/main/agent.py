@@ -1,0 +1,38 @@
+"""The agent as a process of its own: the only one that touches a kernel, and it has no database."""
+
+import contextlib
+import threading
+from pathlib import Path
+
+from mooring.config import ConfigurationError, Process, Settings, load
+from mooring.main import process
+from mooring.main.bus import Credentials, open_bus, read_credentials
+from mooring.main.host import HostPart
+from mooring.model.ids import host_id
+
+
+def run(config: Path | None) -> int:
+    """Run an agent until SIGINT or SIGTERM; return the exit code."""
+    settings = load(config, Process.AGENT)
+    if settings.bus is None:
+        raise ConfigurationError("bus: is missing")
+    access, credentials = settings.bus, read_credentials(settings.bus.credentials)
+    _check_name(settings, credentials)
+    settings.state_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.run_directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+
+    def start(stack: contextlib.ExitStack, done: threading.Event) -> None:
+        bus = open_bus(access, credentials)
+        stack.callback(bus.close)
+        host = HostPart(settings, bus)
+        if host.pulse.let_in(done):
+            host.start()
+            stack.callback(host.stop)
+
+    return process.run("agent", settings.log, start)
+
+
+def _check_name(settings: Settings, credentials: Credentials) -> None:
+    name = settings.host.name
+    if credentials.inbox != host_id(name):
+        raise ConfigurationError(f"bus.credentials: they are those of {credentials.user}, and this host is {name}")

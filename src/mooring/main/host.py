@@ -1,0 +1,94 @@
+"""What an agent is built of, on any bus: the agent's loop, its launcher and its pulse."""
+
+import contextlib
+import uuid
+from pathlib import Path
+
+from mooring.agent.launch import Launcher
+from mooring.agent.loop import Agent
+from mooring.agent.pulse import Pulse
+from mooring.agent.remote import RemoteController
+from mooring.backends.linux.backend import LinuxBackend
+from mooring.bus import Bus
+from mooring.bus.messages import Registration, decode_request, load_instance, working_on
+from mooring.bus.topics import compute_topic, host_topic
+from mooring.config import ConfigurationError, HostSettings, Settings
+from mooring.guests.netns import NetnsGuests
+from mooring.model.ids import host_id
+
+
+class HostPart:
+    """One host's agent.  It registers first, and touches nothing before it has been let in."""
+
+    def __init__(self, settings: Settings, bus: Bus) -> None:
+        """Build it; nothing runs before `start`.
+
+        Raises:
+            OSError: the host's namespace is not there, or may not be entered.
+        """
+        self._bus = bus
+        self._stack = contextlib.ExitStack()
+        host = settings.host
+        self.id = host_id(host.name)
+        self.remote = RemoteController(bus, self.id)
+        guests = _guests(host, settings.run_directory)
+        self.agent = Agent(self.remote, LinuxBackend(settings.run_directory, host.namespace, guests.ports), guests)
+        self._launcher = Launcher(self.remote)
+        self.pulse = Pulse(self.remote, _registration(host, machine_id(settings.state_directory)))
+
+    def start(self) -> None:
+        """Serve this host's topics and begin."""
+        self._stack.callback(self._bus.serve(host_topic(self.id), self._wake).close)
+        self._stack.callback(self._bus.serve(compute_topic(self.id), self._run_instance).close)
+        self.agent.start()
+        self._stack.callback(self.agent.stop)
+        self._launcher.start()
+        self._stack.callback(self._launcher.stop)
+        self.pulse.start()
+        self._stack.callback(self.pulse.stop)
+
+    def stop(self) -> None:
+        """Stop in the opposite order; the host keeps forwarding as it is."""
+        self._stack.close()
+
+    def _wake(self, _topic: str, _message: bytes) -> bytes:
+        self.agent.wake()
+        return b""
+
+    def _run_instance(self, _topic: str, message: bytes) -> bytes:
+        request = decode_request(message)
+        with working_on(request):
+            self._launcher.run(load_instance(request.argument))
+        return b""
+
+
+def _guests(host: HostSettings, run: Path) -> NetnsGuests:
+    if host.guests != "netns":
+        raise ConfigurationError(f"host.guests: there are no {host.guests} guests in this version")
+    return NetnsGuests(host.namespace, run / "guests")
+
+
+def _registration(host: HostSettings, machine: str) -> Registration:
+    return Registration(
+        name=host.name,
+        machine=machine,
+        compute=host.compute,
+        gateway=host.gateway,
+        cluster=host.cluster,
+        endpoint=host.endpoint,
+        vlan_interface=host.vlan_interface,
+        trunk_interface=host.trunk_interface,
+    )
+
+
+def machine_id(state: Path) -> str:
+    """Return what tells this machine from another that claims the same name: made once, and kept in the state directory."""
+    file = state / "machine-id"
+    with contextlib.suppress(FileNotFoundError):
+        if known := file.read_text(encoding="ascii").strip():
+            return known
+    made = str(uuid.uuid4())
+    new = file.with_name(".machine-id.new")
+    new.write_text(f"{made}\n", encoding="ascii")
+    new.rename(file)
+    return made

@@ -1,0 +1,48 @@
+"""What every process does: log, start, wait for a signal, and stop in the opposite order."""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator
+from types import FrameType
+
+import structlog
+
+from mooring import logs
+from mooring.config import LogSettings
+
+_log = structlog.get_logger(__name__)
+
+Start = Callable[[contextlib.ExitStack, threading.Event], None]
+
+
+@contextlib.contextmanager
+def _signals() -> Generator[threading.Event]:
+    """Give an event that is set by SIGINT or SIGTERM."""
+    done = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        done.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield done
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(name: str, settings: LogSettings, start: Start) -> int:
+    """Start, wait for SIGINT or SIGTERM, and stop what `start` put on its stack; return the exit code.
+
+    `start` is given the event that a signal sets: what it waits for may not come before.
+    """
+    logs.configure(sys.stderr, process=name, json=settings.json_lines)
+    with _signals() as done, contextlib.ExitStack() as stack:
+        start(stack, done)
+        if not done.is_set():
+            _log.info(f"{name} is up")
+        done.wait()
+        _log.info(f"{name} stops")
+    return 0
