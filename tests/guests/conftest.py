@@ -26,3 +26,12 @@ def host(run_dir: Path) -> Iterator[Host]:
         yield made
     finally:
         made.down()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to `make test-slow` what a class does not name as quick, if it names any."""
+    for item in items:
+        quick: frozenset[str] | None = getattr(getattr(item, "cls", None), "quick", None)
+        if quick is not None and getattr(item, "originalname", "") not in quick:
+            item.add_marker(pytest.mark.slow)

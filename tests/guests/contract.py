@@ -20,7 +20,7 @@ from uuid import uuid4
 import pytest
 
 from mooring.agent.interfaces import GuestFailure, Guests
-from mooring.model.ids import InstanceId, guest_end_name, port_name
+from mooring.model.ids import InstanceId
 from mooring.model.subjects import InstanceIntent
 from tests.guests.host import Host, eventually
 
@@ -30,6 +30,7 @@ many = pytest.mark.parametrize("kills", [5, pytest.param(60, marks=pytest.mark.s
 class GuestsContract:
     driver: ClassVar[str]  # module:class, which takes the host's namespace and a directory
     longest_start: ClassVar[float]  # seconds; kills fall into it
+    most_kills: ClassVar[int] = 60  # less where a guest takes long to come up
 
     @abstractmethod
     def build(self, host: Host, run_dir: Path) -> Guests:
@@ -127,11 +128,7 @@ class GuestsContract:
         assert guests.list() == ()
         assert self.remains(guest.id) == []
         for nic in guest.nics:
-            port = host.device(port_name(nic.id))
-            assert port is not None
-            assert port["master"] == "br0"
-            assert not host.has_carrier(nic)
-            assert host.device(guest_end_name(nic.id)) is not None
+            assert host.is_waiting(nic)
 
     def test_stopping_what_is_not_there_does_nothing(self, host: Host, guests: Guests) -> None:
         stranger = InstanceId(str(uuid4()))
@@ -189,7 +186,7 @@ class GuestsContract:
 
     def test_two_hosts_on_one_machine_do_not_see_each_other(self, host: Host, guests: Guests, run_dir: Path) -> None:
         (run_dir / "other").mkdir()
-        other = Host(run_dir / "other")
+        other = host.another(run_dir / "other")
         other.up()
         try:
             others = self.build(other, run_dir / "other")
@@ -240,7 +237,7 @@ class GuestsContract:
         self, host: Host, guests: Guests, run_dir: Path, kills: int
     ) -> None:
         chance = random.Random(7)
-        for _ in range(kills):
+        for _ in range(min(kills, self.most_kills)):
             guest = host.guest()
             if self.agent(host, run_dir, "start", guest, kill_after=chance.uniform(0, self.longest_start)):
                 assert guests.list() == (guest.id,)
@@ -256,21 +253,20 @@ class GuestsContract:
         self, host: Host, guests: Guests, run_dir: Path, kills: int
     ) -> None:
         chance = random.Random(8)
-        for _ in range(kills):
+        for _ in range(min(kills, self.most_kills)):
             guest = host.guest()
             self.agent(host, run_dir, "start", guest, kill_after=chance.uniform(0, self.longest_start))
             guests.stop(guest.id)
             assert guests.list() == ()
             assert self.remains(guest.id) == []
-            assert not host.has_carrier(guest.nics[0])
-            assert host.device(guest_end_name(guest.nics[0].id)) is not None
+            assert host.is_waiting(guest.nics[0])
 
     @many
     def test_stop_killed_at_any_moment_is_completed(
         self, host: Host, guests: Guests, run_dir: Path, kills: int
     ) -> None:
         chance = random.Random(9)
-        for _ in range(kills):
+        for _ in range(min(kills, self.most_kills)):
             guest = host.guest()
             guests.start(guest)
             self.agent(host, run_dir, "stop", guest, kill_after=chance.uniform(0, self.longest_start / 3))

@@ -49,7 +49,9 @@ class Host:
         ):
             self.ip(*command.split())
         # Ask for an absent guest's MAC address again soon: what is asked too early must not cost a second each time.
-        self.run("sysctl", "-qw", "net.ipv4.neigh.br0.retrans_time_ms=20", "net.ipv4.neigh.br0.delay_first_probe_time=0")
+        self.run(
+            "sysctl", "-qw", "net.ipv4.neigh.br0.retrans_time_ms=20", "net.ipv4.neigh.br0.delay_first_probe_time=0"
+        )
         (self._files / "hosts").mkdir()
         self.serve()
 

@@ -70,7 +70,7 @@ def build(directory: Path) -> GuestSystem:
         base = kernel(directory)
         made = directory / f"guest-{_fingerprint()}"
         with _new(made) as unfinished:
-            shutil.copyfile(base.image, unfinished / "vmlinuz")
+            os.link(base.image, unfinished / "vmlinuz")
             (unfinished / "initrd").write_bytes(cpio.archive(_entries(base, busybox(directory))))
     return GuestSystem(made / "vmlinuz", made / "initrd")
 

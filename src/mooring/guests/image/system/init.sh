@@ -65,6 +65,9 @@ name=$(told hostname)
 bb hostname "${name:-guest}"
 : > /run/guest/resolv.conf
 bb ip link set lo up
+# Two NICs may be in one network: each answers for its own addresses only.
+echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore
+echo 2 > /proc/sys/net/ipv4/conf/all/arp_announce
 
 # First who tells of devices that come and go later, then those that are there: each is looked after once.
 bb uevent /run/guest/network &
