@@ -115,8 +115,9 @@ class Ledger:
         else:
             old = {key: value for key, value in self._actual.items() if key.place == place}
         if state == old:
-            # Nothing is new, so what is pending stays so.  A back-end that returns the very facts that it returned before, or was given,
-            # is compared by their identity: 0.1 s for 800,000, where to hash them all takes 20 times that.
+            # Nothing is new, so what is pending stays so.  A back-end that returns the very facts that it returned before is compared by
+            # their identity: 0.1 s for 800,000, where to hash them all takes 20 times that.
+            self._actual = dict(state) if place is None else self._actual
             return
         if place is None:
             self._actual = dict(state)

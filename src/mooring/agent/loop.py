@@ -21,6 +21,7 @@ from mooring.model.subjects import HostRole, InstanceIntent, Placement, Report, 
 
 COMPARE_EVERY = 5.0
 _RETRY_EVERY = 1.0
+_COMPARE_AT_LEAST_EVERY = 60.0
 _AT_ONCE = 200
 """Of so many subjects one call speaks: the controller answers within its deadline, and others may write in between."""
 
@@ -125,8 +126,11 @@ class Agent:
     def _turn(self, events: list[_Event]) -> None:
         outcomes = [event for event in events if isinstance(event, Outcome)]
         if time.monotonic() >= self._due:
-            self._due = time.monotonic() + self._compare_every
+            start = time.monotonic()
+            self._due = start + self._compare_every
             self._compare()
+            # A large host takes long to compare, and meanwhile nothing else is done here: that may not take more than a tenth of the time.
+            self._due = max(self._due, start + min(_COMPARE_AT_LEAST_EVERY, 10 * (time.monotonic() - start)))
         elif self._introduced:
             for place in {event.place for event in events if isinstance(event, _Doubt)}:
                 self._ledger.observe(self._backend.read(place), place)
