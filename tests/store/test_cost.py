@@ -139,7 +139,7 @@ class Story:
         tx.memory.recall(town.project.id, self.idempotency_key)
         tx.quotas.take(town.project.id, Resource.FLOATING_IPS)
         tx.addresses.cursor(town.pool.id)
-        gap = tx.addresses.first_gap("public", PUBLIC, PUBLIC + 100_000)
+        gap = tx.addresses.first_gap("public", PUBLIC, PUBLIC + 1_000_000)
         assert gap
         self.floating = town.floating(tx, str(gap))
         tx.addresses.set_cursor(town.pool.id, gap)

@@ -162,6 +162,34 @@ def test_a_host_that_must_let_go_is_waited_for_whatever_others_get_meanwhile(tow
         assert not tx.deliveries.unconfirmed(key, generation)
 
 
+def test_who_holds_a_subject_and_whether_they_all_confirmed(town):
+    key, host = town.nic_key, town.host.id
+    with town.world.store.write() as tx:
+        second = town.world.host(tx).id
+        assert tx.deliveries.hosts(key) == []
+        assert not tx.deliveries.settled(key, set(HostRole))
+        tx.deliveries.place(key, second, GATEWAY)
+        tx.deliveries.place(key, host, COMPUTE)
+        assert set(tx.deliveries.hosts(key)) == {(host, COMPUTE), (second, GATEWAY)}
+        tx.deliveries.confirm(host, Report(key, COMPUTE, 1))
+        assert tx.deliveries.settled(key, {COMPUTE})
+        assert not tx.deliveries.settled(key, {COMPUTE, GATEWAY})
+        assert not tx.deliveries.settled(key, {HostRole.PEER})
+        tx.deliveries.confirm(second, Report(key, GATEWAY, 1))
+        assert tx.deliveries.settled(key, {COMPUTE, GATEWAY})
+        tx.deliveries.publish(key)
+        assert not tx.deliveries.settled(key, {COMPUTE})
+        # Who has only to let go is not asked.
+        tx.deliveries.withdraw(key)
+        assert tx.deliveries.hosts(key) == []
+        assert not tx.deliveries.settled(key, set(HostRole))
+        tx.deliveries.place(key, second, COMPUTE)
+        (entry,) = [entry for entry in tx.deliveries.digest_of(key) if entry.present]
+        tx.deliveries.confirm(second, Report(key, COMPUTE, entry.generation))
+        assert tx.deliveries.hosts(key) == [(second, COMPUTE)]
+        assert tx.deliveries.settled(key, set(HostRole))
+
+
 def test_generations_survive_withdrawal_and_go_with_the_subject(town):
     key, host = town.nic_key, town.host.id
     with town.world.store.write() as tx:

@@ -94,6 +94,51 @@ def test_an_instance_is_placed_once_and_only_while_it_is_building(town):
         assert tx.instances.per_host() == {town.host.id: 1}
 
 
+def test_a_host_on_which_the_launch_failed_is_left_and_avoided(town):
+    with town.world.store.write() as tx:
+        second = town.world.host(tx)
+        assert tx.instances.avoided(town.instance) == frozenset()
+        assert not tx.instances.unassign(town.instance, town.host.id)
+        for host in (town.host, second):
+            assert tx.instances.assign(town.instance, host.id)
+            town.world.watch.tick()
+            assert tx.instances.unassign(town.instance, host.id)
+            assert not tx.instances.unassign(town.instance, host.id)
+        seen = tx.instances.get(town.instance)
+        assert (seen.host, seen.updated) == (None, START + timedelta(seconds=2))
+        assert tx.instances.avoided(town.instance) == {town.host.id, second.id}
+        # It may fail on the same host twice, and not any longer once it is no longer being built.
+        tx.instances.assign(town.instance, second.id)
+        assert tx.instances.unassign(town.instance, second.id)
+        tx.instances.assign(town.instance, second.id)
+        tx.instances.move(town.instance, {BUILDING}, ACTIVE)
+        assert not tx.instances.unassign(town.instance, second.id)
+        assert not tx.instances.unassign(town.instance, town.host.id)
+
+
+def test_what_is_remembered_of_a_launch_goes_with_the_instance(town):
+    with town.world.store.write() as tx:
+        tx.instances.assign(town.instance, town.host.id)
+        tx.instances.unassign(town.instance, town.host.id)
+        tx.addresses.free(town.fixed.id)
+        tx.instances.delete_nic(town.nic.id)
+        tx.instances.delete(town.instance)
+        assert tx.instances.avoided(town.instance) == frozenset()
+
+
+def test_a_nic_goes_to_another_network_while_it_has_no_address(town):
+    with town.world.store.write() as tx:
+        beside = town.world.network(tx, town.router, "10.1.0.0/16")
+        with pytest.raises(Referenced):
+            tx.instances.repoint(town.nic.id, beside.id)
+        tx.addresses.free(town.fixed.id)
+        tx.instances.repoint(town.nic.id, beside.id)
+        assert tx.instances.nic(town.nic.id).network == beside.id
+        with pytest.raises(Referenced):
+            tx.instances.repoint(town.nic.id, NetworkId("x"))
+        tx.instances.repoint(NicId("x"), beside.id)
+
+
 def test_a_state_changes_only_from_the_states_that_are_expected(town):
     with town.world.store.write() as tx:
         moved = town.world.watch.tick()

@@ -2,20 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 from sqlalchemy import CompoundSelect, event, select, union_all
 
-from mooring.model.nouns import NetworkKind
+from mooring.model.nouns import Host, NetworkKind
 from mooring.model.subjects import (
+    Carrier,
     GuestNic,
     HostRole,
+    InjectedAddress,
     InstanceIntent,
     NetworkIntent,
     NicAddress,
     NicIntent,
+    OperatorBridge,
     PublicAddress,
     RouterIntent,
     RouterPort,
@@ -23,6 +25,10 @@ from mooring.model.subjects import (
     Subject,
     SubjectKey,
     SubjectKind,
+    Trunk,
+    TunnelPeer,
+    Vlan,
+    Vxlan,
 )
 from mooring.store.hostnames import hostname
 from mooring.store.schema import networks, router_uplinks
@@ -48,6 +54,36 @@ def pull(town, *keys: SubjectKey) -> list[Subject | None]:
 
 def test_a_network(town):
     assert pull(town, town.network_key) == [NetworkIntent(town.network.id, 1, 1500)]
+
+
+def test_a_network_is_carried_as_its_kind_and_the_host_ask_for(town):
+    world = town.world
+    here, there = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")
+    with world.store.write() as tx:
+        host = world.host(tx, endpoint=here, vlan_interface="eth2", trunk_interface="eth3")
+        gateway = world.host(tx, endpoint=there)
+        router = world.router(tx, "own", town.project)
+        tx.topology.claim_router(router.id, gateway.id)
+        made = [
+            world.network(tx, None, "10.1.0.0/16", kind=NetworkKind.FLAT, bridge="br0"),
+            world.network(tx, router, "10.2.0.0/16"),
+            world.network(tx, router, "10.3.0.0/16", kind=NetworkKind.VLAN, segment=7),
+            world.network(tx, router, "10.4.0.0/16", kind=NetworkKind.VXLAN, segment=8),
+        ]
+        macs = dict(tuple(row) for row in tx.addresses._session.rows(MACS))
+
+        def seen_by(host: Host) -> list[Carrier | None]:
+            keys = [SubjectKey(SubjectKind.NETWORK, network.id) for network in made]
+            for key in keys:
+                tx.deliveries.place(key, host.id, COMPUTE)
+            found = {known.key: known.subject for known in tx.deliveries.pending(host.id, keys)}
+            assert {known.key: known.subject for known in tx.deliveries.pending(host.id, None)} == found
+            return [subject.carrier for key in keys if isinstance(subject := found[key], NetworkIntent)]
+
+        peer = TunnelPeer(macs[made[3].id], IPv4Address("10.4.0.1"), there)
+        assert seen_by(host) == [OperatorBridge("br0"), Trunk("eth3"), Vlan("eth2", 7), Vxlan(8, here, peer)]
+        assert seen_by(gateway)[3] == Vxlan(8, there, None)
+        assert seen_by(town.host)[1] is None
 
 
 def test_a_router_has_its_ports_and_its_ways_out(town):
@@ -138,6 +174,34 @@ def test_a_nic_has_its_addresses_the_first_one_first_and_its_floating_ips_sorted
         ),
         shared=(PublicAddress(own.address, uplink.id), PublicAddress(town.own.address, town.uplink.id)),
     )
+
+
+def test_a_nic_on_an_operators_bridge_and_one_in_a_tunnel(town):
+    world = town.world
+    with world.store.write() as tx:
+        host = world.host(tx, endpoint=IPv4Address("192.0.2.1"))
+        tx.instances.assign(town.instance, host.id)
+        flat = world.network(tx, None, "10.1.0.0/16", kind=NetworkKind.FLAT, bridge="br0")
+        tunnel = world.network(tx, town.router, "10.2.0.0/16", kind=NetworkKind.VXLAN, segment=8)
+        plugged, tunnelled = world.nic(tx, town.instance, flat, 1), world.nic(tx, town.instance, tunnel, 2)
+        world.fixed(tx, plugged, "10.1.0.9")
+        world.fixed(tx, plugged, "10.1.0.8")
+    keys = [SubjectKey(SubjectKind.NIC, nic.id) for nic in (plugged, tunnelled, town.nic)]
+    on_bridge, in_tunnel, plain, instance = pull(town, *keys, town.instance_key)
+    assert isinstance(on_bridge, NicIntent)
+    assert isinstance(in_tunnel, NicIntent)
+    assert isinstance(plain, NicIntent)
+    assert isinstance(instance, InstanceIntent)
+    assert (on_bridge.bridge, on_bridge.endpoint, on_bridge.router, on_bridge.shared) == ("br0", None, None, ())
+    assert (in_tunnel.bridge, in_tunnel.endpoint, in_tunnel.router) == (None, host.endpoint, town.router.id)
+    assert (plain.bridge, plain.endpoint) == (None, None)
+    injected = InjectedAddress(
+        address=IPv4Interface("10.1.0.9/16"),
+        gateway=IPv4Address("10.1.0.1"),
+        dns=flat.dns,
+        hostname="web",
+    )
+    assert [nic.injected for nic in instance.nics] == [None, injected, None]
 
 
 def test_a_nic_that_has_no_address_yet_and_no_way_out(town):
@@ -249,11 +313,3 @@ def test_many_subjects_cost_as_many_statements_as_one(town, everything):
     assert bulk == by_name
     assert all(placed.subject is not None for placed in bulk)
     assert len(many) == len(few) + (0 if everything else -1)
-
-
-def test_every_kind_of_network_can_be_stored(town):
-    with town.world.store.write() as tx:
-        for kind in NetworkKind:
-            made = replace(town.network, id=town.world.id(), kind=kind)
-            tx.topology.add_network(made, town.world.mac())
-            assert tx.topology.network(made.id) == made

@@ -1,10 +1,12 @@
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
 from mooring.model.ids import HostId, NetworkId, PoolId, RouterId, UplinkId
-from mooring.model.nouns import AddressPool, Host, PoolUsage, Uplink
+from mooring.model.nouns import AddressPool, Host, NetworkKind, PoolUsage, Uplink
 from mooring.model.records import Duplicate, Referenced, RouterRow
+from tests.store.world import START, World
 
 
 def test_hosts_and_uplinks(world):
@@ -22,6 +24,33 @@ def test_hosts_and_uplinks(world):
         assert tx.topology.uplinks() == uplinks
         assert tx.topology.uplink_by_name("one") == uplinks[1]
         assert tx.topology.uplink_by_name("x") is None
+
+
+def test_all_that_is_known_of_a_host_is_kept_and_can_be_replaced_but_for_its_name(world):
+    with world.store.write() as tx:
+        host = world.host(tx, "a", cluster="red", endpoint=IPv4Address("192.0.2.7"), machine="m-1")
+        assert tx.topology.host(host.id) == host
+        changed = Host(
+            host.id,
+            "another name",
+            compute=False,
+            gateway=True,
+            cluster="blue",
+            vlan_interface="eth2",
+            trunk_interface="eth3",
+            machine="m-2",
+            last_seen=START,
+        )
+        tx.topology.save_host(changed)
+        assert tx.topology.hosts() == [replace(changed, name="a")]
+
+
+def test_a_host_that_is_heard_of(world):
+    with world.store.write() as tx:
+        host, silent = world.host(tx), world.host(tx)
+        assert tx.topology.heard_of(host.id, START)
+        assert not tx.topology.heard_of(HostId("x"), START)
+        assert tx.topology.hosts() == [replace(host, last_seen=START), silent]
 
 
 def test_pools_come_back_with_their_ranges(world):
@@ -82,6 +111,7 @@ def test_the_shared_router_is_one(world):
         shared = world.router(tx)
         with pytest.raises(Duplicate, match=r"routers\.name"):
             world.router(tx)
+        # Projects call theirs what they like.
         world.router(tx, "shared", project)
         assert tx.topology.shared_router() == shared
         assert tx.topology.routers()[:2] == [own, shared]
@@ -140,6 +170,7 @@ def test_a_network_goes_once_no_nic_is_on_it(town):
         tx.instances.delete_nic(town.nic.id)
         tx.topology.delete_network(town.network.id)
         assert tx.topology.networks(None) == []
+        assert tx.topology.nics_of_network(town.network.id) == []
         assert tx.addresses.cursor(town.network.id) is None
         tx.topology.delete_network(town.network.id)
 
@@ -151,6 +182,45 @@ def test_the_nics_behind_a_router(town):
         second = town.world.nic(tx, town.instance, beside, 1)
         town.world.nic(tx, town.instance, elsewhere, 2)
         assert tx.topology.nics_of_router(town.router.id) == [town.nic.id, second.id]
+        assert tx.topology.nics_of_network(beside.id) == [second.id]
+
+
+def test_a_network_of_each_kind_is_kept_whole(world):
+    with world.store.write() as tx:
+        project = world.project(tx)
+        own = world.router(tx, "own", project)
+        made = [
+            world.network(tx, None, "10.1.0.0/16", kind=NetworkKind.FLAT, bridge="br0", cluster="red"),
+            world.network(tx, world.router(tx), "10.2.0.0/16"),
+            world.network(tx, own, "10.3.0.0/16", project=project, kind=NetworkKind.VLAN, segment=100),
+            world.network(tx, own, "10.4.0.0/16", project=project, kind=NetworkKind.VXLAN, segment=100),
+        ]
+        assert tx.topology.networks(None) == made
+        assert {network.kind for network in made} == set(NetworkKind)
+
+
+def test_segments_are_given_once_for_each_kind(world: World):
+    with world.store.write() as tx:
+        router = world.router(tx)
+
+        def free(first: int, last: int) -> int | None:
+            return tx.topology.free_segment(NetworkKind.VLAN, first, last)
+
+        assert free(10, 12) == 10
+        assert free(12, 10) is None
+        for segment in (10, 11, 13):
+            world.network(tx, router, kind=NetworkKind.VLAN, segment=segment)
+        world.network(tx, router, kind=NetworkKind.VXLAN, segment=12)
+        assert (free(10, 20), free(10, 11), free(11, 11), free(13, 20), free(1, 9)) == (12, None, None, 14, 1)
+        network = world.network(tx, router, kind=NetworkKind.VLAN, segment=12)
+        assert free(10, 13) is None
+        with pytest.raises(Duplicate, match=r"networks\.kind, networks\.segment"):
+            world.network(tx, router, kind=NetworkKind.VLAN, segment=12)
+        tx.topology.delete_network(network.id)
+        assert free(10, 13) == 12
+        # Those that have none don't exclude each other.
+        for _ in range(2):
+            world.network(tx, router)
 
 
 def test_a_mac_address_is_unique_whatever_has_it(town):

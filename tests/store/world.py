@@ -4,6 +4,7 @@ import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 from uuid import UUID
 
 from mooring.model.ids import (
@@ -74,8 +75,8 @@ class World:
         tx.identities.add_user(Credentials(made, "hash", enabled))
         return made
 
-    def host(self, tx: Transaction, name: str | None = None) -> Host:
-        made = Host(HostId(self.id()), name or f"host-{next(self._ids)}", compute=True, gateway=True)
+    def host(self, tx: Transaction, name: str | None = None, **others: Any) -> Host:
+        made = Host(HostId(self.id()), name or f"host-{next(self._ids)}", compute=True, gateway=True, **others)
         tx.topology.add_host(made)
         return made
 
@@ -106,30 +107,32 @@ class World:
         return made
 
     def router(self, tx: Transaction, name: str = "shared", project: Project | None = None) -> RouterRow:
-        made = RouterRow(RouterId(self.id()), name, project.id if project else None, None)
+        """Make the router that all share, or a project's own."""
+        made = RouterRow(RouterId(self.id()), name, project.id if project else None, None, private=project is not None)
         tx.topology.add_router(made)
         return made
 
     def network(
         self,
         tx: Transaction,
-        router: RouterRow,
+        router: RouterRow | None,
         cidr: str = "10.0.0.0/16",
         *,
         project: Project | None = None,
-        mtu: int = 1500,
+        kind: NetworkKind = NetworkKind.FLAT_DHCP,
+        **others: Any,
     ) -> Network:
         net = IPv4Network(cidr)
         made = Network(
             id=NetworkId(self.id()),
             name=f"net-{next(self._ids)}",
-            kind=NetworkKind.FLAT_DHCP,
+            kind=kind,
             project=project.id if project else None,
-            router=router.id,
+            router=router.id if router else None,
             cidr=net,
             gateway=net[1],
             dns=(IPv4Address("9.9.9.9"), IPv4Address("1.1.1.1")),
-            mtu=mtu,
+            **{"mtu": 1500, **others},
         )
         tx.topology.add_network(made, self.mac())
         return made

@@ -306,7 +306,7 @@ class Instances(Protocol):
         ...
 
     def repoint(self, nic: NicId, network: NetworkId) -> None:
-        """Put a NIC that has no address yet on another network."""
+        """Put a NIC that has no address yet on another network; raises Referenced if it has one."""
         ...
 
     def move(

@@ -7,11 +7,11 @@ from datetime import datetime
 from ipaddress import IPv4Address
 from typing import Self
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, func, null, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, exists, func, null, select, true, update
 
 from mooring.model.ids import AddressId, HostId, InstanceId, NetworkId, NicId, PoolId, ProjectId, UserId
 from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, Instance, InstanceState, Nic
-from mooring.model.records import InstanceRow, NicRow
+from mooring.model.records import InstanceRow, NicRow, Referenced
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs
 from mooring.store.floating import FLOATING_OF_NICS, floating_ips
@@ -133,7 +133,11 @@ _UNASSIGN = (
     .values(host=null(), updated=bindparam("new_updated", type_=instances.c.updated.type))
 )
 _AVOIDED = select(failed_launches.c.host).where(failed_launches.c.instance == bindparam("instance"))
-_REPOINT = update(nics).where(nics.c.id == bindparam("nic")).values(network=bindparam("new_network"))
+_REPOINT = (
+    update(nics)
+    .where(nics.c.id == bindparam("nic"), ~exists(select(addresses.c.id).where(addresses.c.nic == nics.c.id)))
+    .values(network=bindparam("new_network"))
+)
 _DELETE_NIC = delete(nics).where(nics.c.id == bindparam("nic"))
 _DELETE = delete(instances).where(instances.c.id == bindparam("instance"))
 
@@ -221,7 +225,8 @@ class Instances:
         return True
 
     def repoint(self, nic: NicId, network: NetworkId) -> None:
-        self._session.refusable(_REPOINT, nic=nic, new_network=network)
+        if not self._session.refusable(_REPOINT, nic=nic, new_network=network) and self.nic(nic) is not None:
+            raise Referenced("the NIC has an address of its network")
 
     def per_host(self) -> Mapping[HostId, int]:
         return {host: count for host, count in self._session.rows(_PER_HOST) if host is not None}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
-from sqlalchemy import Row, bindparam, delete, func, null, or_, select, update
+from sqlalchemy import Row, bindparam, delete, func, null, select, update
 
 from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
 from mooring.model.nouns import (
@@ -22,6 +22,18 @@ from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs
 from mooring.store.addresses import Addresses
 from mooring.store.generations import forget
+from mooring.store.hosts import HEARD_OF, HOST, HOST_BY_NAME, HOSTS, SAVE_HOST, host_of, values
+from mooring.store.networks import (
+    DELETE_NETWORK,
+    FIRST_SEGMENT,
+    NETWORK,
+    NETWORK_MAC,
+    NETWORKS,
+    NETWORKS_FOR,
+    NETWORKS_OF,
+    SEGMENT_GAP,
+    network_of,
+)
 from mooring.store.schema import (
     addresses,
     associations,
@@ -36,40 +48,6 @@ from mooring.store.schema import (
     uplinks,
 )
 from mooring.store.session import Session
-
-_HOSTS = select(
-    hosts.c.id,
-    hosts.c.name,
-    hosts.c.compute,
-    hosts.c.gateway,
-    hosts.c.cluster,
-    hosts.c.endpoint,
-    hosts.c.vlan_interface,
-    hosts.c.trunk_interface,
-    hosts.c.machine,
-    hosts.c.last_seen,
-).order_by(hosts.c.seq)
-_SAVE_HOST = (
-    update(hosts)
-    .where(hosts.c.id == bindparam("host"))
-    .values(
-        compute=bindparam("new_compute"),
-        gateway=bindparam("new_gateway"),
-        cluster=bindparam("new_cluster"),
-        endpoint=bindparam("new_endpoint"),
-        vlan_interface=bindparam("new_vlan_interface"),
-        trunk_interface=bindparam("new_trunk_interface"),
-        machine=bindparam("new_machine"),
-        last_seen=bindparam("new_last_seen", type_=hosts.c.last_seen.type),
-    )
-)
-_HEARD_OF = (
-    update(hosts)
-    .where(hosts.c.id == bindparam("host"))
-    .values(last_seen=bindparam("new_last_seen", type_=hosts.c.last_seen.type))
-)
-_HOST = _HOSTS.where(hosts.c.id == bindparam("host"))
-_HOST_BY_NAME = _HOSTS.where(hosts.c.name == bindparam("name"))
 
 _UPLINKS = select(uplinks.c.id, uplinks.c.name, uplinks.c.interface).order_by(uplinks.c.seq)
 _UPLINK_BY_NAME = _UPLINKS.where(uplinks.c.name == bindparam("name"))
@@ -121,40 +99,6 @@ _REMOVE_UPLINK = (
     .returning(router_uplinks.c.mac)
 )
 
-_NETWORKS = select(
-    networks.c.id,
-    networks.c.name,
-    networks.c.kind,
-    networks.c.project,
-    networks.c.router,
-    networks.c.cidr,
-    networks.c.gateway,
-    networks.c.dns,
-    networks.c.mtu,
-    networks.c.segment,
-    networks.c.bridge,
-    networks.c.cluster,
-).order_by(networks.c.seq)
-_FIRST_SEGMENT = select(networks.c.segment).where(
-    networks.c.kind == bindparam("kind"), networks.c.segment == bindparam("first")
-)
-_NEXT = networks.alias()
-_SEGMENT_GAP = (
-    select(networks.c.segment + 1)
-    .where(
-        networks.c.kind == bindparam("kind"),
-        networks.c.segment >= bindparam("first"),
-        networks.c.segment < bindparam("last"),
-        ~select(_NEXT.c.seq).where(_NEXT.c.kind == networks.c.kind, _NEXT.c.segment == networks.c.segment + 1).exists(),
-    )
-    .order_by(networks.c.segment)
-    .limit(1)
-)
-_NETWORK = _NETWORKS.where(networks.c.id == bindparam("network"))
-_NETWORKS_FOR = _NETWORKS.where(or_(networks.c.project == bindparam("project"), networks.c.project.is_(null())))
-_NETWORKS_OF = _NETWORKS.where(networks.c.router == bindparam("router"))
-_NETWORK_MAC = select(networks.c.mac).where(networks.c.id == bindparam("network"))
-_DELETE_NETWORK = delete(networks).where(networks.c.id == bindparam("network"))
 _NICS_OF = (
     select(nics.c.id)
     .join(networks, networks.c.id == nics.c.network)
@@ -164,21 +108,6 @@ _NICS_OF = (
 
 _NICS_ON = select(nics.c.id).where(nics.c.network == bindparam("network")).order_by(nics.c.seq)
 
-_HostFields = Row[HostId, str, bool, bool, str, str | None, str | None, str | None, str, datetime | None]
-_NetworkFields = Row[
-    NetworkId,
-    str,
-    str,
-    ProjectId | None,
-    RouterId | None,
-    str,
-    str,
-    str,
-    int,
-    int | None,
-    str | None,
-    str | None,
-]
 _PoolFields = Row[PoolId, str, UplinkId, str, str, int, int]
 
 
@@ -189,47 +118,24 @@ class Topology:
         self._session = session
 
     def add_host(self, host: Host) -> None:
-        self._session.add(
-            hosts,
-            id=host.id,
-            name=host.name,
-            compute=host.compute,
-            gateway=host.gateway,
-            cluster=host.cluster,
-            endpoint=str(host.endpoint) if host.endpoint else None,
-            vlan_interface=host.vlan_interface,
-            trunk_interface=host.trunk_interface,
-            machine=host.machine,
-            last_seen=host.last_seen,
-        )
+        self._session.add(hosts, id=host.id, name=host.name, **values(host))
 
     def save_host(self, host: Host) -> None:
-        self._session.change(
-            _SAVE_HOST,
-            host=host.id,
-            new_compute=host.compute,
-            new_gateway=host.gateway,
-            new_cluster=host.cluster,
-            new_endpoint=str(host.endpoint) if host.endpoint else None,
-            new_vlan_interface=host.vlan_interface,
-            new_trunk_interface=host.trunk_interface,
-            new_machine=host.machine,
-            new_last_seen=host.last_seen,
-        )
+        self._session.change(SAVE_HOST, host=host.id, **{f"new_{name}": value for name, value in values(host).items()})
 
     def heard_of(self, host: HostId, now: datetime) -> bool:
-        return self._session.change(_HEARD_OF, host=host, new_last_seen=now) == 1
+        return self._session.change(HEARD_OF, host=host, new_last_seen=now) == 1
 
     def host(self, host: HostId) -> Host | None:
-        row = self._session.row(_HOST, host=host)
-        return _host(row) if row else None
+        row = self._session.row(HOST, host=host)
+        return host_of(row) if row else None
 
     def host_by_name(self, name: str) -> Host | None:
-        row = self._session.row(_HOST_BY_NAME, name=name)
-        return _host(row) if row else None
+        row = self._session.row(HOST_BY_NAME, name=name)
+        return host_of(row) if row else None
 
     def hosts(self) -> Sequence[Host]:
-        return [_host(row) for row in self._session.rows(_HOSTS)]
+        return [host_of(row) for row in self._session.rows(HOSTS)]
 
     def add_uplink(self, uplink: Uplink) -> None:
         self._session.add(uplinks, id=uplink.id, name=uplink.name, interface=uplink.interface)
@@ -355,28 +261,30 @@ class Topology:
             )
 
     def network(self, network: NetworkId) -> Network | None:
-        row = self._session.row(_NETWORK, network=network)
-        return _network(row) if row else None
+        row = self._session.row(NETWORK, network=network)
+        return network_of(row) if row else None
 
     def free_segment(self, kind: NetworkKind, first: int, last: int) -> int | None:
-        if self._session.row(_FIRST_SEGMENT, kind=kind.value, first=first) is None:
+        if first > last:
+            return None
+        if self._session.row(FIRST_SEGMENT, kind=kind.value, first=first) is None:
             return first
-        row = self._session.row(_SEGMENT_GAP, kind=kind.value, first=first, last=last)
+        row = self._session.row(SEGMENT_GAP, kind=kind.value, first=first, last=last)
         return row[0] if row else None
 
     def networks(self, project: ProjectId | None) -> Sequence[Network]:
         if project is None:
-            return [_network(row) for row in self._session.rows(_NETWORKS)]
-        return [_network(row) for row in self._session.rows(_NETWORKS_FOR, project=project)]
+            return [network_of(row) for row in self._session.rows(NETWORKS)]
+        return [network_of(row) for row in self._session.rows(NETWORKS_FOR, project=project)]
 
     def networks_of_router(self, router: RouterId) -> Sequence[Network]:
-        return [_network(row) for row in self._session.rows(_NETWORKS_OF, router=router)]
+        return [network_of(row) for row in self._session.rows(NETWORKS_OF, router=router)]
 
     def delete_network(self, network: NetworkId) -> None:
-        row = self._session.row(_NETWORK_MAC, network=network)
+        row = self._session.row(NETWORK_MAC, network=network)
         if row is None:
             return
-        self._session.refusable(_DELETE_NETWORK, network=network)
+        self._session.refusable(DELETE_NETWORK, network=network)
         macs.drop(self._session, row[0])
         self._session.change(_FORGET_CURSOR, owner=network)
         forget(self._session, SubjectKey(SubjectKind.NETWORK, network))
@@ -386,40 +294,6 @@ class Topology:
 
     def nics_of_router(self, router: RouterId) -> Sequence[NicId]:
         return [nic for (nic,) in self._session.rows(_NICS_OF, router=router)]
-
-
-def _host(row: _HostFields) -> Host:
-    host, name, compute, gateway, cluster, endpoint, vlan_interface, trunk_interface, machine, last_seen = row
-    return Host(
-        id=host,
-        name=name,
-        compute=compute,
-        gateway=gateway,
-        cluster=cluster,
-        endpoint=IPv4Address(endpoint) if endpoint else None,
-        vlan_interface=vlan_interface,
-        trunk_interface=trunk_interface,
-        machine=machine,
-        last_seen=last_seen,
-    )
-
-
-def _network(row: _NetworkFields) -> Network:
-    network, name, kind, project, router, cidr, gateway, dns, mtu, segment, bridge, cluster = row
-    return Network(
-        id=network,
-        name=name,
-        kind=NetworkKind(kind),
-        project=project,
-        router=router,
-        cidr=IPv4Network(cidr),
-        gateway=IPv4Address(gateway),
-        dns=tuple(IPv4Address(server) for server in dns.split()),
-        mtu=mtu,
-        segment=segment,
-        bridge=bridge,
-        cluster=cluster,
-    )
 
 
 def _pools(rows: Iterable[_PoolFields]) -> list[AddressPool]:

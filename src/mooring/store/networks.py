@@ -1,0 +1,76 @@
+"""The statements about networks, and networks from their rows."""
+
+from ipaddress import IPv4Address, IPv4Network
+
+from sqlalchemy import Row, bindparam, delete, null, or_, select
+
+from mooring.model.ids import NetworkId, ProjectId, RouterId
+from mooring.model.nouns import Network, NetworkKind
+from mooring.store.schema import networks
+
+NETWORKS = select(
+    networks.c.id,
+    networks.c.name,
+    networks.c.kind,
+    networks.c.project,
+    networks.c.router,
+    networks.c.cidr,
+    networks.c.gateway,
+    networks.c.dns,
+    networks.c.mtu,
+    networks.c.segment,
+    networks.c.bridge,
+    networks.c.cluster,
+).order_by(networks.c.seq)
+FIRST_SEGMENT = select(networks.c.segment).where(
+    networks.c.kind == bindparam("kind"), networks.c.segment == bindparam("first")
+)
+_NEXT = networks.alias()
+SEGMENT_GAP = (
+    select(networks.c.segment + 1)
+    .where(
+        networks.c.kind == bindparam("kind"),
+        networks.c.segment >= bindparam("first"),
+        networks.c.segment < bindparam("last"),
+        ~select(_NEXT.c.seq).where(_NEXT.c.kind == networks.c.kind, _NEXT.c.segment == networks.c.segment + 1).exists(),
+    )
+    .order_by(networks.c.segment)
+    .limit(1)
+)
+NETWORK = NETWORKS.where(networks.c.id == bindparam("network"))
+NETWORKS_FOR = NETWORKS.where(or_(networks.c.project == bindparam("project"), networks.c.project.is_(null())))
+NETWORKS_OF = NETWORKS.where(networks.c.router == bindparam("router"))
+NETWORK_MAC = select(networks.c.mac).where(networks.c.id == bindparam("network"))
+DELETE_NETWORK = delete(networks).where(networks.c.id == bindparam("network"))
+NetworkFields = Row[
+    NetworkId,
+    str,
+    str,
+    ProjectId | None,
+    RouterId | None,
+    str,
+    str,
+    str,
+    int,
+    int | None,
+    str | None,
+    str | None,
+]
+
+
+def network_of(row: NetworkFields) -> Network:
+    network, name, kind, project, router, cidr, gateway, dns, mtu, segment, bridge, cluster = row
+    return Network(
+        id=network,
+        name=name,
+        kind=NetworkKind(kind),
+        project=project,
+        router=router,
+        cidr=IPv4Network(cidr),
+        gateway=IPv4Address(gateway),
+        dns=tuple(IPv4Address(server) for server in dns.split()),
+        mtu=mtu,
+        segment=segment,
+        bridge=bridge,
+        cluster=cluster,
+    )
