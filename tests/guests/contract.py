@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import ClassVar
 from uuid import uuid4
@@ -21,8 +22,8 @@ import pytest
 
 from mooring.agent.interfaces import GuestFailure, Guests
 from mooring.model.ids import InstanceId
-from mooring.model.subjects import InstanceIntent
-from tests.guests.host import Host, eventually
+from mooring.model.subjects import InjectedAddress, InstanceIntent
+from tests.guests.host import GATEWAY, Host, eventually
 
 many = pytest.mark.parametrize("kills", [5, pytest.param(60, marks=pytest.mark.slow)])
 
@@ -65,6 +66,41 @@ class GuestsContract:
         assert host.has_carrier(guest.nics[0])
         assert f"DHCPACK(br0) {host.address(guest.nics[0])} {guest.nics[0].mac}" in host.dhcp_log
         assert guests.list() == (guest.id,)
+
+    def test_an_injected_address_needs_no_dhcp_server(self, host: Host, guests: Guests) -> None:
+        made = host.guest("flat", nics=2)
+        first, second = made.nics
+        host.serve_no_longer()
+        flat = InjectedAddress(
+            IPv4Interface(f"{host.address(first)}/24"),
+            IPv4Address(GATEWAY),
+            (IPv4Address("9.9.9.9"), IPv4Address("149.112.112.112")),
+            "flat-1",
+        )
+        guest = replace(made, nics=(replace(first, injected=flat), second))
+        guests.start(guest)
+        assert host.answers(first).splitlines() == [
+            "instance   flat",
+            "hostname   flat-1",
+            f"addresses  {host.address(first)}/24",
+            f"you are    {GATEWAY}",
+        ]
+        assert host.http(second) == ""
+        host.serve()
+        assert host.answers(second)
+        assert f"DHCPDISCOVER(br0) {first.mac}" not in host.dhcp_log
+
+    def test_an_injected_address_survives_a_port_made_anew(self, host: Host, guests: Guests) -> None:
+        made = host.guest()
+        host.serve_no_longer()
+        flat = InjectedAddress(IPv4Interface(f"{host.address(made.nics[0])}/24"))
+        guest = replace(made, nics=(replace(made.nics[0], injected=flat),))
+        guests.start(guest)
+        host.answers(guest.nics[0])
+        host.unwire(guest.nics[0])
+        host.wire(guest.nics[0])
+        guests.start(guest)
+        assert host.answers(guest.nics[0])
 
     def test_a_guest_waits_for_the_dhcp_server(self, host: Host, guests: Guests) -> None:
         guest = host.guest()

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from mooring.agent.interfaces import GuestFailure, Guests
 from mooring.guests.netns import IMAGES, NetnsGuests, run_in
 from mooring.guests.netns.inits import all_inits, find
 from mooring.model.ids import InstanceId, guest_end_name, guest_namespace
-from mooring.model.subjects import InstanceIntent
+from mooring.model.subjects import InjectedAddress, InstanceIntent
 from tests.guests.contract import GuestsContract
 from tests.guests.host import GATEWAY, Host, eventually
 
@@ -80,6 +81,22 @@ class TestNetns(GuestsContract):
         ]
         said = run_in(guest.id, ["cat", "/etc/resolv.conf"]).stdout
         assert said == f"search guests.test\nnameserver {GATEWAY}\n"
+
+    def test_what_is_injected_is_all_that_dhcp_would_tell(self, host: Host, guests: Guests) -> None:
+        made = host.guest()
+        flat = InjectedAddress(IPv4Interface("10.9.0.77/24"), IPv4Address(GATEWAY), (IPv4Address("9.9.9.9"),), "flat-1")
+        guest = replace(made, nics=(replace(made.nics[0], injected=flat),))
+        guests.start(guest)
+        eventually(lambda: "9.9.9.9" in run_in(guest.id, ["cat", "/etc/resolv.conf"]).stdout)
+        assert run_in(guest.id, ["hostname"]).stdout == "flat-1\n"
+        assert run_in(guest.id, ["ip", "route", "show", "default"]).stdout.split() == [
+            "default",
+            "via",
+            GATEWAY,
+            "dev",
+            "eth0",
+        ]
+        assert "10.9.0.77/24 brd 10.9.0.255" in run_in(guest.id, ["ip", "address", "show", "eth0"]).stdout
 
     def test_the_web_page_says_who_is_asked_and_who_asks(self, host: Host, guests: Guests) -> None:
         guest = host.guest("web-1")

@@ -4,7 +4,6 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import ClassVar
 from uuid import uuid4
@@ -18,7 +17,7 @@ from mooring.guests.qemu.confinement import CONSOLE_LIMIT, user_of
 from mooring.guests.qemu.machines import all_machines, find
 from mooring.guests.qemu.monitor import talk
 from mooring.model.ids import InstanceId, port_name
-from mooring.model.subjects import InjectedAddress, InstanceIntent
+from mooring.model.subjects import InstanceIntent
 from mooring.model.traits import PortKind
 from tests.guests.contract import GuestsContract
 from tests.guests.host import GATEWAY, Host, eventually
@@ -86,29 +85,6 @@ class TestQemu(GuestsContract):
         return (self.agent_directory(run_dir) / guest.id / "console.log").read_text()
 
     # -------------------------------------------------------------------------------------------- what a guest is told
-
-    def test_an_injected_address_needs_no_dhcp_server(self, host: Host, guests: Guests) -> None:
-        made = host.guest("flat", nics=2)
-        host.serve_no_longer()
-        first, second = made.nics
-        flat = InjectedAddress(
-            IPv4Interface(f"{host.address(first)}/24"),
-            IPv4Address(GATEWAY),
-            (IPv4Address("9.9.9.9"), IPv4Address("149.112.112.112")),
-            "flat-1",
-        )
-        guest = replace(made, nics=(replace(first, injected=flat), second))
-        guests.start(guest)
-        assert host.answers(first).splitlines() == [
-            "instance   flat",
-            "hostname   flat-1",
-            f"addresses  {host.address(first)}/24",
-            f"you are    {GATEWAY}",
-        ]
-        assert host.http(second) == ""
-        host.serve()
-        assert host.answers(second)
-        assert f"DHCPDISCOVER(br0) {first.mac}" not in host.dhcp_log
 
     def test_the_web_page_says_who_is_asked_and_who_asks(self, host: Host, guests: Guests, run_dir: Path) -> None:
         guest = host.guest("web-1", image="tiny-vm")

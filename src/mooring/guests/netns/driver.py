@@ -50,11 +50,7 @@ class NetnsGuests:
                 namespaces.name_again(name, init.pid)
             changed = ports.plug(self._host, name, guest.nics)
             if init is None:
-                # Printable: it ends up on the terminals of those who ask the web service.
-                printable = "".join(letter for letter in guest.name if letter.isprintable())
-                inits.spawn(
-                    guest.id, self._run_dir, lock, {"GUEST_NAME": printable, "GUEST_SERVICES": " ".join(services)}
-                )
+                inits.spawn(guest.id, self._run_dir, lock, {**_told(guest), "GUEST_SERVICES": " ".join(services)})
             elif changed:
                 inits.tell(init)
 
@@ -84,3 +80,16 @@ class NetnsGuests:
         if init is not None and init.run_dir != self._run_dir:
             raise GuestFailure(f"guest {guest} is run by another agent, the one of {init.run_dir}.")
         return init
+
+
+def _told(guest: InstanceIntent) -> dict[str, str]:
+    """Return what a guest is told of itself at its start."""
+    # Printable: it ends up on the terminals of those who ask the web service.
+    printable = "".join(letter for letter in guest.name if letter.isprintable())
+    injected = {nic.mac: nic.injected for nic in guest.nics if nic.injected}
+    texts = (
+        f"{mac}={','.join((str(told.address), str(told.gateway or '-'), *(str(server) for server in told.dns)))}"
+        for mac, told in injected.items()
+    )
+    names = [told.hostname for told in injected.values() if told.hostname]
+    return {"GUEST_NAME": printable, "GUEST_HOSTNAME": "".join(names[:1]), "GUEST_INJECTED": " ".join(texts)}

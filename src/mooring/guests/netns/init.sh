@@ -1,8 +1,8 @@
 # The first process of a guest: mounts what the guest has for itself, starts the services of its image, runs a DHCP client for each
 # eth* device, reaps orphans.  Killing it ends the guest.
 #
-# Environment: BUSYBOX, GUEST_NAME (a tenant's text: print it, never more), GUEST_SERVICES, GUEST_SCRIPTS.  Standard output is a pipe
-# to the driver: "up" on it means that devices are looked after from now on.  USR1 means: devices came, look again.
+# Environment: BUSYBOX, GUEST_NAME (a tenant's text: print it, never more), GUEST_SERVICES, GUEST_SCRIPTS, GUEST_HOSTNAME and, with
+# spaces between, GUEST_INJECTED (MAC=ADDRESS/PREFIX,GATEWAY or -,NAME SERVER,...).  Standard output is a pipe to the driver: "up" on it means that devices are looked after from now on.  USR1 means: devices came, look again.
 
 exec 3<&- # the lock, see launch.sh
 
@@ -50,7 +50,7 @@ bb mount -o remount,bind,ro / 2> /dev/null || :
 # This network's devices, not the host's.
 bb mount -t sysfs -o nosuid,nodev,noexec sysfs /sys || fail "/sys can't be mounted"
 
-bb hostname guest
+bb hostname "${GUEST_HOSTNAME:-guest}"
 bb ip link set lo up
 
 keep() { # COMMAND...: runs it again whenever it ends
@@ -60,12 +60,30 @@ keep() { # COMMAND...: runs it again whenever it ends
     done
 }
 
-client() { # DEVICE: a DHCP client for it, whenever it is there
+inject() { # DEVICE MAC: gives it the address that was injected for it, and stays until somebody ends it, as a DHCP client does
+    told=${GUEST_INJECTED#*"$2="}
+    (
+        IFS=,
+        set -- "$1" ${told%% *}
+        IFS=' '
+        export interface="$1" ip="${2%/*}" mask="${2#*/}" router="${3#-}"
+        shift 3
+        export dns="$*"
+        /run/guest/dhcp deconfig
+        /run/guest/dhcp bound
+    )
+    bb sh -c 'echo $$ > "$0"; exec "$BUSYBOX" sleep 2147483647' "/run/guest/$1.pid"
+}
+
+client() { # DEVICE: its address, by injection or DHCP, whenever it is there
     while :; do
-        if read -r index < "/sys/class/net/$1/ifindex"; then
+        if read -r index < "/sys/class/net/$1/ifindex" && read -r mac < "/sys/class/net/$1/address"; then
             echo "$index" > "/run/guest/$1.index"
-            # Discover at once, then each second, for ever.
-            bb udhcpc -f -i "$1" -s /run/guest/dhcp -p "/run/guest/$1.pid" -t 5 -T 1 -A 1
+            case " $GUEST_INJECTED" in
+                *" $mac="*) inject "$1" "$mac" ;;
+                # Discover at once, then each second, for ever.
+                *) bb udhcpc -f -i "$1" -s /run/guest/dhcp -p "/run/guest/$1.pid" -t 5 -T 1 -A 1 ;;
+            esac
         fi 2> /dev/null
         bb sleep 0.2
     done

@@ -42,11 +42,8 @@ if [ -z "$injected" ]; then
 fi
 
 set -- $injected
-bb ip address add "$1" broadcast + dev "$INTERFACE"
-bb ip link set "$INTERFACE" up
-# The first device decides about what a guest has one of: default route, name servers.
-if [ "$INTERFACE" = eth0 ]; then
-    [ "$2" = - ] || bb ip route replace default via "$2" dev "$INTERFACE"
-    shift 2
-    for server; do echo "nameserver $server"; done > /run/guest/resolv.conf
-fi
+export interface="$INTERFACE" ip="${1%/*}" mask="${1#*/}" router="${2#-}"
+shift 2
+export dns="$*"
+/run/guest/dhcp deconfig
+/run/guest/dhcp bound
