@@ -1,5 +1,6 @@
 """Starts and stops guests beside the agent's loop, because that takes long and the loop must not wait."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -66,19 +67,32 @@ class Crew:
         self._jobs.put(job)
         return True
 
+    def waiting(self) -> list[Job]:
+        """Take the jobs that no thread has taken yet, for whoever works without threads."""
+        jobs: list[Job] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (job := self._jobs.get_nowait()) is not None:
+                    jobs.append(job)
+        return jobs
+
+    def work(self, job: Job) -> None:
+        """Do one job, and tell of its outcome."""
+        error = None
+        try:
+            if job.guest is None:
+                self._guests.stop(job.instance)
+            else:
+                self._guests.start(job.guest)
+        except GuestFailure as failure:
+            error = str(failure)
+        except Exception as failure:  # noqa: BLE001 - whatever a driver does, the guest must not stay busy for ever
+            _log.exception("guest driver failed", instance=job.instance)
+            error = f"{type(failure).__name__}: {failure}"
+        with self._lock:
+            self._busy.discard(job.instance)
+        self._done(Outcome(job, error))
+
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            error = None
-            try:
-                if job.guest is None:
-                    self._guests.stop(job.instance)
-                else:
-                    self._guests.start(job.guest)
-            except GuestFailure as failure:
-                error = str(failure)
-            except Exception as failure:  # noqa: BLE001 - whatever a driver does, the guest must not stay busy for ever
-                _log.exception("guest driver failed", instance=job.instance)
-                error = f"{type(failure).__name__}: {failure}"
-            with self._lock:
-                self._busy.discard(job.instance)
-            self._done(Outcome(job, error))
+            self.work(job)

@@ -40,12 +40,16 @@ class Launcher:
             if thread.is_alive():
                 thread.join()
 
+    def launch(self, instance: InstanceId) -> None:
+        """Launch an instance now."""
+        try:
+            self._controller.set_up_network(instance)
+            self._controller.allocate_fixed_ips(instance)
+        except Remote as fault:
+            _log.info("launch given up", instance=instance, reason=fault.reason)
+        except Fault as fault:
+            _log.warning("launch interrupted", instance=instance, reason=fault.reason)
+
     def _work(self) -> None:
         while (instance := self._wanted.get()) is not None:
-            try:
-                self._controller.set_up_network(instance)
-                self._controller.allocate_fixed_ips(instance)
-            except Remote as fault:
-                _log.info("launch given up", instance=instance, reason=fault.reason)
-            except Fault as fault:
-                _log.warning("launch interrupted", instance=instance, reason=fault.reason)
+            self.launch(instance)

@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -56,16 +56,23 @@ class Agent:
     """
 
     def __init__(
-        self, controller: Controller, backend: Backend, guests: Guests, *, compare_every: float = COMPARE_EVERY
+        self,
+        controller: Controller,
+        backend: Backend,
+        guests: Guests,
+        *,
+        compare_every: float = COMPARE_EVERY,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep what it works with; nothing runs before `start`.  `compare_every` is in seconds."""
+        """Keep what it works with; nothing runs before `start`.  `compare_every` is in seconds, as `monotonic` counts them."""
         self._controller = controller
         self._backend = backend
         self._guests = guests
         self._compare_every = compare_every
+        self._monotonic = monotonic
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._ledger = Ledger()
-        self._crew = Crew(guests, self._events.put)
+        self.crew = Crew(guests, self._events.put)
         self._introduced = False
         self._reported: dict[Part, Report] = {}
         self._unreported: set[Part] = set()
@@ -78,9 +85,13 @@ class Agent:
 
     def start(self) -> None:
         """Begin: read the host, then ask the controller what it should hold."""
-        self._crew.start()
-        self._backend.watch(lambda place: self._events.put(_Doubt(place)))
+        self.crew.start()
+        self.listen()
         self._thread.start()
+
+    def listen(self) -> None:
+        """Hear of what others change on the host; `start` does this, too."""
+        self._backend.watch(lambda place: self._events.put(_Doubt(place)))
 
     def wake(self) -> None:
         """Say that there is something to pull."""
@@ -91,30 +102,40 @@ class Agent:
         self._events.put(_Stop())
         if self._thread.is_alive():
             self._thread.join()
-        self._crew.stop()
+        self.crew.stop()
         self._backend.close()
 
     def _run(self) -> None:
-        while True:
-            events = self._next()
-            if any(isinstance(event, _Stop) for event in events):
-                return
-            try:
-                self._turn(events)
-            except Fault as fault:
-                _log.warning("controller away; the host stays as it is", reason=fault.reason)
-                self._due = min(self._due, time.monotonic() + _RETRY_EVERY)
-            except Refused as refusal:
-                _log.warning("host could not be read", reason=str(refusal))
-                self._due = min(self._due, time.monotonic() + _RETRY_EVERY)
-            except Exception:  # noqa: BLE001 - an agent that is gone repairs nothing; the next comparison starts from the kernel
-                _log.exception("agent's turn failed")
-                self._due = time.monotonic() + _RETRY_EVERY
+        while self.step(wait=True):
+            pass
 
-    def _next(self) -> list[_Event]:
-        """Wait for something to do, then take everything that has come in: a hundred wake-ups are one pull."""
+    @property
+    def due(self) -> float:
+        """When the whole host is to be compared next."""
+        return self._due
+
+    def step(self, *, wait: bool = False) -> bool:
+        """Do one turn: with what has come in or, with `wait`, once something has; False if that was the word to stop."""
+        events = self._next(wait=wait)
+        if any(isinstance(event, _Stop) for event in events):
+            return False
         try:
-            events = [self._events.get(timeout=max(0.0, self._due - time.monotonic()))]
+            self._turn(events)
+        except Fault as fault:
+            _log.warning("controller away; the host stays as it is", reason=fault.reason)
+            self._due = min(self._due, self._monotonic() + _RETRY_EVERY)
+        except Refused as refusal:
+            _log.warning("host could not be read", reason=str(refusal))
+            self._due = min(self._due, self._monotonic() + _RETRY_EVERY)
+        except Exception:  # noqa: BLE001 - an agent that is gone repairs nothing; the next comparison starts from the kernel
+            _log.exception("agent's turn failed")
+            self._due = self._monotonic() + _RETRY_EVERY
+        return True
+
+    def _next(self, *, wait: bool) -> list[_Event]:
+        """Take everything that has come in, or wait for something to do first: a hundred wake-ups are one pull."""
+        try:
+            events = [self._events.get(block=wait, timeout=max(0.0, self._due - self._monotonic()))]
         except queue.Empty:
             events = []
         while True:
@@ -125,12 +146,12 @@ class Agent:
 
     def _turn(self, events: list[_Event]) -> None:
         outcomes = [event for event in events if isinstance(event, Outcome)]
-        if time.monotonic() >= self._due:
-            start = time.monotonic()
+        if self._monotonic() >= self._due:
+            start = self._monotonic()
             self._due = start + self._compare_every
             self._compare()
             # A large host takes long to compare, and meanwhile nothing else is done here: that may not take more than a tenth of the time.
-            self._due = max(self._due, start + min(_COMPARE_AT_LEAST_EVERY, 10 * (time.monotonic() - start)))
+            self._due = max(self._due, start + min(_COMPARE_AT_LEAST_EVERY, 10 * (self._monotonic() - start)))
         elif self._introduced:
             for place in {event.place for event in events if isinstance(event, _Doubt)}:
                 self._ledger.observe(self._backend.read(place), place)
@@ -198,17 +219,17 @@ class Agent:
             wanted.add(instance)
             if not isinstance(placed.subject, InstanceIntent):
                 if instance in self._there:
-                    self._crew.put(Job(instance, placed.generation, None))
+                    self.crew.put(Job(instance, placed.generation, None))
             elif instance not in self._there or self._running.get(instance) != placed.generation:
                 if instance in self._failures:
                     # It is tried again at the next comparison, not in a tight loop.
                     continue
                 if self._ledger.ready(placed.subject):
-                    self._crew.put(Job(instance, placed.generation, placed.subject))
+                    self.crew.put(Job(instance, placed.generation, placed.subject))
                 else:
                     self._untended = True
         for instance in self._there - wanted:
-            self._crew.put(Job(instance, 0, None))
+            self.crew.put(Job(instance, 0, None))
 
     def _note(self, outcome: Outcome) -> None:
         instance = outcome.job.instance

@@ -71,11 +71,16 @@ class Pulse:
     def _beat(self) -> None:
         while not self._stop.wait(self._every):
             try:
-                self._beat_once()
+                self.beat()
             except Fault as fault:
                 _log.debug("no pulse", reason=fault.reason)
 
-    def _beat_once(self) -> None:
+    def beat(self) -> None:
+        """Beat once.
+
+        Raises:
+            Fault: the controller is away, or refuses.
+        """
         try:
             self._controller.heartbeat()
         except Remote as fault:

@@ -54,10 +54,14 @@ class Controller:
         }
 
     def start(self) -> None:
-        """Serve agents and the scheduler's topic."""
+        """Serve, and repeat once a second what may have been lost."""
+        self.serve()
+        self._thread.start()
+
+    def serve(self) -> None:
+        """Serve agents and the scheduler's topic; `start` does this, too."""
         self._served.append(self._bus.serve(CONTROLLER, self._answer, "controllers"))
         self._served.append(self._bus.serve(SCHEDULER, self._launch, "schedulers"))
-        self._thread.start()
 
     def stop(self) -> None:
         """Stop serving; what is under way is finished."""
@@ -115,17 +119,20 @@ class Controller:
             self._bus.cast(compute_topic(host), ask(instance))
 
     def _repeat(self) -> None:
-        """Wake hosts that are behind and take launches up again that have not moved: any message may have been lost."""
         while not self._stop.wait(_REPEAT_EVERY):
-            try:
-                for host in self._operations.settlement.behind():
-                    self._bus.cast(host_topic(host), ask())
-                for instance in self._operations.launches.stranded():
-                    if instance.host is not None:
-                        self._relaunch(instance.id, instance.host, "Its host is away.")
-                for instance in self._operations.launches.stuck():
-                    self._schedule(instance.id)
-            except Fault as fault:
-                _log.warning("controller waits", reason=fault.reason, detail=fault.detail)
-            except Exception:  # noqa: BLE001 - the loop that heals everything else must not die itself
-                _log.exception("controller loop failed")
+            self.repeat()
+
+    def repeat(self) -> None:
+        """Wake hosts that are behind and take launches up again that have not moved: any message may have been lost."""
+        try:
+            for host in self._operations.settlement.behind():
+                self._bus.cast(host_topic(host), ask())
+            for instance in self._operations.launches.stranded():
+                if instance.host is not None:
+                    self._relaunch(instance.id, instance.host, "Its host is away.")
+            for instance in self._operations.launches.stuck():
+                self._schedule(instance.id)
+        except Fault as fault:
+            _log.warning("controller waits", reason=fault.reason, detail=fault.detail)
+        except Exception:  # noqa: BLE001 - the loop that heals everything else must not die itself
+            _log.exception("controller loop failed")
