@@ -1,5 +1,6 @@
 """A private NATS server: Debian's program, on a free port of 127.0.0.1, for as long as a test lasts."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -27,6 +28,12 @@ class NatsServer:
                     return
             time.sleep(0.01)
         raise AssertionError(f"nats-server did not start: {self._log.read_text()}")
+
+    def configure(self, authorization: str) -> None:
+        """Let the running server read another configuration."""
+        assert self._process is not None
+        self._config.write_text(f"host: 127.0.0.1\nport: {self.port}\n{authorization}")
+        self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         if self._process is not None:

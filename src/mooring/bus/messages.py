@@ -147,13 +147,14 @@ def answer(handle: Callable[[Request], Any], message: bytes) -> bytes:
         return _REPLY.dump_json(Reply(fault=Unavailable.__name__, reason=f"Message refused: {error}."))
 
 
-class Remote(Fault):
-    """A fault that the other side of the bus raised; `kind` is its class."""
+class Remote(Exception):
+    """The other side of the bus raised a fault of class `kind`; the message is its reason.  Not a Fault itself: no dialect tells it."""
 
     def __init__(self, kind: type[Fault], reason: str) -> None:
-        """Keep the class of the fault there."""
+        """Keep the class of the fault there, and its reason."""
         super().__init__(reason)
         self.kind = kind
+        self.reason = reason
 
 
 def decode_reply(message: bytes) -> Any:

@@ -104,7 +104,6 @@ class NatsBus:
 
     async def _connect(self) -> None:
         while not self._closing:
-            # A client that a server has sent away for good is not used again.
             self._client = client = Client()
             try:
                 await client.connect(
@@ -114,22 +113,26 @@ class NatsBus:
                     password=self._access.password,
                     inbox_prefix=inbox_prefix(self._access.name),
                     connect_timeout=_CONNECT_TIMEOUT,
-                    reconnect_time_wait=_RECONNECT_WAIT,  # type: ignore[arg-type]  # seconds, fractions work
-                    max_reconnect_attempts=-1,
                     ping_interval=_PING_INTERVAL,
+                    # The client's own way back ends where a server refuses it once, and leaks a connection at each refusal (2.16): a
+                    # connection that is lost is replaced by another client here.
+                    allow_reconnect=False,
                     # A cast that can't be sent now is worth nothing later: hosts compare what they hold when they are back.
                     pending_size=1 << 16,
                     error_cb=self._failed,
-                    reconnected_cb=self._back,
-                    closed_cb=self._sent_away,
+                    closed_cb=self._lost,
                     tls=self._tls,
                 )
                 for served in self._served:
                     await served.subscribe(client)
-            except (TimeoutError, OSError, nats.errors.Error) as error:
-                await self._failed(error)
+            except (TimeoutError, OSError, nats.errors.Error):
+                # `error_cb` was told.
+                await client.close()
                 await asyncio.sleep(_RECONNECT_WAIT)
                 continue
+            if self._told[0]:
+                _log.info("bus is back")
+                self._told = ("", 0.0)
             self._connected.set()
             return
 
@@ -141,14 +144,12 @@ class NatsBus:
             self._told = (reason, time.monotonic())
             _log.warning("bus", reason=reason)
 
-    async def _back(self) -> None:
-        self._told = ("", 0.0)
-        _log.info("bus is back")
-
-    async def _sent_away(self) -> None:
-        """Begin anew: a server that changes who may come sends its clients away, and then they do not come back by themselves."""
+    async def _lost(self) -> None:
+        # Of a client that never got as far, `_connect` itself makes another.
         if not self._closing and self._connected.is_set():
             self._connected.clear()
+            self._told = ("lost", time.monotonic())
+            _log.warning("bus is lost")
             self._connecting = self._submit(self._connect())
 
     def alive(self) -> bool:
@@ -172,11 +173,13 @@ class NatsBus:
 
     def call(self, topic: str, message: bytes, timeout: float) -> bytes:
         """Return one handler's answer; see Bus."""
+        deadline = time.monotonic() + timeout
         if not self._connected.wait(timeout):
             raise DeadlineExceeded(topic)
-        future = self._submit(self._client.request(topic, message, timeout=timeout))
+        left = max(deadline - time.monotonic(), 0.001)
+        future = self._submit(self._client.request(topic, message, timeout=left))
         try:
-            return bytes(future.result(timeout + 1).data)
+            return bytes(future.result(left + 1).data)
         except nats.errors.NoRespondersError as error:
             raise NoResponder(topic) from error
         except (TimeoutError, nats.errors.Error, FutureTimeout) as error:
@@ -243,7 +246,7 @@ class NatsBus:
         self._handlers.shutdown(wait=False, cancel_futures=True)
 
     async def _close(self) -> None:
-        if self._client.is_connected or self._client.is_reconnecting:
+        if self._client.options:  # else it was never asked to connect, and does not close
             await self._client.close()
         # Let the client's own tasks see that it is over.
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
