@@ -8,6 +8,7 @@ subject asks for is taken out.
 """
 
 import json
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -58,11 +59,11 @@ def read(nfnetlink: Nfnetlink, place: Place, wanted: Mapping[str, NftSet]) -> di
         Interrupted: the rules changed meanwhile.
     """
     state: dict[Key, Row] = {}
-    seen: dict[bytes, IPv4Address] = {}
+    known: dict[str, _Known] = {}
     for table in TABLES:
         if table.stage is not Stage.ELEMENT or (where := wanted.get(table.name)) is None:
             continue
-        decode = _decoder(table, where, seen)
+        decode = _decoder(table, where, known)
         try:
             for element in nfnetlink.elements(where.family, where.table, where.name):
                 row, value = decode(element)
@@ -153,44 +154,44 @@ _CODECS: dict[str, tuple[int, Callable[[bytes], Atom]]] = {
 }
 
 
-def _decoder(table: Table, where: NftSet, seen: dict[bytes, IPv4Address]) -> Callable[[Element], tuple[Row, Row]]:
-    """Return how to read an element of one set; `seen` holds addresses met before, most come in several sets."""
+class _Known(dict[bytes, Atom]):
+    """What fields mean, worked out once each: an address mostly comes in several sets, a device in all elements."""
 
-    def address(field: bytes) -> IPv4Address:
-        found = seen.get(field)
-        if found is None:
-            found = seen[field] = IPv4Address(field)
+    def __init__(self, decode: Callable[[bytes], Atom]) -> None:
+        super().__init__()
+        self._decode = decode
+
+    def __missing__(self, field: bytes) -> Atom:
+        found = self[field] = self._decode(field)
         return found
 
-    def layout(types: tuple[str, ...]) -> list[tuple[slice, Callable[[bytes], Atom]]]:
-        at = 0
-        found: list[tuple[slice, Callable[[bytes], Atom]]] = []
-        for kind in types:
-            length, decode = _CODECS[kind]
-            found.append((slice(at, at + length), address if kind == "ipv4_addr" else decode))
-            at += (length + 3) & ~3
-        return found
 
-    keys, values = layout(where.keys), layout(where.values)
+def _decoder(table: Table, where: NftSet, known: dict[str, _Known]) -> Callable[[Element], tuple[Row, Row]]:
+    """Return how to read an element of one set; `known` holds, by type, what was read before."""
+    row_of, value_of = _row_reader(where.keys, known), _row_reader(where.values, known)
     is_prefix = [kind is IPv4Network for kind in table.key]
-
-    def row_of(columns: list[tuple[slice, Callable[[bytes], Atom]]], field: bytes) -> Row:
-        return tuple([decode(field[part]) for part, decode in columns])
 
     def plain(element: Element) -> tuple[Row, Row]:
         key, _, data = element
-        return row_of(keys, key), row_of(values, data) if data else ()
+        return row_of(key), () if data is None else value_of(data)
 
     def interval(element: Element) -> tuple[Row, Row]:
         key, end, data = element
-        first = row_of(keys, key)
-        last = row_of(keys, end) if end else first
-        row = tuple(
-            _prefix(low, high) if prefix else low for prefix, low, high in zip(is_prefix, first, last, strict=True)
-        )
-        return row, row_of(values, data) if data else ()
+        ends = zip(is_prefix, row_of(key), row_of(end or key), strict=True)
+        row = tuple(_prefix(low, high) if prefix else low for prefix, low, high in ends)
+        return row, () if data is None else value_of(data)
 
     return interval if any(is_prefix) else plain
+
+
+def _row_reader(types: tuple[str, ...], known: dict[str, _Known]) -> Callable[[bytes], Row]:
+    text, columns = "=", []
+    for kind in types:
+        length, decode = _CODECS[kind]
+        text += f"{length}s{-length % 4}x"
+        columns.append(known.setdefault(kind, _Known(decode)))
+    unpack = struct.Struct(text).unpack
+    return lambda fields: tuple([column[field] for column, field in zip(columns, unpack(fields), strict=True)])
 
 
 def _prefix(first: Atom, last: Atom) -> Atom:
