@@ -6,6 +6,22 @@ from typing import TextIO
 import structlog
 
 
+class _Lines:
+    """Writes lines to a stream, and goes on without a word when it can't: a log that is full or gone must not end an answer."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
+
+
 def configure(stream: TextIO, *, process: str = "", json: bool = False, level: int = logging.INFO) -> None:
     """Send every log line of this process to `stream`: as JSON for programs, or in columns for people.
 
@@ -30,7 +46,7 @@ def configure(stream: TextIO, *, process: str = "", json: bool = False, level: i
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=False,
     )
     # Libraries that log the standard way: only what is worth a person's time.

@@ -15,7 +15,7 @@ import pytest
 from mooring.config import load
 from mooring.demos.stage import HOST, OUTSIDE_ADDRESS, UPLINK_INTERFACE, Places
 from mooring.guests.netns import IMAGES
-from tests.journeys.town import eventually, ping_count
+from tests.journeys.town import eventually, ping_count, probe
 
 pytestmark = pytest.mark.kernel
 
@@ -134,21 +134,16 @@ def test_kill_9_loses_no_packet_and_forgets_nothing(service: Service) -> None:
     assert isinstance(floating, dict)
     address = str(floating["ip"])
     service.post(f"/compute/v2.1/servers/{server}/action", {"addFloatingIp": {"address": address}})
-    ping = places.at("outside", "ping", "-q", "-i", "0.002", "-W", "1", address)
-    outbound = places.at(f"mooring-g-{server}", "ping", "-q", "-i", "0.002", "-W", "1", str(OUTSIDE_ADDRESS))
     with (
-        subprocess.Popen([*ping], stdout=subprocess.PIPE, text=True) as inward,
-        subprocess.Popen([*outbound], stdout=subprocess.PIPE, text=True) as outward,
+        probe(places.at("outside"), address) as inward,
+        probe(places.at(f"mooring-g-{server}"), OUTSIDE_ADDRESS) as outward,
     ):
         for _ in range(3):
             time.sleep(0.3)
             service.kill()
             service.start()
         time.sleep(1)
-        counts = []
-        for running in (inward, outward):
-            running.send_signal(signal.SIGINT)
-            counts.append(ping_count(running.communicate(timeout=10)[0]))
+        counts = [ping_count(running.communicate(timeout=10)[0]) for running in (inward, outward)]
     for count in counts:
         assert count.sent > 500
         assert count.lost == 0

@@ -2,11 +2,13 @@
 
 import re
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 from mooring.demos.stage import OUTSIDE, PROVIDER_ADDRESS, PUBLIC, UPLINK_INTERFACE, Stage
 from mooring.guests.netns import IMAGES
@@ -78,8 +80,7 @@ class Town:
     @contextmanager
     def pinging(self, address: IPv4Address, interval: float = 0.002) -> Generator[Callable[[], Count]]:
         """Ping from outside as long as the block lasts; the function that is given tells the count, after the block."""
-        command = self.stage.at(OUTSIDE, "ping", "-q", "-i", str(interval), "-W", "1", str(address))
-        with subprocess.Popen([*command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        with probe(self.stage.at(OUTSIDE), address, interval) as running:
             counted = ""
 
             def count() -> Count:
@@ -90,8 +91,13 @@ class Town:
                 yield count
                 time.sleep(0.2)
             finally:
-                running.send_signal(2)
                 counted, _ = running.communicate(timeout=30)
+
+
+def probe(at: Sequence[str], address: object, interval: float = 0.002) -> "subprocess.Popen[str]":
+    """Start a prober; it counts when its input is closed, as communicate() does."""
+    command = [*at, sys.executable, str(Path(__file__).with_name("prober.py")), str(address), str(interval)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def ping_count(text: str) -> Count:

@@ -21,7 +21,7 @@ def commands(about: str) -> typer.Typer:
 class Root(TyperGroup):
     """The root of all commands, where their failures arrive."""
 
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer's own context class
         """Run the command and tell how it failed, if it did."""
         try:
             return super().invoke(ctx)

@@ -47,11 +47,31 @@ def create_network(
         str | None, typer.Option(help="Its router's address; the first of the subnet if not given.")
     ] = None,
     dns: Annotated[list[str] | None, typer.Option(help="A DNS server that guests are told; may be repeated.")] = None,
-    mtu: Annotated[int, typer.Option(help="The largest packet, in bytes.")] = 1500,
+    mtu: Annotated[
+        int | None, typer.Option(help="The largest packet, in bytes; what the kind allows if not given.")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="flat_dhcp, vlan, vxlan or flat.")] = "flat_dhcp",
+    project: Annotated[str | None, typer.Option(help="Whose it is (vlan, vxlan); everybody's if not given.")] = None,
+    segment: Annotated[
+        int | None, typer.Option(help="The VLAN tag or VXLAN identifier; the next free one if not given.")
+    ] = None,
+    bridge: Annotated[str | None, typer.Option(help="The operator's bridge (flat).")] = None,
+    cluster: Annotated[str | None, typer.Option(help="The hosts that have that bridge (flat).")] = None,
     json: Json = False,
 ) -> None:
-    """Make a network that all projects share."""
-    wish: Thing = {"name": name, "cidr": cidr, "gateway": gateway, "dns": dns or [], "mtu": mtu}
+    """Make a network."""
+    wish: Thing = {
+        "name": name,
+        "cidr": cidr,
+        "gateway": gateway,
+        "dns": dns or [],
+        "mtu": mtu,
+        "kind": kind,
+        "project": project,
+        "segment": segment,
+        "bridge": bridge,
+        "cluster": cluster,
+    }
     show.thing(Session.of(ctx).post("networks", wish), json=json)
 
 

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
@@ -117,6 +118,7 @@ class Stage(Places):
             state.chmod(0o755)
             # Not below /run, which only the sandbox sees: people want to read it.
             self.log = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-log-"))) / "log"
+            self._stack.callback(logs.configure, sys.stderr)
             logs.configure(self._stack.enter_context(self.log.open("a", encoding="utf-8")))
             self.node = self._stack.enter_context(Node(self._settings(state)))
         except BaseException:

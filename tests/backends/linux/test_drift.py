@@ -187,7 +187,7 @@ def test_what_is_not_ours_is_never_touched(lab: Lab) -> None:
     shell(lab, foreign, "nft add table ip mooring; ip link add mb0123456789a type bridge")
 
     def everything() -> list[str]:
-        looks = ("ip -o link", "ip -o address", "ip route", "nft list tables", "ip rule")
+        looks = ("ip -o link", "ip -o -4 address", "ip route", "nft list tables", "ip rule")
         return [lab.at(where, *look.split()) for where in (lab.host, foreign) for look in looks]
 
     def theirs() -> list[str]:

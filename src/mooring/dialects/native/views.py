@@ -23,7 +23,7 @@ from mooring.operations.hosts import Condition
 
 
 class NetworkView(View):
-    """A guest network; `project` is null for one that all projects share."""
+    """A guest network; `project` is null for one that all projects share, `router` for one whose gateway is the operator's."""
 
     id: str
     name: str
@@ -34,6 +34,9 @@ class NetworkView(View):
     gateway: IPv4Address
     dns: list[IPv4Address]
     mtu: int
+    segment: int | None
+    bridge: str | None
+    cluster: str | None
 
     @classmethod
     def of(cls, network: Network) -> Self:
@@ -48,6 +51,9 @@ class NetworkView(View):
             gateway=network.gateway,
             dns=list(network.dns),
             mtu=network.mtu,
+            segment=network.segment,
+            bridge=network.bridge,
+            cluster=network.cluster,
         )
 
 

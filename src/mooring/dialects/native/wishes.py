@@ -6,6 +6,7 @@ from pydantic import Field, Strict
 
 from mooring.compile.journey import IpProtocol
 from mooring.dialects.native.fields import Address, Body, Prefix
+from mooring.model.ids import ProjectId
 from mooring.model.nouns import AddressRange, NetworkKind
 from mooring.operations import NewNetwork, NewPool
 
@@ -13,18 +14,37 @@ _PORT = Field(ge=1, le=65535)
 
 
 class NetworkWish(Body):
-    """A network to be made; the gateway is the subnet's first address unless it is given.  `mtu` is in bytes."""
+    """A network to be made; the gateway is the subnet's first address unless it is given, the mtu what the kind allows, in bytes.
+
+    `project` (a name or id) owns a vlan or vxlan, whose `segment` is the next free one unless it is given; `bridge` and `cluster` are of a
+    flat network.
+    """
 
     name: str
     cidr: Prefix
     gateway: Address | None = None
     dns: Annotated[list[Address], Field(default_factory=list)]
-    mtu: int = 1500
+    mtu: int | None = None
     kind: Annotated[NetworkKind, Strict(strict=False)] = NetworkKind.FLAT_DHCP
+    project: str | None = None
+    segment: int | None = None
+    bridge: str | None = None
+    cluster: str | None = None
 
-    def new(self) -> NewNetwork:
-        """Return what operations make of it."""
-        return NewNetwork(self.name, self.cidr, self.gateway, tuple(self.dns), self.mtu, self.kind)
+    def new(self, project: ProjectId | None) -> NewNetwork:
+        """Return what operations make of it; `project` is the id of the project that it names."""
+        return NewNetwork(
+            name=self.name,
+            cidr=self.cidr,
+            gateway=self.gateway,
+            dns=tuple(self.dns),
+            mtu=self.mtu,
+            kind=self.kind,
+            project=project,
+            segment=self.segment,
+            bridge=self.bridge,
+            cluster=self.cluster,
+        )
 
 
 class RangeWish(Body):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from pyroute2 import IPRoute, NetlinkError  # pyright: ignore[reportMissingTypeStubs]
+from pyroute2 import IPRoute, NetlinkError  # pyright: ignore[reportMissingTypeStubs]  # it has none
 
 from mooring.guests.netns.namespaces import netlink_socket, path_of
 from mooring.model.ids import NicId, guest_end_name

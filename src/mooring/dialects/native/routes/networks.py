@@ -11,7 +11,7 @@ from mooring.dialects.native.wishes import NetworkWish
 def routes(service: Service) -> APIRouter:
     """Return the routes."""
     router = APIRouter(prefix="/networks", tags=["networks"])
-    networks = service.operations.networks
+    networks, identity = service.operations.networks, service.operations.identity
 
     @router.get("")
     @service.reads
@@ -23,8 +23,9 @@ def routes(service: Service) -> APIRouter:
     @router.post("", status_code=201)
     @service.writes
     def create_network(caller: CallerOf, wish: NetworkWish, key: Key = None) -> NetworkView:
-        """Make a network that all projects share."""
-        return NetworkView.of(networks.create(caller, wish.new(), key))
+        """Make a network of any kind."""
+        project = identity.project(caller, wish.project).id if wish.project is not None else None
+        return NetworkView.of(networks.create(caller, wish.new(project), key))
 
     @router.get("/{network}")
     @service.reads
