@@ -311,14 +311,14 @@ def _config(server: Server, home: Path, key: Key, value: Row) -> str:
         ("dhcp-option", f"26,{server.mtu}"),
         ("dhcp-no-override", ""),
         ("quiet-dhcp", ""),
-        ("pid-file", ""),
-        *processes.unprivileged(),
     )
     for word in (server.network, server.device):
         if not is_word(word):
             raise Refused(f"{fact_line(key, value)}: {word!r} can't be written into a configuration")
     head = f"# {server.network} {server.device} {server.address} {dns if server.dns else '-'} {server.mtu} {server.lease} {server.index}\n"
-    return head + "".join(f"{name}={setting}\n" if setting != "" else f"{name}\n" for name, setting in settings)
+    text = head + "".join(f"{name}={setting}\n" if setting != "" else f"{name}\n" for name, setting in settings)
+    # These may be empty, which is not the same as not being there.
+    return text + "".join(f"{name}={setting}\n" for name, setting in (("pid-file", ""), *processes.unprivileged()))
 
 
 def _fact(home: Path, running: list[processes.Process]) -> Server | None:

@@ -64,15 +64,15 @@ def end(id: int) -> None:
 
 
 def unprivileged() -> tuple[tuple[str, str], ...]:
-    """Return as whom a daemon that gives up root shall run: nobody, or who we are where there is nobody else."""
+    """Return as whom a daemon that gives up root shall run: nobody; or an empty text, for itself, in a user namespace without nobody."""
     try:
         nobody = pwd.getpwnam("nobody").pw_uid
         spans = [line.split() for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()]
     except (KeyError, OSError):
-        return (("user", "root"), ("group", "root"))
+        return (("user", ""), ("group", ""))
     if any(int(first) <= nobody < int(first) + int(count) for first, _, count in spans):
         return (("user", "nobody"), ("group", "nogroup"))
-    return (("user", "root"), ("group", "root"))
+    return (("user", ""), ("group", ""))
 
 
 def _is_gone(id: int, patience: float) -> bool:
