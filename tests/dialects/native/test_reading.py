@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from mooring.model.subjects import HostRole, Report, SubjectKey, SubjectKind
 from tests.cloud import Cloud
 from tests.dialects.conversation import Response, check
 from tests.dialects.native.conftest import Client
@@ -55,14 +56,27 @@ def test_facts_are_text_or_json(root: Client, moored: str) -> None:
 
 def test_a_host_tells_its_trouble(cloud: Cloud, root: Client, alice: Client) -> None:
     assert root("GET", "/hosts/host1").json()["settled"] is True
-    cloud.host.failing = "no room"
     alice.made("/instances", {"name": "vm", "image": "tiny", "flavor": "m1.tiny"})
+    nic = alice("GET", "/instances/vm").json()["nics"][0]["id"]
+    key = SubjectKey(SubjectKind.NIC, nic)
+    with cloud.store.write() as tx:
+        generation, (host,) = tx.deliveries.publish(key)
+    cloud.operations.settlement.report(host, [Report(key, HostRole.GATEWAY, generation, "no room")])
     shown = root("GET", "/hosts/host1").json()
     assert shown["settled"] is False
     (trouble,) = shown["trouble"]
-    assert trouble["subject"].startswith("instance/")
+    assert trouble["subject"] == f"nic/{nic}"
     assert trouble["reason"] == "no room"
-    assert alice("GET", "/instances/vm").json()["state"] == "error"
+
+
+def test_a_launch_that_fails_is_told_by_the_instance_and_leaves_the_host_settled(
+    cloud: Cloud, root: Client, alice: Client
+) -> None:
+    cloud.host.failing = "no room"
+    alice.made("/instances", {"name": "vm", "image": "tiny", "flavor": "m1.tiny"})
+    shown = alice("GET", "/instances/vm").json()
+    assert (shown["state"], shown["fault"]) == ("error", "no room")
+    assert root("GET", "/hosts/host1").json()["settled"] is True
 
 
 def test_a_trace_says_where_a_packet_leaves(root: Client, moored: str) -> None:
