@@ -6,7 +6,7 @@ import threading
 import structlog
 
 from mooring.agent.interfaces import Controller
-from mooring.bus.messages import Remote
+from mooring.bus.messages import Remote, Request, current_request_id, working_on
 from mooring.model.faults import Fault
 from mooring.model.ids import InstanceId
 
@@ -20,7 +20,7 @@ class Launcher:
     def __init__(self, controller: Controller) -> None:
         """Keep the controller; nothing runs before `start`."""
         self._controller = controller
-        self._wanted: queue.SimpleQueue[InstanceId | None] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[tuple[InstanceId, str] | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._work, name=f"launch-{n}", daemon=True) for n in range(_THREADS)]
 
     def start(self) -> None:
@@ -30,7 +30,7 @@ class Launcher:
 
     def run(self, instance: InstanceId) -> None:
         """Launch an instance, soon."""
-        self._wanted.put(instance)
+        self._wanted.put((instance, current_request_id()))
 
     def stop(self) -> None:
         """Finish what is under way."""
@@ -51,5 +51,7 @@ class Launcher:
             _log.warning("launch interrupted", instance=instance, reason=fault.reason)
 
     def _work(self) -> None:
-        while (instance := self._wanted.get()) is not None:
-            self.launch(instance)
+        while (wanted := self._wanted.get()) is not None:
+            instance, request_id = wanted
+            with working_on(Request(request_id=request_id)):
+                self.launch(instance)

@@ -176,6 +176,16 @@ class Ledger:
             del self._orphans[part]
         return self._pending
 
+    @property
+    def pending(self) -> int:
+        """How many facts differ from what is asked for."""
+        return len(self._prune())
+
+    @property
+    def size(self) -> int:
+        """How many facts are asked for."""
+        return len(self._desired)
+
     def _add(self, key: Key, put: dict[Key, Row], drop: dict[Key, Row]) -> None:
         wanted, there = self._desired.get(key), self._actual.get(key)
         if there is not None:

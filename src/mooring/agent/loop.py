@@ -13,7 +13,8 @@ from mooring.agent.crew import Crew, Job, Outcome
 from mooring.agent.interfaces import Backend, Controller, Guests, Refused
 from mooring.agent.ledger import Ledger, Part
 from mooring.agent.settle import settle
-from mooring.compile.facts import Place
+from mooring.bus.messages import Request, working_on
+from mooring.compile.facts import HostState, Place
 from mooring.compile.tables import PORT
 from mooring.model.faults import Fault
 from mooring.model.ids import InstanceId, port_name
@@ -25,13 +26,16 @@ _COMPARE_AT_LEAST_EVERY = 60.0
 _AT_ONCE = 200
 """Of so many subjects one call speaks: the controller answers within its deadline, and others may write in between."""
 
+_REQUESTS_TOLD = 8
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wake:
-    """The controller has something to pull."""
+    """The controller has something to pull, for this API request if it is for one."""
+
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,27 @@ class _Stop:
 
 
 _Event = _Wake | _Doubt | _Stop | Outcome
+
+
+@dataclass(slots=True)
+class Figures:
+    """What an agent counts, for whoever watches it: since its start, or as it is now (`refused`, `guests`, `facts`).
+
+    `drift` counts facts that somebody else had changed, `compares` the looks at the whole host, and `compare_seconds` the time they took.
+    """
+
+    compares: int = 0
+    compare_seconds: float = 0.0
+    drift: int = 0
+    refused: int = 0
+    guests: int = 0
+    facts: int = 0
+
+
+def _request_of(events: Sequence[_Event]) -> Request:
+    """Return the API requests that a turn is for, as one: several wake-ups are one pull."""
+    ids = dict.fromkeys(event.request_id for event in events if isinstance(event, _Wake) and event.request_id)
+    return Request(request_id=" ".join(list(ids)[:_REQUESTS_TOLD]))
 
 
 class Agent:
@@ -82,6 +107,7 @@ class Agent:
         self._untended = True
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
         self._due = 0.0
+        self.figures = Figures()
 
     def start(self) -> None:
         """Begin: read the host, then ask the controller what it should hold."""
@@ -93,9 +119,9 @@ class Agent:
         """Hear of what others change on the host; `start` does this, too."""
         self._backend.watch(lambda place: self._events.put(_Doubt(place)))
 
-    def wake(self) -> None:
-        """Say that there is something to pull."""
-        self._events.put(_Wake())
+    def wake(self, request_id: str = "") -> None:
+        """Say that there is something to pull; `request_id` is the API request's that made it so."""
+        self._events.put(_Wake(request_id))
 
     def stop(self) -> None:
         """End the loop and leave the host as it is."""
@@ -120,7 +146,8 @@ class Agent:
         if any(isinstance(event, _Stop) for event in events):
             return False
         try:
-            self._turn(events)
+            with working_on(_request_of(events)):
+                self._turn(events)
         except Fault as fault:
             _log.warning("controller away; the host stays as it is", reason=fault.reason)
             self._due = min(self._due, self._monotonic() + _RETRY_EVERY)
@@ -151,16 +178,28 @@ class Agent:
             self._due = start + self._compare_every
             self._compare()
             # A large host takes long to compare, and meanwhile nothing else is done here: that may not take more than a tenth of the time.
-            self._due = max(self._due, start + min(_COMPARE_AT_LEAST_EVERY, 10 * (self._monotonic() - start)))
+            took = self._monotonic() - start
+            self._due = max(self._due, start + min(_COMPARE_AT_LEAST_EVERY, 10 * took))
+            self.figures.compares += 1
+            self.figures.compare_seconds += took
         elif self._introduced:
             for place in {event.place for event in events if isinstance(event, _Doubt)}:
-                self._ledger.observe(self._backend.read(place), place)
+                self._observe(self._backend.read(place), place)
             if any(isinstance(event, _Wake) for event in events):
                 self._hold(self._controller.pull(None))
         if self._introduced:
             self._settle()
             self._tend(outcomes)
             self._report()
+        self.figures.refused = len(self._ledger.refused)
+        self.figures.guests = len(self._there)
+        self.figures.facts = self._ledger.size
+
+    def _observe(self, state: HostState, place: Place | None = None) -> None:
+        before = self._ledger.pending
+        self._ledger.observe(state, place)
+        # At the first look nothing is known of the host, so that everything is pending before.
+        self.figures.drift += max(0, self._ledger.pending - before)
 
     def _hold(self, placements: Sequence[Placement]) -> None:
         changed = self._ledger.hold(placements)
@@ -200,7 +239,7 @@ class Agent:
             self._introduced = True
         finally:
             # The kernel is compared with what is known even when the controller is away.
-            self._ledger.observe(self._backend.read())
+            self._observe(self._backend.read())
             self._untended = True
             if self._introduced:
                 self._settle()

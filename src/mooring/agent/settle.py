@@ -27,6 +27,7 @@ def settle(ledger: Ledger, backend: Backend) -> set[Key]:
         _apart(ledger, backend)
     else:
         ledger.applied(delta)
+        _log.info("change applied", put=len(delta.put), dropped=len(delta.drop))
     return set(delta.put)
 
 

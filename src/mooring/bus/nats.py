@@ -128,13 +128,16 @@ class NatsBus:
             except (TimeoutError, OSError, nats.errors.Error):
                 # `error_cb` was told.
                 await client.close()
-                await asyncio.sleep(_RECONNECT_WAIT)
-                continue
-            if self._told[0]:
-                _log.info("bus is back")
-                self._told = ("", 0.0)
-            self._connected.set()
-            return
+            except Exception:  # noqa: BLE001 - whatever it is, a process without its bus is of no use
+                _log.exception("bus")
+                await client.close()
+            if client.is_connected:
+                if self._told[0]:
+                    _log.info("bus is back")
+                    self._told = ("", 0.0)
+                self._connected.set()
+                return
+            await asyncio.sleep(_RECONNECT_WAIT)
 
     async def _failed(self, error: Exception) -> None:
         # A server that is away is missed five times a second.

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -31,6 +32,15 @@ _REPEAT_EVERY = 1.0
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(slots=True)
+class Figures:
+    """What a controller counts, for whoever watches it: `behind` hosts now, launches handed to hosts and taken back since its start."""
+
+    behind: int = 0
+    launches: int = 0
+    relaunches: int = 0
+
+
 class Controller:
     """One controller; several may run at once, because every step is a guarded transaction."""
 
@@ -38,6 +48,8 @@ class Controller:
         """Keep what it works with; nothing runs before `start`."""
         self._operations = operations
         self._bus = bus
+        self.figures = Figures()
+        self._counting = threading.Lock()
         self._stop = threading.Event()
         self._served: list[Subscription] = []
         self._thread = threading.Thread(target=self._repeat, name="controller", daemon=True)
@@ -103,6 +115,8 @@ class Controller:
 
     def _relaunch(self, instance: InstanceId, host: HostId, reason: str) -> None:
         if self._operations.launches.relaunch(instance, host, reason):
+            with self._counting:
+                self.figures.relaunches += 1
             _log.warning("launch taken back", instance=instance, host=host, reason=reason)
             self._schedule(instance)
 
@@ -115,6 +129,8 @@ class Controller:
     def _schedule(self, instance: InstanceId) -> None:
         host = self._operations.launches.schedule(instance)
         if host is not None:
+            with self._counting:
+                self.figures.launches += 1
             _log.info("launch", instance=instance, host=host)
             self._bus.cast(compute_topic(host), ask(instance))
 
@@ -125,7 +141,9 @@ class Controller:
     def repeat(self) -> None:
         """Wake hosts that are behind and take launches up again that have not moved: any message may have been lost."""
         try:
-            for host in self._operations.settlement.behind():
+            behind = self._operations.settlement.behind()
+            self.figures.behind = len(behind)
+            for host in behind:
                 self._bus.cast(host_topic(host), ask())
             for instance in self._operations.launches.stranded():
                 if instance.host is not None:

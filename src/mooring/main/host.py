@@ -10,7 +10,7 @@ from mooring.agent.pulse import Pulse
 from mooring.agent.remote import RemoteController
 from mooring.backends.linux.backend import LinuxBackend
 from mooring.bus import Bus
-from mooring.bus.messages import Registration, decode_request, load_instance, working_on
+from mooring.bus.messages import Registration, UnknownVersion, decode_request, load_instance, working_on
 from mooring.bus.topics import compute_topic, host_topic
 from mooring.config import ConfigurationError, HostSettings, Settings
 from mooring.guests.netns import NetnsGuests
@@ -51,7 +51,11 @@ class HostPart:
         """Stop in the opposite order; the host keeps forwarding as it is."""
         self._stack.close()
 
-    def _wake(self, _topic: str, _message: bytes) -> bytes:
+    def _wake(self, _topic: str, message: bytes) -> bytes:
+        # What can't be read is a wake-up all the same: it carries nothing that is needed.
+        with contextlib.suppress(UnknownVersion):
+            self.agent.wake(decode_request(message).request_id)
+            return b""
         self.agent.wake()
         return b""
 
