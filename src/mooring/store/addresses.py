@@ -235,7 +235,7 @@ class Addresses:
     def releasing(self, nic: NicId) -> Sequence[AddressRow]:
         found: list[AddressRow] = []
         for *fields, generation in self._session.rows(_RELEASING, nic=nic):
-            found.append(_address_row(fields, nic, generation))  # type: ignore[arg-type]
+            found.append(_address_row(fields, nic, generation))  # type: ignore[arg-type]  # a row's fields, in the order of its statement
         return found
 
 

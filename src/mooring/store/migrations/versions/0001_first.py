@@ -375,30 +375,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in (
-        "router_uplinks",
-        "lingering",
-        "associations",
-        "addresses",
-        "nics",
-        "pool_ranges",
-        "networks",
-        "tokens",
-        "routers",
-        "quotas",
-        "pools",
-        "memory",
-        "failed_launches",
-        "instances",
-        "grants",
-        "deliveries",
-        "users",
-        "uplinks",
-        "projects",
-        "macs",
-        "hosts",
-        "generations",
-        "cursors",
-        "address_blocks",
-    ):
+    tables = (
+        "router_uplinks lingering associations addresses nics pool_ranges networks tokens "
+        "routers quotas pools memory failed_launches instances grants deliveries "
+        "users uplinks projects macs hosts generations cursors address_blocks "
+    )
+    for table in tables.split():
         op.drop_table(table)
