@@ -160,8 +160,10 @@ class AddressOperations:
         pool = tx.topology.pool(floating.pool)
         network = tx.topology.network(nic.network)
         router = tx.topology.router(network.router) if network and network.router else None
-        if pool is None or router is None:
+        if pool is None:
             raise NotFound("Pool", floating.pool_name)
+        if router is None:
+            raise Conflict(f"Network {nic.network_name} has no router of mooring's: no floating IP can lead there.")
         try:
             tx.addresses.associate(floating.id, fixed.id, pool.id)
         except Duplicate as error:

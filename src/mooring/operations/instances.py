@@ -21,6 +21,7 @@ from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.addresses import detach
 from mooring.operations.door import Door, Published, checked_name, once, visible_instance, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, InstanceRow, NicRow, Transaction
+from mooring.operations.networks import NetworkOperations
 from mooring.operations.settlement import finish_deletion
 from mooring.policy.addresses import usable
 from mooring.policy.roles import Verb
@@ -53,6 +54,7 @@ class InstanceOperations:
     def __init__(self, door: Door) -> None:
         """Keep the door."""
         self._door = door
+        self._networks = NetworkOperations(door)
 
     def create(self, caller: Caller, new: NewInstance, idempotency_key: str | None = None) -> Instance:
         """Record an instance and ask for a host; it has no address yet, except one that the caller chose.
@@ -95,7 +97,11 @@ class InstanceOperations:
             self._door.clock.now(),
         )
         tx.instances.add(row)
-        for position, (network, address) in enumerate(_networks(tx, caller, new.nics)):
+        wanted = new.nics
+        if not wanted and not tx.topology.networks(caller.project.id):
+            first = self._networks.make_first(tx, caller.project)
+            wanted = (NewNic(first.id),) if first is not None else wanted
+        for position, (network, address) in enumerate(_networks(tx, caller, wanted)):
             nic = self._add_nic(tx, row.id, network.id, position)
             if address is not None:
                 self._take_chosen(tx, nic.id, network, address)

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, Unavailable
 from mooring.model.ids import AddressId, NetworkId, ProjectId, RouterId
-from mooring.model.nouns import AddressKind, Caller, Network, NetworkKind
+from mooring.model.nouns import AddressKind, Caller, Network, NetworkKind, Project
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, checked_name, once, publish, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction
@@ -100,6 +100,15 @@ class NetworkOperations:
         if router is not None:
             changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, router.id)))
         return network.id
+
+    def make_first(self, tx: Transaction, project: Project) -> Network | None:
+        """Make the network that a project gets on first use; None where this installation gives none."""
+        first = self._door.limits.first_network
+        if first is None:
+            return None
+        new = NewNetwork(project.name, first.cidr, kind=first.kind, project=project.id)
+        # Nobody has it yet, so there is nobody to wake.
+        return tx.topology.network(self._create(tx, new.name, _gateway(new), new, []))
 
     def _router(self, tx: Transaction, name: str, new: NewNetwork, changes: list[Published]) -> RouterRow | None:
         manager = manager_of(new.kind)
