@@ -1,0 +1,112 @@
+"""A machine of the laboratory: network, processes, mounts, host name and shared memory of its own, and a first process that reaps.
+
+It has a /run of its own, which the laboratory sees as a directory; the rest of the file system is the caller's.  What runs on it is entered
+from outside and belongs to it from then on: a killed agent's guests stay, as on a real host, and all ends with the machine.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+NAMESPACES = Path("/run/netns")
+_INIT = Path(__file__).with_name("init.sh")
+_START_SECONDS = 20
+
+
+class LaboratoryFailed(Exception):
+    """The laboratory can't be built or used as asked; the message says why, and what to do."""
+
+
+class Machine:
+    """One machine; `run` is the directory that is its /run."""
+
+    def __init__(self, name: str, run: Path) -> None:
+        """Name it; nothing is there before `boot`."""
+        self.name = name
+        self.run = run
+        self.pid = 0
+        self._holder: subprocess.Popen[str] | None = None
+
+    def boot(self) -> None:
+        """Bring it up, with nothing on it but loopback.
+
+        Raises:
+            LaboratoryFailed: with the reason that the system gave.
+        """
+        busybox = shutil.which("busybox")
+        if busybox is None:
+            raise LaboratoryFailed("busybox is not installed (Debian package busybox-static).")
+        self.run.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path = NAMESPACES / self.name
+        path.touch()
+        own = ["--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"]
+        self._holder = subprocess.Popen(
+            ["unshare", f"--net={path}", *own, "--", busybox, "sh", str(_INIT), self.name, str(self.run)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        said = self._holder.stdout.readline() if self._holder.stdout else ""
+        if said != "up\n":
+            self.power_off()
+            raise LaboratoryFailed(f"machine {self.name} does not come up: {said.strip() or 'it does not say why'}")
+        self.pid = child_of(self._holder.pid)
+
+    @property
+    def on(self) -> bool:
+        """Whether it runs."""
+        return self._holder is not None and self._holder.poll() is None
+
+    def enter(self, *command: str) -> Sequence[str]:
+        """Return a command that runs on the machine."""
+        return (
+            "nsenter",
+            f"--target={self.pid}",
+            *("--mount", "--uts", "--ipc", "--net", "--pid"),
+            "--",
+            *command,
+        )
+
+    def at(self, namespace: str, *command: str) -> Sequence[str]:
+        """Return a command that runs in the network of a named namespace of the machine: a guest's, or a router's."""
+        return ("nsenter", f"--net=/proc/{self.pid}/root{NAMESPACES / namespace}", "--", *command)
+
+    def power_off(self) -> None:
+        """End it at once, with all that runs on it; what is in its /run stays, as a disk would."""
+        if self._holder is None:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self.pid or self._holder.pid, signal.SIGKILL)
+        self._holder.wait(timeout=_START_SECONDS)
+        if self._holder.stdout:
+            self._holder.stdout.close()
+        self._holder = None
+        self.pid = 0
+        forget(self.name)
+
+
+def forget(name: str) -> None:
+    """Take a namespace's name away."""
+    path = NAMESPACES / name
+    subprocess.run(["umount", "--lazy", str(path)], check=False, timeout=30, capture_output=True)
+    path.unlink(missing_ok=True)
+
+
+def child_of(parent: int) -> int:
+    """Return the only child of a process.
+
+    Raises:
+        ProcessLookupError: it has none.
+    """
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                if int((entry / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[1]) == parent:
+                    return int(entry.name)
+    raise ProcessLookupError(f"process {parent} has no child")
