@@ -25,6 +25,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that run in a VM only: tests/vm/test_in_vm.py runs each of them there."""
+    if os.environ.get("MOORING_VM") != "1":
+        left_out = [item for item in items if item.get_closest_marker("vm")]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compare a text with the file of that name in `goldens` beside the test; with --bless, write the file instead."""

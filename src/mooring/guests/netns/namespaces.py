@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from pyroute2 import netns  # pyright: ignore[reportMissingTypeStubs]
+from pyroute2 import netns  # pyright: ignore[reportMissingTypeStubs]  # it has none
 
 T = TypeVar("T")
 

@@ -42,7 +42,7 @@ def prove(system: GuestSystem) -> bool:
     argv = [
         *confined(_NOBODY_S, Accelerator.KVM),
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-m", "128"),
-        *processor(Accelerator.KVM),
+        *("-machine", "pc", *processor(Accelerator.KVM)),
         *("-kernel", f"/dev/fd/{kernel}", "-initrd", f"/dev/fd/{initrd}"),
         *("-append", "console=ttyS0 quiet panic=-1 guest.proof", "-serial", "stdio"),
     ]

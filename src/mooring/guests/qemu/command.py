@@ -50,7 +50,7 @@ def command(
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
         *("-name", f"guest=mooring-{guest}", "-uuid", guest),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
-        *processor(accelerator),
+        *("-machine", "pc", *processor(accelerator)),
         *("-m", str(MEMORY)),
         *("-kernel", f"/dev/fd/{files.kernel}", "-initrd", f"/dev/fd/{files.initrd}", "-append", " ".join(words)),
         *(
@@ -69,13 +69,13 @@ def command(
 
 
 def processor(accelerator: Accelerator) -> list[str]:
-    """Return the arguments that say what a VM's machine is and how it runs; `pc` has slots for NICs that come later."""
+    """Return the arguments that say what runs a VM; its machine, `pc`, has slots for NICs that come later."""
     match accelerator:
         case Accelerator.KVM:
-            return ["-machine", "pc", "-accel", "kvm", "-cpu", "host"]
+            return ["-accel", "kvm", "-cpu", "host"]
         case Accelerator.TCG:
             # Translated code is kept in half a gigabyte by default, which nothing of ours needs.
-            return ["-machine", "pc", "-accel", "tcg,tb-size=64"]
+            return ["-accel", "tcg,tb-size=64"]
 
 
 def nic_arguments(nics: Mapping[GuestNic, int]) -> list[str]:
