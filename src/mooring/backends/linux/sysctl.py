@@ -41,9 +41,9 @@ def write(inside: Inside, path: str, value: str) -> None:
     def change() -> None:
         try:
             (_ROOT / path).write_text(value, encoding="ascii")
-        except FileNotFoundError:
-            if not (_means_off(path) and value == "0"):
-                raise
+        except OSError as error:
+            if not (isinstance(error, FileNotFoundError) and _means_off(path) and value == "0"):
+                raise OSError(error.errno, f"sysctl {path} = {value}: {error.strerror}") from error
 
     inside.run(change)
 
