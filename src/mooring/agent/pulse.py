@@ -1,12 +1,13 @@
 """The pulse: a host says who it is, and then that it is alive, on a thread of its own: a busy agent must not be taken for a dead one."""
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
 
 from mooring.bus.messages import Registration, Remote
-from mooring.model.faults import Fault, NotFound
+from mooring.model.faults import Fault, NotFound, Unavailable
 
 EVERY = 1.0
 _log = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ class Pulse:
         """Keep the controller and what to tell it; nothing runs before `start`.  `every` is in seconds."""
         self._controller = controller
         self._registration = registration
+        self._trouble: str | None = "The controller has not answered yet."
         self._every = every
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="pulse", daemon=True)
@@ -41,7 +43,24 @@ class Pulse:
         Raises:
             Fault: the controller is away, or refuses.
         """
-        self._controller.register(self._registration)
+        self._heard(lambda: self._controller.register(self._registration))
+
+    def check(self) -> None:
+        """Do nothing if the controller answered lately.
+
+        Raises:
+            Unavailable: it did not, or refused.
+        """
+        if self._trouble is not None:
+            raise Unavailable(self._trouble)
+
+    def _heard(self, ask: Callable[[], None]) -> None:
+        try:
+            ask()
+        except Fault as fault:
+            self._trouble = fault.reason
+            raise
+        self._trouble = None
 
     def let_in(self, done: threading.Event) -> bool:
         """Register, as often as it takes; return False if `done` was set before."""
@@ -82,7 +101,7 @@ class Pulse:
             Fault: the controller is away, or refuses.
         """
         try:
-            self._controller.heartbeat()
+            self._heard(self._controller.heartbeat)
         except Remote as fault:
             if not issubclass(fault.kind, NotFound):
                 raise

@@ -8,6 +8,7 @@ can make others ring or answer for it, a message on a topic that names its sende
 """
 
 import asyncio
+import contextlib
 import ssl
 import threading
 import time
@@ -291,7 +292,9 @@ class _Served:
     async def unsubscribe(self) -> None:
         """Unsubscribe, on the bus's loop."""
         if self._subscription is not None:
-            await self._subscription.unsubscribe()
+            # With a connection that is lost, the subscription is as well.
+            with contextlib.suppress(nats.errors.Error):
+                await self._subscription.unsubscribe()
             self._subscription = None
 
     def close(self) -> None:

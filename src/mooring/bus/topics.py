@@ -14,6 +14,9 @@ from mooring.model.ids import HostId
 CONTROLLER = "controller.*.*"
 SCHEDULER = "scheduler"
 SETTLED = "settled"
+METHODS = ("register", "heartbeat", "pull", "digest", "report", "set_up_network", "allocate_fixed_ips")
+"""What hosts call the controller for."""
+
 HOSTS = "host.*"
 COMPUTES = "compute.*"
 

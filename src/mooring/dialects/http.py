@@ -21,6 +21,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 from structlog.typing import FilteringBoundLogger
 
 T = TypeVar("T")
@@ -272,6 +273,11 @@ class Edge:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(Request(scope, receive), new_request_id())
+        # Whatever is logged and asked of others on the way, here and in other processes, carries the id.
+        with bound_contextvars(request_id=exchange.request_id):
+            await self._answer(exchange, scope, receive, send)
+
+    async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         try:
             check_head(scope, self._bounds)
@@ -293,6 +299,8 @@ class Edge:
             milliseconds=round((time.perf_counter() - started) * 1000, 1),
             **exchange.notes,
         )
+        # For whoever counts requests: the route's name, of which there are few, and not its path, of which there are many.
+        scope["mooring.route"] = exchange.notes.get("route", "none")
         # A client that has gone away misses its answer; there is nobody left to tell.
         with contextlib.suppress(ClientDisconnect, ConnectionError):
             await response(scope, receive, send)

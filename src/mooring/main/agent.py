@@ -4,11 +4,19 @@ import contextlib
 import threading
 from pathlib import Path
 
+import structlog
+
 from mooring.config import ConfigurationError, Process, Settings, load
 from mooring.main import process
-from mooring.main.bus import Credentials, open_bus, read_credentials
+from mooring.main.bus import Credentials, bus_check, open_bus, read_credentials
 from mooring.main.host import HostPart
+from mooring.main.measured import MeasuredBus
+from mooring.main.metrics import new_registry
+from mooring.main.server import Server
+from mooring.main.status import status_app
 from mooring.model.ids import host_id
+
+_log = structlog.get_logger(__name__)
 
 
 def run(config: Path | None) -> int:
@@ -22,9 +30,16 @@ def run(config: Path | None) -> int:
     settings.run_directory.mkdir(parents=True, exist_ok=True, mode=0o755)
 
     def start(stack: contextlib.ExitStack, done: threading.Event) -> None:
-        bus = open_bus(access, credentials)
-        stack.callback(bus.close)
-        host = HostPart(settings, bus)
+        registry = new_registry()
+        nats = open_bus(access, credentials, registry)
+        stack.callback(nats.close)
+        host = HostPart(settings, MeasuredBus(nats, registry), registry)
+        own = settings.agent
+        checks = {"bus": bus_check(nats), "controller": host.pulse.check}
+        status = Server(status_app(registry, checks), own.status_listen, own.status_port)
+        status.start()
+        stack.callback(status.stop)
+        _log.info("status", url=status.url)
         if host.pulse.let_in(done):
             host.start()
             stack.callback(host.stop)

@@ -2,39 +2,46 @@
 
 import contextlib
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from mooring.config import ConfigurationError, Process, Settings, load
 from mooring.dialects import native, openstack
 from mooring.main import process
-from mooring.main.bus import open_bus, read_credentials
+from mooring.main.bus import bus_check, open_bus, read_credentials
+from mooring.main.measured import MeasuredBus, Requests
+from mooring.main.metrics import new_registry
 from mooring.main.server import Server
-from mooring.main.service import build_operations, open_store, prepare_accounts
+from mooring.main.service import (
+    Foundation,
+    build_operations,
+    database_check,
+    open_store,
+    prepare_accounts,
+)
+from mooring.main.status import Check, status_routes
 from mooring.operations import Operations
 
 _log = structlog.get_logger(__name__)
 
 
-def build_app(operations: Operations, settings: Settings) -> ASGIApp:
-    """Return all dialects as one application."""
-
-    def healthz(_request: Request) -> JSONResponse:
-        return JSONResponse({"status": "ok"})
-
-    return Starlette(
-        routes=[
-            Route("/healthz", healthz),
-            Mount("/v1", native.create_app(operations)),
-            Mount("/", openstack.create_app(operations, public_url=settings.api.public_url)),
-        ]
-    )
+def build_app(
+    operations: Operations, settings: Settings, registry: CollectorRegistry, checks: Mapping[str, Check]
+) -> ASGIApp:
+    """Return all dialects, and the process's status, as one application."""
+    requests = Requests(registry)
+    dialects = {
+        "/v1": ("native", native.create_app(operations)),
+        "/": ("openstack", openstack.create_app(operations, public_url=settings.api.public_url)),
+    }
+    mounts = [Mount(path, requests.measured(name, app)) for path, (name, app) in dialects.items()]
+    return Starlette(routes=[*status_routes(registry, checks), *mounts])
 
 
 def run(config: Path | None) -> int:
@@ -45,13 +52,17 @@ def run(config: Path | None) -> int:
     access, credentials = settings.bus, read_credentials(settings.bus.credentials)
 
     def start(stack: contextlib.ExitStack, done: threading.Event) -> None:
-        bus = open_bus(access, credentials)
-        stack.callback(bus.close)
+        registry = new_registry()
+        nats = open_bus(access, credentials, registry)
+        stack.callback(nats.close)
         store = open_store(settings, done)
         stack.callback(store.close)
-        operations = build_operations(settings, store, bus)
+        bus = MeasuredBus(nats, registry)
+        operations = build_operations(settings, Foundation(store, bus, registry, guard=lambda: nats.connected))
         prepare_accounts(settings, operations)
-        server = Server(build_app(operations, settings), settings.api.listen, settings.api.port)
+        checks = {"database": database_check(store), "bus": bus_check(nats)}
+        app = build_app(operations, settings, registry, checks)
+        server = Server(app, settings.api.listen, settings.api.port)
         server.start()
         stack.callback(server.stop)
         _log.info("the API answers", url=settings.api.public_url or server.url)

@@ -4,10 +4,13 @@ import os
 import tomllib
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry, Gauge
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mooring.bus.nats import NatsAccess, NatsBus, NatsTls
 from mooring.config import BusSettings, ConfigurationError, Problem
+from mooring.main.status import Check
+from mooring.model.faults import Unavailable
 
 
 class Credentials(BaseModel):
@@ -52,7 +55,7 @@ def write_credentials(path: Path, credentials: Credentials) -> None:
     new.rename(path)
 
 
-def open_bus(settings: BusSettings, credentials: Credentials) -> NatsBus:
+def open_bus(settings: BusSettings, credentials: Credentials, registry: CollectorRegistry) -> NatsBus:
     """Connect in the background.
 
     Raises:
@@ -65,6 +68,19 @@ def open_bus(settings: BusSettings, credentials: Credentials) -> NatsBus:
         settings.servers, credentials.inbox, credentials.user, credentials.password, tls if encrypted else None
     )
     try:
-        return NatsBus(access)
+        bus = NatsBus(access)
     except OSError as error:
         raise ConfigurationError(Problem(None, "bus.tls", str(error))) from error
+    connected = Gauge("mooring_bus_connected", "Whether there is a connection to the bus.", registry=registry)
+    connected.set_function(lambda: float(bus.connected))
+    return bus
+
+
+def bus_check(bus: NatsBus) -> Check:
+    """Return what asks the bus whether it is there."""
+
+    def check() -> None:
+        if not bus.alive():
+            raise Unavailable("The message bus is not available.")
+
+    return check

@@ -2,13 +2,43 @@
 
 import contextlib
 import threading
+from collections.abc import Iterable
 from pathlib import Path
+
+import structlog
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from mooring.config import ConfigurationError, Process, load
 from mooring.control.controller import Controller
 from mooring.main import process
-from mooring.main.bus import open_bus, read_credentials
-from mooring.main.service import build_operations, open_store
+from mooring.main.bus import bus_check, open_bus, read_credentials
+from mooring.main.measured import MeasuredBus
+from mooring.main.metrics import new_registry
+from mooring.main.server import Server
+from mooring.main.service import Foundation, build_operations, database_check, open_store
+from mooring.main.status import status_app
+
+_log = structlog.get_logger(__name__)
+
+
+class ControllerFigures(Collector):
+    """What a controller counts, as Prometheus reads it."""
+
+    def __init__(self, controller: Controller) -> None:
+        """Keep the controller."""
+        self._controller = controller
+
+    def collect(self) -> Iterable[Metric]:
+        """Return its figures."""
+        figures = self._controller.figures
+        yield GaugeMetricFamily(
+            "mooring_controller_hosts_behind", "Hosts that have not confirmed everything.", figures.behind
+        )
+        yield CounterMetricFamily("mooring_controller_launches", "Launches handed to hosts.", figures.launches)
+        yield CounterMetricFamily(
+            "mooring_controller_relaunches", "Launches taken back from hosts.", figures.relaunches
+        )
 
 
 def run(config: Path | None) -> int:
@@ -19,12 +49,21 @@ def run(config: Path | None) -> int:
     access, credentials = settings.bus, read_credentials(settings.bus.credentials)
 
     def start(stack: contextlib.ExitStack, done: threading.Event) -> None:
-        bus = open_bus(access, credentials)
-        stack.callback(bus.close)
+        registry = new_registry()
+        nats = open_bus(access, credentials, registry)
+        stack.callback(nats.close)
         store = open_store(settings, done)
         stack.callback(store.close)
-        controller = Controller(build_operations(settings, store, bus), bus)
+        bus = MeasuredBus(nats, registry)
+        controller = Controller(build_operations(settings, Foundation(store, bus, registry)), bus)
+        registry.register(ControllerFigures(controller))
+        checks = {"database": database_check(store), "bus": bus_check(nats)}
+        own = settings.controller
+        status = Server(status_app(registry, checks), own.status_listen, own.status_port)
         controller.start()
         stack.callback(controller.stop)
+        status.start()
+        stack.callback(status.stop)
+        _log.info("status", url=status.url)
 
     return process.run("controller", settings.log, start)

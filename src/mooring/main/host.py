@@ -2,7 +2,12 @@
 
 import contextlib
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
 
 from mooring.agent.launch import Launcher
 from mooring.agent.loop import Agent
@@ -14,13 +19,14 @@ from mooring.bus.messages import Registration, UnknownVersion, decode_request, l
 from mooring.bus.topics import compute_topic, host_topic
 from mooring.config import ConfigurationError, HostSettings, Settings
 from mooring.guests.netns import NetnsGuests
+from mooring.main.measured import MeasuredBackend
 from mooring.model.ids import host_id
 
 
 class HostPart:
     """One host's agent.  It registers first, and touches nothing before it has been let in."""
 
-    def __init__(self, settings: Settings, bus: Bus) -> None:
+    def __init__(self, settings: Settings, bus: Bus, registry: CollectorRegistry) -> None:
         """Build it; nothing runs before `start`.
 
         Raises:
@@ -32,7 +38,9 @@ class HostPart:
         self.id = host_id(host.name)
         self.remote = RemoteController(bus, self.id)
         guests = _guests(host, settings.run_directory)
-        self.agent = Agent(self.remote, LinuxBackend(settings.run_directory, host.namespace, guests.ports), guests)
+        backend = MeasuredBackend(LinuxBackend(settings.run_directory, host.namespace, guests.ports), registry)
+        self.agent = Agent(self.remote, backend, guests)
+        registry.register(_AgentFigures(self.agent))
         self._launcher = Launcher(self.remote)
         self.pulse = Pulse(self.remote, _registration(host, machine_id(settings.state_directory)))
 
@@ -64,6 +72,28 @@ class HostPart:
         with working_on(request):
             self._launcher.run(load_instance(request.argument))
         return b""
+
+
+class _AgentFigures(Collector):
+    """What an agent counts, as Prometheus reads it."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def collect(self) -> Iterable[Metric]:
+        figures = self._agent.figures
+        yield GaugeMetricFamily("mooring_agent_facts", "Facts that this host should hold.", figures.facts)
+        yield GaugeMetricFamily("mooring_agent_refused_parts", "Subjects that the host refuses.", figures.refused)
+        yield GaugeMetricFamily("mooring_agent_guests", "Guests that run here.", figures.guests)
+        yield CounterMetricFamily(
+            "mooring_agent_drift_facts", "Facts that somebody else had changed; they are put right.", figures.drift
+        )
+        yield SummaryMetricFamily(
+            "mooring_agent_compare_seconds",
+            "Comparisons of the whole host, and how long they took.",
+            figures.compares,
+            figures.compare_seconds,
+        )
 
 
 def _guests(host: HostSettings, run: Path) -> NetnsGuests:

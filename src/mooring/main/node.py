@@ -13,9 +13,12 @@ from mooring.config import Process, Settings, load
 from mooring.control.controller import Controller
 from mooring.main import process
 from mooring.main.api import build_app
+from mooring.main.controller import ControllerFigures
 from mooring.main.host import HostPart
+from mooring.main.measured import MeasuredBus
+from mooring.main.metrics import new_registry
 from mooring.main.server import Server
-from mooring.main.service import build_operations, open_store, prepare_accounts
+from mooring.main.service import Foundation, build_operations, database_check, open_store, prepare_accounts
 
 _log = structlog.get_logger(__name__)
 
@@ -30,10 +33,12 @@ class Node:
         self.settings = settings
         self._stack = contextlib.ExitStack()
         self.store = open_store(settings)
-        self.bus = InProcessBus()
-        self.operations = build_operations(settings, self.store, self.bus)
+        self.registry = new_registry()
+        self.bus = MeasuredBus(InProcessBus(), self.registry)
+        self.operations = build_operations(settings, Foundation(self.store, self.bus, self.registry))
         prepare_accounts(settings, self.operations)
-        self.server = Server(build_app(self.operations, settings), settings.api.listen, settings.api.port)
+        app = build_app(self.operations, settings, self.registry, {"database": database_check(self.store)})
+        self.server = Server(app, settings.api.listen, settings.api.port)
 
     @property
     def url(self) -> str:
@@ -43,9 +48,10 @@ class Node:
     def start(self) -> None:
         """Start the controller, the agent and the API, in this order."""
         controller = Controller(self.operations, self.bus)
+        self.registry.register(ControllerFigures(controller))
         controller.start()
         self._stack.callback(controller.stop)
-        host = HostPart(self.settings, self.bus)
+        host = HostPart(self.settings, self.bus, self.registry)
         host.pulse.register()
         host.start()
         self._stack.callback(host.stop)

@@ -1,19 +1,27 @@
 """What api and controller are built on: the store and the operations."""
 
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from mooring.bus import Bus
 from mooring.config import Settings
 from mooring.control.bell import BusBell
 from mooring.guests.netns import IMAGES
 from mooring.main.clock import SystemClock
+from mooring.main.measured import MeasuredBell
+from mooring.main.status import Check
 from mooring.model.faults import Unavailable
+from mooring.model.ids import HostId
 from mooring.model.nouns import Flavor, Resource
 from mooring.operations import Door, Limits, Operations
 from mooring.operations.door import FirstNetwork
-from mooring.operations.identity import Account
+from mooring.operations.identity import Account, IdentityOperations
+from mooring.operations.interfaces import Store, Transaction
 from mooring.store.engine import SqlStore
 
 _RETRY = 1.0
@@ -41,8 +49,55 @@ def open_store(settings: Settings, done: threading.Event | None = None) -> SqlSt
             done.wait(_RETRY)
 
 
-def build_operations(settings: Settings, store: SqlStore, bus: Bus) -> Operations:
-    """Build the operations on a store and a bus."""
+class GuardedStore:
+    """A store that changes nothing while the bus is away: hosts would not hear of it, and whoever asked would wait for nothing.
+
+    What is refused here was not begun, so that 503 means what it says.  A change that was committed when the bus went away is made true
+    when it is back.
+    """
+
+    def __init__(self, store: Store, connected: Callable[[], bool]) -> None:
+        """Keep the store, and how to know of the bus."""
+        self._store = store
+        self._connected = connected
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """Open a consistent snapshot."""
+        return self._store.read()
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """Open a transaction that commits when left without an exception.
+
+        Raises:
+            Unavailable: the bus is away.
+        """
+        if not self._connected():
+            raise Unavailable("The message bus is not available.")
+        return self._store.write()
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """What operations stand on.  `guard` says whether the bus is there, where changes need it."""
+
+    store: Store
+    bus: Bus
+    registry: CollectorRegistry
+    guard: Callable[[], bool] | None = None
+
+
+def database_check(store: Store) -> Check:
+    """Return what asks the database whether it is there."""
+
+    def check() -> None:
+        with store.read() as tx:
+            tx.topology.host(HostId(""))
+
+    return check
+
+
+def build_operations(settings: Settings, foundation: Foundation) -> Operations:
+    """Build the operations."""
     networks = settings.networks
     limits = Limits(
         quotas={
@@ -54,9 +109,20 @@ def build_operations(settings: Settings, store: SqlStore, bus: Bus) -> Operation
         vxlans=range(networks.vxlans[0], networks.vxlans[1] + 1),
         first_network=FirstNetwork(networks.first_kind, networks.first_cidr) if networks.first_kind else None,
     )
-    return Operations(
-        Door(store=store, bell=BusBell(bus), clock=SystemClock(), limits=limits, images=IMAGES, flavors=FLAVORS)
+    door = Door(
+        store=foundation.store,
+        bell=MeasuredBell(BusBell(foundation.bus), foundation.registry),
+        clock=SystemClock(),
+        limits=limits,
+        images=IMAGES,
+        flavors=FLAVORS,
     )
+    if foundation.guard is None:
+        return Operations(door)
+    operations = Operations(replace(door, store=GuardedStore(foundation.store, foundation.guard)))
+    # A log-in concerns no host: those who want to see how things are must get in.
+    operations.identity = IdentityOperations(door)
+    return operations
 
 
 def prepare_accounts(settings: Settings, operations: Operations) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -85,7 +86,10 @@ class _Door:
                 raise Refused(415, "The body must be JSON: Content-Type application/json.")
             parse_json(body)
         scope: Scope = {**request.scope, "state": {"caller": caller, "exchange": exchange}}
-        return await _collected(self._api, scope, body)
+        response = await _collected(self._api, scope, body)
+        if isinstance(route := scope.get("route"), APIRoute):
+            exchange.notes["route"] = route.name
+        return response
 
     async def _caller(self, exchange: Exchange) -> Caller:
         headers = exchange.request.headers
