@@ -2,7 +2,7 @@
 
 import re
 
-_DEVICE = re.compile(r"m[bghimpu][0-9a-f]{11}")
+_DEVICE = re.compile(r"m[bghimpuvx][0-9a-f]{11}")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,62}")

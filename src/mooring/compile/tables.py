@@ -53,6 +53,12 @@ ADDRESS = Table(Stage.ADDRESS, "address", (str, IPv4Interface))
 ROUTE = Table(Stage.ROUTE, "route", (IPv4Network,), (str, str))
 """prefix = device, next hop or an empty text"""
 
+RULE = Table(Stage.ROUTE, "rule", (int, str, IPv4Network), (int,))
+"""priority, device, prefix = number of a table of routes: what comes in by the device and goes to the prefix looks there first"""
+
+ROUTE_IN = Table(Stage.ROUTE, "route_in", (int, IPv4Network), (str, str))
+"""number of a table of routes, prefix = device, next hop or an empty text"""
+
 OWNED = Table(Stage.ELEMENT, "owned", (str, IPv4Address))
 """uplink device, address: ARP for the address is answered on that device"""
 
@@ -92,6 +98,8 @@ TABLES = (
     RULESET,
     ADDRESS,
     ROUTE,
+    RULE,
+    ROUTE_IN,
     OWNED,
     PUBLIC,
     FIP_IN,

@@ -183,7 +183,7 @@ def test_what_is_not_ours_is_never_touched(lab: Lab) -> None:
         "ip address add 192.0.2.5/24 dev ext0; ip route add 203.0.113.0/24 via 192.0.2.1; nft add table ip mooring;"
         "nft add table inet filter",
     )
-    shell(lab, router, "nft add table inet other; nft add chain inet other c; ip rule add pref 7 lookup 7")
+    shell(lab, router, "nft add table inet other; nft add chain inet other c")
     shell(lab, foreign, "nft add table ip mooring; ip link add mb0123456789a type bridge")
 
     def everything() -> list[str]:

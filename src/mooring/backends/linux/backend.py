@@ -6,15 +6,32 @@ from contextlib import nullcontext
 from pathlib import Path
 from secrets import token_hex
 
-from mooring.backends.linux import effects, links, netns, ruleset, sysctl
+from mooring.backends.linux import carriers, effects, links, netns, routes, ruleset, sysctl
 from mooring.backends.linux.aftermath import Aftermath
 from mooring.backends.linux.dnsmasq import Dnsmasq
+from mooring.backends.linux.forwarding import Forwarding
 from mooring.backends.linux.space import Space, Spaces, name_of, place_of
 from mooring.backends.linux.watch import Watch
 from mooring.backends.order import Step, steps
 from mooring.compile.facts import HOST, Delta, HostState, Key, Place, Refused, Row, Stage
 from mooring.compile.links import ROUTER_SETTINGS, inner_settings, uplink_settings
-from mooring.compile.tables import ADDRESS, BRIDGE, DHCP_SERVER, INNER, NAMESPACE, PORT, ROUTE, RULESET, SYSCTL, UPLINK
+from mooring.compile.tables import (
+    ADDRESS,
+    BRIDGE,
+    DHCP_SERVER,
+    INNER,
+    NAMESPACE,
+    PORT,
+    ROUTE,
+    ROUTE_IN,
+    RULE,
+    RULESET,
+    SYSCTL,
+    TRUNK,
+    UPLINK,
+    VLAN,
+    VXLAN,
+)
 from mooring.model.traits import PortKind, Traits
 
 _SILENT = frozenset({Stage.ELEMENT, Stage.ENTRY})
@@ -43,7 +60,10 @@ class LinuxBackend:
         self._comm = f"mo-{token_hex(4)}"
         self._spaces = Spaces(host, self._comm)
         self._aftermath = Aftermath()
+        self._forwarding = Forwarding(self._spaces.host)
         self._plugs: dict[str, Place] = {}
+        self._trunks: set[str] = set()
+        self._bridges: frozenset[int] = frozenset()
         self._watch: Watch | None = None
         self._dnsmasq = Dnsmasq(run / "dnsmasq", self._follow)
 
@@ -81,7 +101,7 @@ class LinuxBackend:
         """Call `doubt` from another thread whenever somebody else may have changed a place, and at times when it was us."""
         with self._lock:
             if self._watch is None:
-                self._watch = Watch(self._comm, doubt, place_of, self._routers_of)
+                self._watch = Watch(self._comm, doubt, place_of, self._concerned, self._forwarding.is_news)
                 self._spaces.watched_by(self._watch)
 
     def close(self) -> None:
@@ -101,7 +121,7 @@ class LinuxBackend:
     def _read(self, place: Place) -> dict[Key, Row]:
         space = self._spaces.open(place)
         if place == HOST:
-            return links.read_host(self._spaces.host, self._ports)
+            return self._read_host()
         state: dict[Key, Row] = {}
         if space is not None:
             lo = space.rtnl.link("lo")
@@ -114,6 +134,12 @@ class LinuxBackend:
             state[Key(NAMESPACE, place, ())] = ("a name without a namespace",)
         state.update(self._dnsmasq.read(space, place))
         return state
+
+    def _read_host(self) -> dict[Key, Row]:
+        found = links.read_host(self._spaces.host, self._ports)
+        self._bridges = frozenset(found.bridges)
+        self._trunks |= {str(key.row[0]) for key in found.facts if key.table == TRUNK}
+        return {**found.facts, **self._forwarding.read(found.tunnels)}
 
     def _structure(self, space: Space) -> dict[Key, Row]:
         """Return a router's devices, addresses, routes and settings."""
@@ -161,7 +187,7 @@ class LinuxBackend:
         lost = {
             key: value
             for key, value in before.items()
-            if key.table in {SYSCTL, ADDRESS, ROUTE} and key not in delta.drop and now.get(key) != value
+            if key.table in {SYSCTL, ADDRESS, ROUTE, ROUTE_IN} and key not in delta.drop and now.get(key) != value
         }
         for key in sorted(lost, key=lambda key: key.table):
             devices = {*key.row, *lost[key], *(part for part in str(key.row[0]).split("/"))}
@@ -187,8 +213,12 @@ class LinuxBackend:
         match step.stage:
             case Stage.ELEMENT:
                 self._change_elements(step)
+            case Stage.ENTRY if step.place == HOST:
+                self._forwarding.change(step.put, step.drop)
             case Stage.ENTRY:
                 self._dnsmasq.change_entries(self._open(step.place), step.put, step.drop)
+            case Stage.LINK if step.put and step.place == HOST:
+                self._put_carriers(step)
             case Stage.LINK if step.put:
                 self._dnsmasq.end_strays(self._open(step.place))
                 for key, value in step.put.items():
@@ -201,6 +231,13 @@ class LinuxBackend:
                 for key in step.drop:
                     if key not in step.put:
                         self._drop(key)
+
+    def _put_carriers(self, step: Step) -> None:
+        self._trunks |= {str(key.row[0]) for key in step.put if key.table == TRUNK}
+        with self._forwarding.kept():
+            carriers.make_way(self._spaces.host, step.put)
+            for key, value in step.put.items():
+                self._put(key, value)
 
     def _change_elements(self, step: Step) -> None:
         space = self._open(step.place)
@@ -220,14 +257,16 @@ class LinuxBackend:
                 links.put_bridge(host, key, value)
             case PORT.name:
                 links.put_port(host, key, value, self._ports)
+            case TRUNK.name | VLAN.name | VXLAN.name:
+                carriers.put(host, key, value)
             case INNER.name:
                 links.put_inner(self._open(key.place), host, key, value)
             case UPLINK.name:
                 links.put_uplink(self._open(key.place), host, key, value)
             case ADDRESS.name:
                 links.put_address(self._open(key.place), key, value)
-            case ROUTE.name:
-                links.put_route(self._open(key.place), key, value)
+            case ROUTE.name | ROUTE_IN.name | RULE.name:
+                routes.put(self._open(key.place), key, value)
             case SYSCTL.name:
                 sysctl.write(self._open(key.place).inside, str(key.row[0]), str(value[0]))
             case RULESET.name:
@@ -248,6 +287,10 @@ class LinuxBackend:
                 pass  # a setting has always some value; what nobody asks for may be as it is
             case RULESET.name:
                 ruleset.drop(space, key)
+            case ROUTE.name | ROUTE_IN.name | RULE.name:
+                routes.drop(space, key)
+            case TRUNK.name | VLAN.name | VXLAN.name:
+                carriers.drop(space, key)
             case _:
                 links.drop(space, key)
 
@@ -270,10 +313,12 @@ class LinuxBackend:
         if self._watch is not None:
             self._watch.follow(place, processes)
 
-    def _routers_of(self, link: str) -> tuple[Place, ...]:
-        """Return the router whose port a link of the host is."""
-        place = self._plugs.get(link)
-        return () if place is None else (place,)
+    def _concerned(self, link: str, master: int) -> Iterable[Place]:
+        """Return the places that a link of the host means something to; `master` is the number of the bridge that it is a port of."""
+        if not carriers.is_ours(link) and link not in self._trunks and master not in self._bridges:
+            return ()
+        router = self._plugs.get(link)
+        return (HOST,) if router is None else (HOST, router)
 
     def _open(self, place: Place) -> Space:
         space = self._spaces.open(place)

@@ -8,17 +8,17 @@ Puts repair in place: what is right of a device stays, so that its flows and its
 
 import errno
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface
 
-from mooring.backends.linux import sysctl, taps
-from mooring.backends.linux.rtnl import UNICAST, Link, Route, Rtnl
+from mooring.backends.linux import carriers, routes, sysctl, taps
+from mooring.backends.linux.devices import bridge_of, mistyped, named, remove, there
+from mooring.backends.linux.rtnl import Link, Rtnl
 from mooring.backends.linux.space import Space
 from mooring.backends.names import is_device, is_mac
 from mooring.compile.facts import HOST, Key, Refused, Row, fact_line
-from mooring.compile.tables import ADDRESS, BRIDGE, INNER, PORT, ROUTE, UPLINK
+from mooring.compile.tables import ADDRESS, BRIDGE, INNER, PORT, UPLINK
 from mooring.model.traits import PortKind
 
 UPLINK_GROUP = 100
@@ -34,6 +34,15 @@ _BY_HAND = frozenset({"veth", "macvlan", "macvtap", "ipvlan", "bridge", "vlan", 
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """The host's bridges, and its tunnel devices by their number in the kernel; and the facts of all its links."""
+
+    bridges: set[int]
+    tunnels: dict[int, str]
+    facts: dict[Key, Row]
+
+
+@dataclass(frozen=True, slots=True)
 class Devices:
     """A router's devices by their number in the kernel, and their facts."""
 
@@ -41,17 +50,18 @@ class Devices:
     facts: dict[Key, Row]
 
 
-def read_host(host: Space, ports: PortKind) -> dict[Key, Row]:
-    """Return the bridges and ports of the host, whose ports are of one kind."""
+def read_host(host: Space, ports: PortKind) -> Host:
+    """Return the bridges, ports and carriers of the host, whose ports are of one kind."""
     links = host.rtnl.links()
     by_index = {link.index: link for link in links}
-    state: dict[Key, Row] = {}
+    state = carriers.read(by_index)
     for link in links:
         if is_device(link.name, "mb"):
             state[Key(BRIDGE, HOST, (link.name,))] = _bridge_value(link)
         elif is_device(link.name, "mp"):
             state[Key(PORT, HOST, (link.name,))] = _port_value(link, by_index, ports)
-    return state
+    bridges = {link.index for link in links if is_device(link.name, "mb")}
+    return Host(bridges, {link.index: link.name for link in links if is_device(link.name, "mx")}, state)
 
 
 def read_router(space: Space, host: Space) -> Devices:
@@ -70,8 +80,7 @@ def read_router(space: Space, host: Space) -> Devices:
     for index, address in space.rtnl.addresses() if links else ():
         if index in names:
             state[Key(ADDRESS, place, (names[index], address))] = ()
-    for prefix, routes in _by_prefix(space.rtnl.routes()).items():
-        state[Key(ROUTE, place, (prefix,))] = _route_value(routes, {**names, LOOPBACK: "lo"})
+    state.update(routes.read(space, {**names, LOOPBACK: "lo"}))
     return Devices(names, state)
 
 
@@ -83,7 +92,7 @@ def put_bridge(host: Space, key: Key, value: Row) -> None:
     """
     match key.row, value:
         case (str() as name,), (int() as mtu,) if is_device(name, "mb"):
-            with _named(key, value):
+            with named(key, value):
                 link = host.rtnl.link(name)
                 if link is not None and link.kind != "bridge":
                     host.rtnl.delete(link.index)
@@ -91,7 +100,7 @@ def put_bridge(host: Space, key: Key, value: Row) -> None:
                 if link is None:
                     # Only an MTU that is changed later is the bridge's own; else it follows its smallest port.
                     host.rtnl.add("bridge", name, mtu=mtu - 1)
-                    link = _there(host.rtnl, name)
+                    link = there(host.rtnl, name)
                 host.rtnl.set_bridge(link.index)
                 sysctl.silence(host.inside, name)
                 if link.mtu != mtu:
@@ -101,7 +110,7 @@ def put_bridge(host: Space, key: Key, value: Row) -> None:
                             host.rtnl.set(port.index, mtu=mtu)
                 host.rtnl.set(link.index, state="up")
         case _:
-            raise _mistyped(key, value)
+            raise mistyped(key, value)
 
 
 def put_port(host: Space, key: Key, value: Row, kind: PortKind) -> None:
@@ -112,8 +121,8 @@ def put_port(host: Space, key: Key, value: Row, kind: PortKind) -> None:
     """
     match key.row, value:
         case (str() as name,), (str() as bridge, str() as peer) if is_device(name, "mp") and is_device(peer, "mg"):
-            with _named(key, value):
-                master = _bridge(host.rtnl, bridge)
+            with named(key, value):
+                master = bridge_of(host.rtnl, bridge)
                 link = host.rtnl.link(name)
                 if link is not None and not _is_of(link, kind):
                     host.rtnl.delete(link.index)
@@ -134,7 +143,7 @@ def put_port(host: Space, key: Key, value: Row, kind: PortKind) -> None:
                 sysctl.silence(host.inside, name)
                 host.rtnl.set(link.index, master=master.index, state="up")
         case _:
-            raise _mistyped(key, value)
+            raise mistyped(key, value)
 
 
 def _new_port(host: Space, name: str, peer: str, mtu: int, kind: PortKind) -> Link:
@@ -143,7 +152,7 @@ def _new_port(host: Space, name: str, peer: str, mtu: int, kind: PortKind) -> Li
     else:
         host.rtnl.add("veth", name, mtu=mtu, peer={"ifname": peer, "mtu": mtu})
         sysctl.silence(host.inside, peer)
-    return _there(host.rtnl, name)
+    return there(host.rtnl, name)
 
 
 def put_inner(space: Space, host: Space, key: Key, value: Row) -> None:
@@ -156,8 +165,8 @@ def put_inner(space: Space, host: Space, key: Key, value: Row) -> None:
         case (str() as name,), (str() as peer, str() as bridge, str() as mac, int() as mtu) if (
             is_device(name, "mi") and is_device(peer, "mh") and is_mac(mac)
         ):
-            with _named(key, value):
-                master = _bridge(host.rtnl, bridge)
+            with named(key, value):
+                master = bridge_of(host.rtnl, bridge)
                 link, plug = space.rtnl.link(name), host.rtnl.link(peer)
                 is_pair = (
                     link is not None
@@ -167,10 +176,10 @@ def put_inner(space: Space, host: Space, key: Key, value: Row) -> None:
                 )
                 if not is_pair:
                     # A half of an older pair, of a namespace that somebody took the name of, would be in the way.
-                    _remove(space.rtnl, name)
-                    _remove(host.rtnl, peer)
+                    remove(space.rtnl, name)
+                    remove(host.rtnl, peer)
                     host.rtnl.add("veth", peer, peer={"ifname": name, "net_ns_fd": space.inside.fd, "address": mac})
-                    link, plug = _there(space.rtnl, name), _there(host.rtnl, peer)
+                    link, plug = there(space.rtnl, name), there(host.rtnl, peer)
                 assert link is not None  # noqa: S101 - is_pair says so
                 assert plug is not None  # noqa: S101
                 sysctl.silence(host.inside, peer)
@@ -179,7 +188,7 @@ def put_inner(space: Space, host: Space, key: Key, value: Row) -> None:
                     space.rtnl.set(link.index, address=mac)
                 space.rtnl.set(link.index, mtu=mtu, group=0, state="up")
         case _:
-            raise _mistyped(key, value)
+            raise mistyped(key, value)
 
 
 def put_uplink(space: Space, host: Space, key: Key, value: Row) -> None:
@@ -190,13 +199,13 @@ def put_uplink(space: Space, host: Space, key: Key, value: Row) -> None:
     """
     match key.row, value:
         case (str() as name,), (str() as interface, str() as mac) if is_device(name, "mu") and is_mac(mac):
-            with _named(key, value):
+            with named(key, value):
                 lower = host.rtnl.link(interface)
                 if lower is None:
                     raise Refused(f"{fact_line(key, value)}: the host has no interface {interface}")
                 link = space.rtnl.link(name)
-                there = (lower.index, space.rtnl.number_of(host.inside.fd))
-                if link is not None and (link.kind != "macvlan" or (link.peer, link.peer_netns) != there):
+                right = (lower.index, space.rtnl.number_of(host.inside.fd))
+                if link is not None and (link.kind != "macvlan" or (link.peer, link.peer_netns) != right):
                     space.rtnl.delete(link.index)
                     link = None
                 if link is None:
@@ -209,14 +218,14 @@ def put_uplink(space: Space, host: Space, key: Key, value: Row) -> None:
                         address=mac,
                         group=UPLINK_GROUP,
                     )
-                    link = _there(space.rtnl, name)
+                    link = there(space.rtnl, name)
                 if link.mode != "bridge":
                     space.rtnl.set(link.index, kind="macvlan", macvlan_mode="bridge")
                 if link.mac != mac:
                     space.rtnl.set(link.index, address=mac)
                 _patiently(lambda: space.rtnl.set(link.index, group=UPLINK_GROUP, state="up"))
         case _:
-            raise _mistyped(key, value)
+            raise mistyped(key, value)
 
 
 def put_address(space: Space, key: Key, value: Row) -> None:
@@ -227,52 +236,29 @@ def put_address(space: Space, key: Key, value: Row) -> None:
     """
     match key.row:
         case (str() as device, IPv4Interface() as address):
-            with _named(key, value, but=errno.EEXIST):
-                space.rtnl.add_address(_there(space.rtnl, device).index, address)
+            with named(key, value, but=errno.EEXIST):
+                space.rtnl.add_address(there(space.rtnl, device).index, address)
         case _:
-            raise _mistyped(key, value)
-
-
-def put_route(space: Space, key: Key, value: Row) -> None:
-    """Make a route the only one of its prefix, without a moment in which there is none.
-
-    Raises:
-        Refused: there is no such device, or the next hop can't be reached.
-    """
-    match key.row, value:
-        case (IPv4Network() as prefix,), (str() as device, str() as hop):
-            with _named(key, value):
-                right = Route(prefix, _there(space.rtnl, device).index, hop, 0, UNICAST)
-                space.rtnl.replace_route(right)
-                for route in space.rtnl.routes():
-                    if route.prefix == prefix and route != right:
-                        space.rtnl.delete_route(route)
-        case _:
-            raise _mistyped(key, value)
+            raise mistyped(key, value)
 
 
 def drop(space: Space, key: Key) -> None:
-    """Take a link, address or route away; one that went along with another is no error.
+    """Take a link or an address away; one that went along with another is no error.
 
     Raises:
         Refused: the kernel won't let it go.
     """
     match key.table.name, key.row:
         case ((BRIDGE.name | PORT.name | INNER.name | UPLINK.name), (str() as name,)):
-            with _named(key, (), but=errno.ENODEV):
-                _remove(space.rtnl, name)
+            with named(key, (), but=errno.ENODEV):
+                remove(space.rtnl, name)
         case ADDRESS.name, (str() as device, IPv4Interface() as address):
-            with _named(key, (), but=errno.EADDRNOTAVAIL):
+            with named(key, (), but=errno.EADDRNOTAVAIL):
                 link = space.rtnl.link(device)
                 if link is not None:
                     space.rtnl.delete_address(link.index, address)
-        case ROUTE.name, (IPv4Network() as prefix,):
-            for route in space.rtnl.routes():
-                if route.prefix == prefix:
-                    with _named(key, (), but=errno.ESRCH):
-                        space.rtnl.delete_route(route)
         case _:
-            raise _mistyped(key, ())
+            raise mistyped(key, ())
 
 
 def clear(space: Space) -> None:
@@ -280,7 +266,7 @@ def clear(space: Space) -> None:
     for link in space.rtnl.links():
         if link.kind in _BY_HAND:
             try:
-                _remove(space.rtnl, link.name)
+                remove(space.rtnl, link.name)
             except OSError as error:
                 if error.errno != errno.ENODEV:  # it may have been the other end of one that went before
                     raise
@@ -328,34 +314,6 @@ def _uplink_value(link: Link, lower: Link | None) -> Row:
     return (lower.name, link.mac)
 
 
-def _by_prefix(routes: list[Route]) -> dict[IPv4Network, list[Route]]:
-    found: dict[IPv4Network, list[Route]] = {}
-    for route in routes:
-        found.setdefault(route.prefix, []).append(route)
-    return found
-
-
-def _route_value(routes: list[Route], names: dict[int, str]) -> Row:
-    route = routes[0]
-    if len(routes) > 1 or route.kind != UNICAST or route.metric:
-        return ("not the one plain route",)
-    return (names.get(route.device, ""), route.hop)
-
-
-def _bridge(rtnl: Rtnl, name: str) -> Link:
-    link = rtnl.link(name)
-    if link is None or link.kind != "bridge":
-        raise OSError(errno.ENODEV, f"no bridge {name}")
-    return link
-
-
-def _there(rtnl: Rtnl, name: str) -> Link:
-    link = rtnl.link(name)
-    if link is None:
-        raise OSError(errno.ENODEV, f"no device {name}")
-    return link
-
-
 def _patiently(work: Callable[[], None]) -> None:
     """Do `work`, again while the kernel still clears away what had the same address: a namespace ends some time after its last user."""
     until = time.monotonic() + _PATIENCE
@@ -366,22 +324,3 @@ def _patiently(work: Callable[[], None]) -> None:
             if error.errno != errno.EADDRINUSE or time.monotonic() > until:
                 raise
         time.sleep(0.01)
-
-
-def _remove(rtnl: Rtnl, name: str) -> None:
-    if (link := rtnl.link(name)) is not None:
-        rtnl.delete(link.index)
-
-
-@contextmanager
-def _named(key: Key, value: Row, but: int = 0) -> Generator[None]:
-    """Turn what the kernel refuses into a `Refused` that names the fact; `but` is an error number that means that it holds already."""
-    try:
-        yield
-    except OSError as error:
-        if not but or error.errno != but:
-            raise Refused(f"{fact_line(key, value)}: {error.strerror or error}") from error
-
-
-def _mistyped(key: Key, value: Row) -> Refused:
-    return Refused(f"{fact_line(key, value)}: not of the types and names of {key.table.name}")

@@ -14,10 +14,14 @@ from mooring.backends.linux.netns import Inside
 
 T = TypeVar("T")
 
+_WITH_DATA = frozenset({"bridge", "macvlan", "tun", "vlan", "vxlan"})
+_8021Q = 0x8100  # linux/if_ether.h
+
 _IFF_UP = 1
 _IFF_TAP = 2  # linux/if_tun.h
 _AF_INET = socket.AF_INET
-_RT_TABLE_MAIN, _RTPROT_KERNEL, _RTN_UNICAST = 254, 2, 1
+_RTPROT_KERNEL, _RTN_UNICAST = 2, 1
+_FR_ACT_TO_TBL = 1  # linux/fib_rules.h
 _NO_NETNSID = 0xFFFFFFFF
 
 
@@ -25,9 +29,9 @@ _NO_NETNSID = 0xFFFFFFFF
 class Link:
     """A network device.  `master`, `peer` and `peer_netns` are 0, 0 and None where there is none.
 
-    `peer` is the index of a veth's other end or of what a macvlan lies on, in the namespace that is number `peer_netns` here; None is
-    this one.  `mode` is a macvlan's, or `tap` of a tap that stays when no process has it open; `is_quiet` says of a bridge that it
-    forwards at once and says nothing of its own.
+    `peer` is the index of a veth's other end or of what a macvlan or a VLAN lies on, in the namespace that is number `peer_netns` here;
+    None is this one.  `mode` is a macvlan's, or `tap` of a tap that stays when no process has it open; `is_quiet` says of a bridge that it
+    forwards at once and says nothing of its own, and of any other device that it is a plain port of a bridge.  `tag` is that of a VLAN.
     """
 
     index: int
@@ -43,17 +47,43 @@ class Link:
     mode: str
     has_ipv6: bool
     is_quiet: bool
+    tag: int | None = None
+    tunnel: "Tunnel | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """What a VXLAN device does; `is_told` says that it learns nothing and goes by what it is told."""
+
+    vni: int
+    endpoint: str
+    is_told: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of the main table; `hop` is the next hop or an empty text, `device` 0 for one with several."""
+    """A route; `hop` is the next hop or an empty text, `device` 0 for one with several."""
 
+    table: int
     prefix: IPv4Network
     device: int
     hop: str
     metric: int
     kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule: what comes in by `device`, which may be empty for any, and goes `to` a prefix looks into a table of routes.
+
+    A rule that is not plain asks for more than that, or does something else.
+    """
+
+    priority: int
+    device: str
+    to: IPv4Network
+    table: int
+    is_plain: bool
 
 
 class Rtnl:
@@ -127,7 +157,7 @@ class Rtnl:
         self._address("del", index, address)
 
     def routes(self) -> list[Route]:
-        """Return the IPv4 routes of the main table, but those that the kernel makes for addresses."""
+        """Return the IPv4 routes, but those that the kernel makes for addresses."""
         return self._call(lambda: list(self._routes()))
 
     def replace_route(self, route: Route) -> None:
@@ -137,6 +167,24 @@ class Rtnl:
     def delete_route(self, route: Route) -> None:
         """Remove a route."""
         self._route("del", route)
+
+    def rules(self) -> list[Rule]:
+        """Return the IPv4 rules, but the three that come with a namespace."""
+        return self._call(
+            lambda: [rule for it in self._ip.get_rules(family=_AF_INET) if (rule := _rule(it)) is not None]
+        )
+
+    def add_rule(self, rule: Rule) -> None:
+        """Add a rule."""
+        self._rule("add", rule)
+
+    def delete_rule(self, rule: Rule) -> None:
+        """Remove a rule with these features."""
+        self._rule("del", rule)
+
+    def set_port(self, index: int) -> None:
+        """Let a port of a bridge learn, flood and send nothing back where it came from, as ports do unless told otherwise."""
+        self._call(lambda: self._ip.brport("set", index=index, **PORT_SETTINGS))
 
     def number_of(self, fd: int) -> int | None:
         """Return by which number this namespace knows the one open as `fd`, None if by none."""
@@ -158,11 +206,12 @@ class Rtnl:
         self._call(lambda: self._ip.addr(verb, **settings))
 
     def _routes(self) -> Iterator[Route]:
-        for message in self._ip.get_routes(family=_AF_INET, table=_RT_TABLE_MAIN):
+        for message in self._ip.get_routes(family=_AF_INET):
             if message["proto"] == _RTPROT_KERNEL:
                 continue
             address = _attr(message, "RTA_DST") or "0.0.0.0"  # noqa: S104 - the default route, not a socket
             yield Route(
+                int(_attr(message, "RTA_TABLE") or message["table"]),
                 IPv4Network((address, message["dst_len"])),
                 int(_attr(message, "RTA_OIF") or 0),
                 str(_attr(message, "RTA_GATEWAY") or ""),
@@ -171,7 +220,7 @@ class Rtnl:
             )
 
     def _route(self, verb: str, route: Route) -> None:
-        settings: dict[str, Any] = {"dst": str(route.prefix), "table": _RT_TABLE_MAIN, "family": _AF_INET}
+        settings: dict[str, Any] = {"dst": str(route.prefix), "table": route.table, "family": _AF_INET}
         if route.device:
             settings["oif"] = route.device
         if route.hop:
@@ -184,10 +233,52 @@ class Rtnl:
             settings["scope"] = 253  # link
         self._call(lambda: self._ip.route(verb, **settings))
 
+    def _rule(self, verb: str, rule: Rule) -> None:
+        settings: dict[str, Any] = {"priority": rule.priority, "table": rule.table, "action": _FR_ACT_TO_TBL}
+        if rule.device:
+            settings["iifname"] = rule.device
+        if rule.to.prefixlen:
+            settings |= {"dst": str(rule.to.network_address), "dst_len": rule.to.prefixlen}
+        self._call(lambda: self._ip.rule(verb, family=_AF_INET, **settings))
+
 
 UNICAST = _RTN_UNICAST
+MAIN_TABLE, LOCAL_TABLE = 254, 255  # linux/rtnetlink.h
 
 BRIDGE_SETTINGS: dict[str, int] = {"br_stp_state": 0, "br_forward_delay": 0, "br_mcast_snooping": 0}
+
+PORT_SETTINGS: dict[str, int] = {
+    "mode": 0,  # hairpin
+    "guard": 0,
+    "protect": 0,
+    "learning": 1,
+    "unicast_flood": 1,
+    "mcast_flood": 1,
+    "bcast_flood": 1,
+    "proxyarp": 0,
+    "neigh_suppress": 0,
+    "isolated": 0,
+}
+
+TUNNEL_SETTINGS: dict[str, int] = {
+    "vxlan_port": 4789,
+    "vxlan_learning": 0,
+    "vxlan_proxy": 1,
+    "vxlan_rsc": 0,
+    "vxlan_l2miss": 0,
+    "vxlan_l3miss": 0,
+    "vxlan_ttl": 64,
+}
+
+
+_FIB_RULE_INVERT, _NO_LENGTH = 2, 0xFFFFFFFF
+_PLAIN_RULE = frozenset(
+    {"FRA_TABLE", "FRA_SUPPRESS_PREFIXLEN", "FRA_PROTOCOL", "FRA_PRIORITY", "FRA_IIFNAME", "FRA_DST"}
+)
+_EVERYWHERE = IPv4Network("0.0.0.0/0")
+_KERNELS_RULES = {
+    Rule(at, "", _EVERYWHERE, table, is_plain=True) for at, table in ((0, 255), (32766, 254), (32767, 253))
+}
 
 
 def _attr(message: Any, name: str) -> Any:
@@ -197,7 +288,10 @@ def _attr(message: Any, name: str) -> Any:
 def _link(message: Any) -> Link:
     info: Any = _attr(message, "IFLA_LINKINFO")
     kind = str(info.get_attr("IFLA_INFO_KIND") or "") if info else ""
-    data: Any = info.get_attr("IFLA_INFO_DATA") if info and kind in {"bridge", "macvlan", "tun"} else None
+    data: Any = info.get_attr("IFLA_INFO_DATA") if info and kind in _WITH_DATA else None
+    port: Any = (
+        info.get_attr("IFLA_INFO_SLAVE_DATA") if info and info.get_attr("IFLA_INFO_SLAVE_KIND") == "bridge" else None
+    )
     netnsid = _attr(message, "IFLA_LINK_NETNSID")
     return Link(
         index=int(message["index"]),
@@ -212,10 +306,45 @@ def _link(message: Any) -> Link:
         peer_netns=None if netnsid is None else int(netnsid),
         mode=_mode(kind, data) if data else "",
         has_ipv6=_has_ipv6(message),
-        is_quiet=kind == "bridge"
-        and bool(data)
-        and all(data.get_attr(f"IFLA_{name.upper()}") == value for name, value in BRIDGE_SETTINGS.items()),
+        is_quiet=_has(data, "IFLA_", BRIDGE_SETTINGS)
+        if kind == "bridge"
+        else _has(port, "IFLA_BRPORT_", PORT_SETTINGS),
+        tag=_tag(data) if kind == "vlan" and data else None,
+        tunnel=_tunnel(data) if kind == "vxlan" and data else None,
     )
+
+
+def _has(data: Any, prefix: str, settings: dict[str, int]) -> bool:
+    return bool(data) and all(data.get_attr(f"{prefix}{name.upper()}") == value for name, value in settings.items())
+
+
+def _tag(data: Any) -> int | None:
+    return int(data.get_attr("IFLA_VLAN_ID")) if data.get_attr("IFLA_VLAN_PROTOCOL") == _8021Q else None
+
+
+def _tunnel(data: Any) -> Tunnel:
+    strange = ("GROUP", "GROUP6", "LINK", "COLLECT_METADATA")
+    return Tunnel(
+        vni=int(data.get_attr("IFLA_VXLAN_ID") or 0),
+        endpoint=str(data.get_attr("IFLA_VXLAN_LOCAL") or ""),
+        is_told=_has(data, "IFLA_", TUNNEL_SETTINGS) and not any(data.get_attr(f"IFLA_VXLAN_{it}") for it in strange),
+    )
+
+
+def _rule(message: Any) -> Rule | None:
+    table = int(_attr(message, "FRA_TABLE") or message["table"])
+    priority = int(_attr(message, "FRA_PRIORITY") or 0)
+    rule = Rule(
+        priority=priority,
+        device=str(_attr(message, "FRA_IIFNAME") or ""),
+        to=IPv4Network((_attr(message, "FRA_DST") or 0, message["dst_len"])),
+        table=table,
+        is_plain=message["action"] == _FR_ACT_TO_TBL
+        and not (message["src_len"] or message["tos"] or message["flags"] & _FIB_RULE_INVERT)
+        and _attr(message, "FRA_SUPPRESS_PREFIXLEN") in {None, _NO_LENGTH}
+        and {name for name, _ in message["attrs"]} <= _PLAIN_RULE,
+    )
+    return None if rule in _KERNELS_RULES else rule
 
 
 def _mode(kind: str, data: Any) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from mooring.backends.linux import netns
 from mooring.backends.linux.announce import Announcer
 from mooring.backends.linux.conntrack import Conntrack
+from mooring.backends.linux.neighbours import Neighbours
 from mooring.backends.linux.netns import Inside
 from mooring.backends.linux.nfnetlink import Nfnetlink
 from mooring.backends.linux.nft import Nft
@@ -37,6 +38,7 @@ class Space:
         self._nfnetlink: Nfnetlink | None = None
         self._conntrack: Conntrack | None = None
         self._announcer: Announcer | None = None
+        self._neighbours: Neighbours | None = None
 
     @property
     def rtnl(self) -> Rtnl:
@@ -73,9 +75,16 @@ class Space:
             self._announcer = Announcer(self.inside)
         return self._announcer
 
+    @property
+    def neighbours(self) -> Neighbours:
+        """Bridging and ARP entries."""
+        if self._neighbours is None:
+            self._neighbours = Neighbours(self.inside)
+        return self._neighbours
+
     def close(self) -> None:
         """Close all sockets and end the thread, so that nothing of ours keeps the namespace alive."""
-        for opened in (self._rtnl, self._nfnetlink, self._conntrack, self._announcer):
+        for opened in (self._rtnl, self._nfnetlink, self._conntrack, self._announcer, self._neighbours):
             if opened is not None:
                 opened.close()
         if self._nft is not None:

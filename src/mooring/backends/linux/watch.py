@@ -1,6 +1,6 @@
 """Notices that somebody else changed something: the kernel's own notices, from every namespace that is open, on one thread.
 
-- links, addresses, routes and settings by rtnetlink; of the host's links only those with our names
+- links, addresses, routes, rules and settings by rtnetlink; of the host's links and neighbours only those that mean something to us
 - transactions of nftables, unless one of our threads made them: the notice says which thread it was
 - names in /run/netns that go
 - dnsmasq processes that end
@@ -33,15 +33,13 @@ _QUIET = 0.05
 # linux/netlink.h, linux/rtnetlink.h, linux/netfilter/nfnetlink.h, nf_tables.h, linux/filter.h, sys/inotify.h
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _NETLINK_NETFILTER = 12
-_LINK, _IPV4_ADDRESS, _IPV4_ROUTE, _IPV4_SETTING = 1, 5, 7, 24
+_LINK, _NEIGHBOUR, _IPV4_ADDRESS, _IPV4_ROUTE, _IPV4_RULE, _IPV4_SETTING = 1, 3, 5, 7, 8, 24
 _NFTABLES = 7
 _NEWGEN = (10 << 8) | 15
 _PROCESS_NAME = 3
-_NEWLINK, _DELLINK, _IFNAME = 16, 17, 3
+_NEWLINK, _DELLINK, _IFNAME, _MASTER = 16, 17, 3, 10
 _SO_ATTACH_FILTER = 26
 _IN_DELETE, _IN_MOVED_FROM = 0x200, 0x40
-
-_PREFIXES = ("mb", "mh", "mp", "mg")
 
 Doubt = Callable[[Place], None]
 
@@ -50,7 +48,7 @@ class Watch:
     """Tells of places that may have changed.
 
     `comm` is the name of our own threads.  `place_of_name` gives the place of a name in /run/netns, `places_of_link` those that a link of
-    the host means something to.
+    the host means something to, by its name and the number of its bridge.  `is_news` tells notices of neighbours that count.
     """
 
     def __init__(
@@ -58,12 +56,14 @@ class Watch:
         comm: str,
         doubt: Doubt,
         place_of_name: Callable[[str], Place | None],
-        places_of_link: Callable[[str], Iterable[Place]],
+        places_of_link: Callable[[str, int], Iterable[Place]],
+        is_news: Callable[[bytes], bool],
     ) -> None:
         self._comm = comm
         self._doubt = doubt
         self._place_of_name = place_of_name
         self._places_of_link = places_of_link
+        self._is_news = is_news
         self._selector = selectors.DefaultSelector()
         self._sockets: dict[Place, list[socket.socket]] = {}
         self._followed: dict[int, int] = {}
@@ -81,7 +81,9 @@ class Watch:
 
     def add(self, place: Place, inside: Inside) -> None:
         """Watch a namespace."""
-        groups = (_LINK,) if place == HOST else (_LINK, _IPV4_ADDRESS, _IPV4_ROUTE, _IPV4_SETTING)
+        groups = (
+            (_LINK, _NEIGHBOUR) if place == HOST else (_LINK, _IPV4_ADDRESS, _IPV4_ROUTE, _IPV4_RULE, _IPV4_SETTING)
+        )
         sockets = [_listening(inside, socket.NETLINK_ROUTE, groups)]
         if place != HOST:
             sockets.append(_listening(inside, _NETLINK_NETFILTER, (_NFTABLES,)))
@@ -187,15 +189,22 @@ class Watch:
             self._notice(place)
             return
         if channel.proto == _NETLINK_NETFILTER:
-            if _attribute(message, 20, _PROCESS_NAME) != self._comm:
+            if _text(_attribute(message, 20, _PROCESS_NAME)) != self._comm:
                 self._notice(place)
         elif place != HOST:
             self._notice(place)
-        elif struct.unpack_from("=H", message, 4)[0] in {_NEWLINK, _DELLINK}:
-            name = _attribute(message, 32, _IFNAME)
-            if name is not None and name.startswith(_PREFIXES):
-                for other in (HOST, *self._places_of_link(name)):
-                    self._notice(other)
+        else:
+            self._hear_host(message)
+
+    def _hear_host(self, message: bytes) -> None:
+        if struct.unpack_from("=H", message, 4)[0] not in {_NEWLINK, _DELLINK}:
+            if self._is_news(message):
+                self._notice(HOST)
+            return
+        name, master = _attribute(message, 32, _IFNAME), _attribute(message, 32, _MASTER)
+        number = struct.unpack("=I", master)[0] if master is not None else 0
+        for place in self._places_of_link(_text(name), number):
+            self._notice(place)
 
     def _name_went(self) -> None:
         buffer = os.read(self._names, 1 << 16)
@@ -254,14 +263,18 @@ def _only(channel: socket.socket, kind: int) -> None:
     )
 
 
-def _attribute(message: bytes, at: int, wanted: int) -> str | None:
-    """Return an attribute of a message as text."""
+def _attribute(message: bytes, at: int, wanted: int) -> bytes | None:
+    """Return an attribute of a message."""
     while at + 4 <= len(message):
         length, kind = struct.unpack_from("=HH", message, at)
         if kind & 0x3FFF == wanted:
-            return message[at + 4 : at + length].rstrip(b"\0").decode(errors="replace")
+            return message[at + 4 : at + length]
         at += max(4, (length + 3) & ~3)
     return None
+
+
+def _text(attribute: bytes | None) -> str:
+    return (attribute or b"").rstrip(b"\0").decode(errors="replace")
 
 
 def _names_that_go() -> int:
