@@ -213,7 +213,15 @@ class HostSettings(Section):
         Interface | None,
         Field(description="the interface that carries an untagged network; without it, there is none here"),
     ] = None
-    guests: Annotated[Literal["netns", "qemu"], Field(description="how guests run: netns or qemu")] = "netns"
+    guests: Annotated[
+        Literal["netns", "qemu"], Field(description="how guests run: netns (namespaces) or qemu (virtual machines)")
+    ] = "netns"
+    vm_images: Annotated[
+        AbsolutePath | None,
+        Field(
+            description="where `python -m mooring.guests.image` built for VMs; without it, guest-image in state_directory"
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _of_use(self) -> "HostSettings":
@@ -317,3 +325,8 @@ class Settings(Section):
     def database_url(self) -> str:
         """Return the SQLAlchemy URL of the database."""
         return self.database.full_url or f"sqlite:///{self.state_directory / 'mooring.db'}"
+
+    @property
+    def vm_images(self) -> Path:
+        """Return where the system of VM guests is."""
+        return self.host.vm_images or self.state_directory / "guest-image"

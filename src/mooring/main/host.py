@@ -17,8 +17,9 @@ from mooring.backends.linux.backend import LinuxBackend
 from mooring.bus import Bus
 from mooring.bus.messages import Registration, UnknownVersion, decode_request, load_instance, working_on
 from mooring.bus.topics import compute_topic, host_topic
-from mooring.config import ConfigurationError, HostSettings, Settings
+from mooring.config import HostSettings, Settings
 from mooring.guests.netns import NetnsGuests
+from mooring.guests.qemu import QemuGuests
 from mooring.main.measured import MeasuredBackend
 from mooring.model.ids import host_id
 
@@ -37,7 +38,7 @@ class HostPart:
         host = settings.host
         self.id = host_id(host.name)
         self.remote = RemoteController(bus, self.id)
-        guests = _guests(host, settings.run_directory)
+        guests = _guests(settings)
         backend = MeasuredBackend(LinuxBackend(settings.run_directory, host.namespace, guests.ports), registry)
         self.agent = Agent(self.remote, backend, guests)
         registry.register(_AgentFigures(self.agent))
@@ -96,10 +97,13 @@ class _AgentFigures(Collector):
         )
 
 
-def _guests(host: HostSettings, run: Path) -> NetnsGuests:
-    if host.guests != "netns":
-        raise ConfigurationError(f"host.guests: there are no {host.guests} guests in this version")
-    return NetnsGuests(host.namespace, run / "guests")
+def _guests(settings: Settings) -> NetnsGuests | QemuGuests:
+    host, run = settings.host, settings.run_directory / "guests"
+    match host.guests:
+        case "netns":
+            return NetnsGuests(host.namespace, run)
+        case "qemu":
+            return QemuGuests(host.namespace, run, settings.vm_images)
 
 
 def _registration(host: HostSettings, machine: str) -> Registration:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from mooring.bus import Bus
 from mooring.config import Settings
 from mooring.control.bell import BusBell
-from mooring.guests.netns import IMAGES
+from mooring.guests import netns, qemu
 from mooring.main.clock import SystemClock
 from mooring.main.measured import MeasuredBell
 from mooring.main.status import Check
@@ -114,7 +114,7 @@ def build_operations(settings: Settings, foundation: Foundation) -> Operations:
         bell=MeasuredBell(BusBell(foundation.bus), foundation.registry),
         clock=SystemClock(),
         limits=limits,
-        images=IMAGES,
+        images=qemu.IMAGES if settings.host.guests == "qemu" else netns.IMAGES,
         flavors=FLAVORS,
     )
     if foundation.guard is None:
