@@ -18,7 +18,7 @@ from mooring.model.nouns import (
     Resource,
 )
 from mooring.model.subjects import SubjectKey, SubjectKind
-from mooring.operations.addresses import detach
+from mooring.operations.addresses import detach, reclaim_unheld
 from mooring.operations.door import Door, Published, checked_name, once, visible_instance, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, InstanceRow, NicRow, Transaction
 from mooring.operations.networks import NetworkOperations
@@ -185,11 +185,14 @@ class InstanceOperations:
 
 
 def withdraw_nic(tx: Transaction, nic: NicId) -> Published:
-    """Take a NIC from all its hosts, and its fixed addresses from it once they have confirmed."""
+    """Take a NIC from all its hosts, and its fixed addresses from it once they have confirmed, but for those that are associated."""
     change = withdraw(tx, SubjectKey(SubjectKind.NIC, nic))
     for row in tx.addresses.fixed_of_nic(nic):
+        if tx.addresses.floating_of_fixed(row.id):
+            continue
         tx.addresses.linger(row.id, nic, change.generation)
         tx.addresses.release(row.id)
+        reclaim_unheld(tx, row.id)
     return change
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address
 
 from mooring.model.faults import Conflict, Exhausted, NotFound, Unavailable
-from mooring.model.ids import AddressId, HostId, InstanceId, NetworkId
+from mooring.model.ids import AddressId, HostId, InstanceId
 from mooring.model.nouns import AddressKind, Host, Instance, InstanceState, Network, NetworkKind, Nic
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, publish, withdraw
@@ -50,7 +50,7 @@ class LaunchOperations:
     def _fit(self, tx: Transaction, instance: Instance) -> tuple[list[Host], list[str]]:
         """Return the hosts that can run an instance, and why each of the others can't."""
         avoided = tx.instances.avoided(instance.id)
-        choices = [_siblings(tx, nic.network) for nic in instance.nics]
+        choices = [_siblings(tx, nic) for nic in instance.nics]
         fit: list[Host] = []
         reasons: list[str] = []
         for host in tx.topology.hosts():
@@ -172,19 +172,22 @@ class LaunchOperations:
     def relaunch(self, instance: InstanceId, host: HostId, reason: str) -> bool:
         """Take a launch back from a host where it failed, or that is dead, and let the scheduler try another one.
 
-        What it had is given back: its addresses are free once every host has confirmed that it let go.  After too many attempts, or where no
-        other host can run it, the instance goes to the error state with the reason.  Says whether it is to be scheduled again.
+        It keeps the addresses that it has: the caller may have chosen them, or may have associated floating IPs with them.  After too many
+        attempts, or where no other host can run it, the instance goes to the error state with the reason and gives its addresses back, but
+        for those that are associated; they are free once every host has confirmed that it let go.  Says whether it is to be scheduled again.
         """
         with self._door.store.write() as tx:
             known = tx.instances.get(instance)
             if known is None or known.state is not InstanceState.BUILDING or known.host != host:
                 return False
             changes = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
-            changes += [withdraw_nic(tx, nic.id) for nic in known.nics]
             tx.instances.unassign(instance, host)
             others, _ = self._fit(tx, known)
             again = bool(others) and len(tx.instances.avoided(instance)) < self._door.limits.launch_attempts
-            if not again:
+            if again:
+                changes += [withdraw(tx, SubjectKey(SubjectKind.NIC, nic.id)) for nic in known.nics]
+            else:
+                changes += [withdraw_nic(tx, nic.id) for nic in known.nics]
                 tx.instances.move(instance, {InstanceState.BUILDING}, InstanceState.ERROR, reason)
         self._door.bell.wake(sorted(frozenset[HostId]().union(*(change.hosts for change in changes))))
         return again
@@ -210,12 +213,15 @@ def _on_host(tx: Transaction, host: HostId, instance: InstanceId) -> Instance:
     return known
 
 
-def _siblings(tx: Transaction, network: NetworkId) -> list[Network]:
-    """Return the networks that may stand for one: a flat network is one by name, and another bridge in each cluster."""
-    found = tx.topology.network(network)
+def _siblings(tx: Transaction, nic: Nic) -> list[Network]:
+    """Return the networks that a NIC may be on: a flat network is one by name, and another bridge in each cluster.
+
+    A NIC that has an address of its network stays there.
+    """
+    found = tx.topology.network(nic.network)
     if found is None:
         return []
-    if found.kind is not NetworkKind.FLAT or found.cluster is None:
+    if found.kind is not NetworkKind.FLAT or found.cluster is None or nic.fixed:
         return [found]
     flat = [other for other in tx.topology.networks(None) if other.kind is NetworkKind.FLAT]
     return [other for other in flat if other.name == found.name]
@@ -223,7 +229,7 @@ def _siblings(tx: Transaction, network: NetworkId) -> list[Network]:
 
 def _network_at(tx: Transaction, nic: Nic, host: Host) -> Network:
     """Return the network of a NIC on a host; the network follows the cluster that the compute host belongs to."""
-    for network in _siblings(tx, nic.network):
+    for network in _siblings(tx, nic):
         if why_not(network, host) is None:
             if network.id != nic.network:
                 tx.instances.repoint(nic.id, network.id)
