@@ -33,15 +33,16 @@ _LOST_DEVICE: Row = ("its device is gone",)
 class FakeBackend:
     """Keeps a host's facts in a dictionary, under the kernel's rules.
 
-    `interfaces` are the host's interfaces towards providers; None means that every name is one.
+    `interfaces` are the host's interfaces towards providers; None means that every name is one.  `bridges` are the operator's own.
     """
 
     traits = Traits("fake")
 
-    def __init__(self, interfaces: Collection[str] | None = None) -> None:
+    def __init__(self, interfaces: Collection[str] | None = None, bridges: Collection[str] = ()) -> None:
         self.state: dict[Key, Row] = {}
         self.applied: list[Delta] = []
         self._interfaces = interfaces
+        self._bridges = bridges
         self._doubts: list[Callable[[Place], None]] = []
         self._refusals: dict[int, str] = {}
         self._tears: dict[int, int] = {}
@@ -195,7 +196,9 @@ class FakeBackend:
             )
             return f"{mac} is in use on {interface}" if same else None
         bridge, peer = (value[1], value[0]) if key.table == INNER else value
-        if not any(other.table == BRIDGE and other.row == (bridge,) for other in self.state):
+        if bridge not in self._bridges and not any(
+            other.table == BRIDGE and other.row == (bridge,) for other in self.state
+        ):
             return f"no bridge {bridge}"
         taken = {
             self.state[other][0 if other.table == INNER else 1]
