@@ -9,6 +9,7 @@ from mooring.cli.doctor.command import doctor
 from mooring.cli.failure import Root
 from mooring.cli.hosts import host, trace
 from mooring.cli.instances import instance, ip, quota
+from mooring.cli.lab import lab
 from mooring.cli.networks import network, pool, uplink
 from mooring.cli.openrc import openrc
 from mooring.cli.run import demo, sandbox
@@ -59,6 +60,7 @@ app.command()(api)
 app.command()(controller)
 app.command()(agent)
 app.command()(demo)
+app.add_typer(lab, name="lab")
 app.command()(doctor)
 app.command()(sandbox)
 app.add_typer(config, name="config")

@@ -14,7 +14,9 @@ def prepare(plan: Plan, directory: Path) -> BusDirectory:
     """Write who may come, a password for each, and the server's configuration."""
     users = BusDirectory(directory)
     users.write(Wish(hosts=[host.name for host in plan.machines]))
-    config = f'host: {plan.control.ip}\nport: {NATS_PORT}\nserver_name: laboratory\ninclude "{users.server_file.name}"\n'
+    config = (
+        f'host: {plan.control.ip}\nport: {NATS_PORT}\nserver_name: laboratory\ninclude "{users.server_file.name}"\n'
+    )
     (directory / "nats-server.conf").write_text(config, encoding="utf-8")
     return users
 

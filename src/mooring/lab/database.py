@@ -48,7 +48,10 @@ def prepare(machine: Machine) -> None:
     data = str(_HOME / "data")
     common = ["-A", "trust", "-U", "mooring", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"]
     _do(machine.enter(*_as_postgres(), str(_programs() / "initdb"), "-D", data, *common))
-    _do(machine.enter(*_as_postgres(), str(_programs() / "postgres"), "--single", "-D", data, "postgres"), "CREATE DATABASE mooring;\n")
+    _do(
+        machine.enter(*_as_postgres(), str(_programs() / "postgres"), "--single", "-D", data, "postgres"),
+        "CREATE DATABASE mooring;\n",
+    )
     settings = "".join(f"{name} = '{value}'\n" for name, value in _SETTINGS.items())
     with (home / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
         file.write(settings)
@@ -61,7 +64,9 @@ def server(machine: Machine, log: Path) -> Program:
 
     def ready(_said: str) -> bool:
         asked = machine.enter(str(_programs() / "pg_isready"), "-q", "-h", str(_HOME))
-        return socket.exists() and not subprocess.run(asked, check=False, timeout=_TIMEOUT, capture_output=True).returncode
+        return (
+            socket.exists() and not subprocess.run(asked, check=False, timeout=_TIMEOUT, capture_output=True).returncode
+        )
 
     return Program("postgresql", machine, command, log, ready)
 
@@ -69,7 +74,9 @@ def server(machine: Machine, log: Path) -> Program:
 def _programs() -> Path:
     found = sorted(_LIBRARIES.glob("*/bin/postgres"), key=lambda path: float(path.parent.parent.name))
     if not found:
-        raise LaboratoryFailed("PostgreSQL is not installed (Debian package postgresql); --database sqlite does without.")
+        raise LaboratoryFailed(
+            "PostgreSQL is not installed (Debian package postgresql); --database sqlite does without."
+        )
     return found[-1].parent
 
 

@@ -27,7 +27,10 @@ class Files:
         self._directory.mkdir(mode=0o700, exist_ok=True)
         texts = {"api": self._api(), "controller": self._service()}
         texts |= {host.name: self._agent(host) for host in self._plan.machines}
-        return {name: self._save(name, f"# Written by mooring lab.\n{text}{self._bus(name)}") for name, text in texts.items()}
+        return {
+            name: self._save(name, f"# Written by mooring lab.\n{text}{self._bus(name)}")
+            for name, text in texts.items()
+        }
 
     def credentials(self, name: str) -> Path:
         """Return the bus credentials of a process."""
@@ -41,7 +44,9 @@ class Files:
 
     def _bus(self, name: str) -> str:
         server = f"nats://{self._plan.control.ip}:{NATS_PORT}"
-        return f'\n[bus]\nservers = ["{server}"]\ncredentials = "{self.credentials(name)}"\n\n[log]\njson_lines = true\n'
+        return (
+            f'\n[bus]\nservers = ["{server}"]\ncredentials = "{self.credentials(name)}"\n\n[log]\njson_lines = true\n'
+        )
 
     def _service(self) -> str:
         url = database.URL if self._plan.database is Database.POSTGRESQL else f"sqlite:///{STATE / 'mooring.db'}"

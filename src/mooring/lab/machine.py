@@ -107,6 +107,9 @@ def child_of(parent: int) -> int:
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):
-                if int((entry / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[1]) == parent:
+                if (
+                    int((entry / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[1])
+                    == parent
+                ):
                     return int(entry.name)
     raise ProcessLookupError(f"process {parent} has no child")

@@ -42,11 +42,18 @@ class Count:
 
     def report(self) -> str:
         """Return what was counted."""
-        said = {"sent": self.sent, "received": len(self.answered), "longest": round(self.longest, 4), "error": self.error}
+        said = {
+            "sent": self.sent,
+            "received": len(self.answered),
+            "longest": round(self.longest, 4),
+            "error": self.error,
+        }
         return json.dumps(said)
 
 
-def run(interval: float, channel: socket.socket, send: Callable[[int], None], receive: Callable[[Count], None]) -> Count:
+def run(
+    interval: float, channel: socket.socket, send: Callable[[int], None], receive: Callable[[Count], None]
+) -> Count:
     """Send until the input ends, then wait for the last answers."""
     count = Count()
     began = due = time.monotonic()
@@ -118,7 +125,7 @@ def tcp(address: str, port: int, interval: float) -> Count:
 
 
 def _checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 

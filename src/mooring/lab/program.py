@@ -20,7 +20,9 @@ class Program:
     `ready` says whether it does its work, given what it has said since it was started.
     """
 
-    def __init__(self, name: str, machine: Machine, command: Sequence[str], log: Path, ready: Callable[[str], bool]) -> None:
+    def __init__(
+        self, name: str, machine: Machine, command: Sequence[str], log: Path, ready: Callable[[str], bool]
+    ) -> None:
         """Name it; nothing runs before `start`."""
         self.name = name
         self.machine = machine

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mooring.lab.machine import LaboratoryFailed
@@ -29,6 +29,7 @@ class Flow:
     @property
     def command(self) -> Sequence[str]:
         """Return the probe's command."""
+        what: tuple[str, ...]
         if self.port is None:
             what = ("ping", self.address, str(self.interval or PING_INTERVAL))
         else:
@@ -62,11 +63,11 @@ class Counted:
         return f"{self.name}: {self.sent} sent, {self.lost} lost, longest wait {self.longest * 1000:.0f} ms{error}"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """Flows that run; the counts are there when they are over."""
 
-    counts: list[Counted] = field(default_factory=list)
+    counts: Sequence[Counted]
 
     @property
     def whole(self) -> bool:

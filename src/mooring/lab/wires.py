@@ -16,6 +16,7 @@ FLAT_BRIDGE = "br-flat"
 TRUNK, TAGS = "trunk0", "tags0"
 _TIMEOUT = 60
 
+
 def namespaces(plan: Plan) -> Iterator[str]:
     """Return the namespaces that are no machines: nothing runs there but tools."""
     yield UNDERLAY
@@ -80,7 +81,8 @@ def _steps(plan: Plan) -> Iterator[_Step]:
 def _bridge(namespace: str, name: str) -> Iterator[_Step]:
     # Without the spanning tree's delay, and without IPv6's own packets, which would be noise in what is counted.
     yield _Step(_BRIDGES, namespace, f"link add {name} type bridge forward_delay 0 mcast_snooping 0")
-    yield _Step(_BRIDGES, namespace, f"link set {name} addrgenmode none up")
+    yield _Step(_BRIDGES, namespace, f"link set {name} addrgenmode none")
+    yield _Step(_BRIDGES, namespace, f"link set {name} up")
 
 
 def _plug(namespace: str, device: str, to: tuple[str, str, str], address: object = None) -> Iterator[_Step]:
