@@ -7,7 +7,9 @@ then the filter dumps, and what it finds is deleted one by one.
 import asyncio
 import errno
 from collections.abc import Iterable
+from functools import partial
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 from mooring.backends.linux import pyroute
@@ -20,6 +22,9 @@ _GET, _DELETE = 1, 2
 
 _ONE_BY_ONE = 32
 """Up to so many cuts the kernel looks for each; for more, all flows are read once and looked at here."""
+
+_FLOWS_A_LOOK = 100
+"""For each look the kernel walks through its whole table, 10 ms for its usual 262,144 buckets: as long as reading 100 flows takes here."""
 
 _ATTEMPTS = 3
 
@@ -52,10 +57,17 @@ class Conntrack:
     def make_sure(self, cuts: Iterable[Cut]) -> int:
         """End flows, look, and repeat until none is left; return for how many cuts there still is one.
 
-        It walks through the kernel's whole table, 10 ms for its usual 262,144 buckets.
+        Other changes don't wait for all of it: after each look it is their turn.
         """
         wanted = list(cuts)
-        return self._inside.run(lambda: self._make_sure(wanted)) if wanted else 0
+        for _ in range(_ATTEMPTS):
+            if not wanted:
+                break
+            if self._inside.run(partial(self._is_quicker_to_read_all, len(wanted))):
+                wanted = self._inside.run(partial(self._end_many, wanted))
+            else:
+                wanted = [cut for cut in wanted if self._inside.run(partial(self._end_found, cut))]
+        return len(wanted)
 
     def _end(self, cuts: list[Cut]) -> None:
         if len(cuts) > _ONE_BY_ONE:
@@ -64,16 +76,15 @@ class Conntrack:
             for cut in cuts:
                 self._delete(cut)
 
-    def _make_sure(self, cuts: list[Cut]) -> int:
-        for _ in range(_ATTEMPTS):
-            if len(cuts) > _ONE_BY_ONE:
-                cuts = self._end_many(cuts)
-            else:
-                cuts = [cut for cut in cuts if self._find(cut)]
-                self._end(cuts)
-            if not cuts:
-                break
-        return len(cuts)
+    def _is_quicker_to_read_all(self, cuts: int) -> bool:
+        flows = int(Path("/proc/sys/net/netfilter/nf_conntrack_count").read_text(encoding="ascii"))
+        return cuts > _ONE_BY_ONE or flows < _FLOWS_A_LOOK * cuts
+
+    def _end_found(self, cut: Cut) -> bool:
+        found = self._find(cut)
+        for flow in found:
+            self._delete_flow(flow)
+        return bool(found)
 
     def _delete(self, cut: Cut) -> None:
         if self._filters_delete:
