@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mooring.model.faults import Conflict, Exhausted, Invalid
-from mooring.model.nouns import InstanceState, NetworkKind
+from mooring.model.nouns import AddressRange, InstanceState, NetworkKind
+from mooring.model.subjects import RouterIntent
 from mooring.operations import NewInstance, NewNetwork, NewNic
 from mooring.operations.door import FirstNetwork
 from mooring.operations.hosts import HostLinks
@@ -115,3 +116,32 @@ def test_a_project_gets_its_network_on_first_use(tmp_path: Path) -> None:
     assert sorted(network.name for network in networks) == ["barges", "boats"]
     assert {network.segment for network in networks} == {1, 2}
     assert {str(network.cidr) for network in networks} == {"10.0.0.0/24"}
+
+
+def test_a_router_is_told_when_it_is_alone_on_an_uplink_no_more(cloud: Cloud) -> None:
+    root, alice = cloud.caller("root"), cloud.caller("alice")
+    cloud.operations.hosts.register("host1", compute=True, gateway=True, links=HostLinks(vlan_interface="eth1"))
+    cloud.boot(alice)
+
+    def routers() -> dict[str, tuple[bool, ...]]:
+        held = [placed.subject for placed in cloud.host.held.values()]
+        return {it.id: tuple(side.alone for side in it.uplinks) for it in held if isinstance(it, RouterIntent)}
+
+    ((shared, alone),) = routers().items()
+    assert alone == (True,)
+    for name in ("v1", "v2"):
+        cloud.operations.networks.create(root, NewNetwork(name, _CIDR, kind=NetworkKind.VLAN))
+        cloud.operations.instances.create(alice, NewInstance("vm", IMAGES[0].id, FLAVORS[0].id, (NewNic(name),)))
+        assert set(routers().values()) == {(False,)}
+    assert len(routers()) == 3
+    assert shared in routers()
+    # With another pool on another uplink all of them are connected to that, sooner or later; none is alone there either.
+    cloud.add_pool("other", AddressRange(IPv4Address("203.0.113.10"), IPv4Address("203.0.113.20")), 1)
+    assert routers()[shared] == (False, True)
+    for name in ("v1", "v2"):
+        cloud.operations.instances.create(alice, NewInstance("vm", IMAGES[0].id, FLAVORS[0].id, (NewNic(name),)))
+        assert routers()[shared] == (False, False)
+    assert set(routers().values()) == {(False, False)}
+    # A pool that goes takes the way out along; what the other one gave stays as it was.
+    cloud.operations.pools.delete(root, "other")
+    assert set(routers().values()) == {(False,)}

@@ -30,6 +30,7 @@ from mooring.model.subjects import (
     Vlan,
     Vxlan,
 )
+from mooring.operations.interfaces import RouterRow
 from mooring.store.hostnames import hostname
 from mooring.store.schema import networks, router_uplinks
 from mooring.store.subjects import LEASE
@@ -139,6 +140,35 @@ def test_a_router_without_networks_and_uplinks(town):
         router = town.world.router(tx, "own", town.project)
     key = SubjectKey(SubjectKind.ROUTER, router.id)
     assert pull(town, key) == [RouterIntent(router.id, 1, (), ())]
+
+
+def test_a_router_knows_on_which_uplinks_it_is_alone(town):
+    world = town.world
+    with world.store.write() as tx:
+        second = world.pool(tx, world.uplink(tx), "203.0.113.0/24")
+        world.connect(tx, town.router, second, "203.0.113.10")
+        others = [world.router(tx, f"own-{number}", town.project) for number in range(3)]
+
+    def alone() -> dict[str, bool]:
+        (subject,) = pull(town, town.router_key)
+        assert isinstance(subject, RouterIntent)
+        return {uplink.uplink: uplink.alone for uplink in subject.uplinks}
+
+    def beside(router: RouterRow) -> int:
+        with world.store.read() as tx:
+            return len(tx.topology.others_on(town.uplink.id, router.id))
+
+    assert alone() == {town.uplink.id: True, second.uplink: True}
+    for number, other in enumerate(others):
+        assert beside(other) == min(2, number + 1)
+        with world.store.write() as tx:
+            world.connect(tx, other, town.pool, f"198.51.100.{20 + number}")
+        assert alone() == {town.uplink.id: False, second.uplink: True}
+    for other in others:
+        with world.store.write() as tx:
+            tx.topology.remove_router_uplink(other.id, town.uplink.id)
+    assert alone() == {town.uplink.id: True, second.uplink: True}
+    assert beside(town.router) == 0
 
 
 def test_a_nic_has_its_addresses_the_first_one_first_and_its_floating_ips_sorted(town):

@@ -1,8 +1,8 @@
 """In which order a back-end makes a delta true.
 
 Drops first, from guests inwards, so that names and places are free; then puts, from namespaces outwards.  Three exceptions: what is in
-both is repaired in place; a place's elements are one transaction of drops and puts; addresses come before they go, for a kernel that
-takes the last address off a device takes the device's routes along.
+both is repaired in place; a place's elements are one transaction of drops and puts; addresses and routes come before they go, for a kernel
+that takes the last address off a device takes the device's routes along, and there is no moment without a way.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mooring.compile.facts import Delta, Key, Place, Row, Stage
 from mooring.compile.tables import NAMESPACE, RULESET
 
-_TOGETHER = frozenset({Stage.ADDRESS, Stage.ELEMENT, Stage.ENTRY})
+_TOGETHER = frozenset({Stage.ADDRESS, Stage.ROUTE, Stage.ELEMENT, Stage.ENTRY})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from mooring.compile.facts import HOST, Fact, Key, Place, PlaceKind, Row, Table
-from mooring.compile.tables import ADDRESS, INNER, NAMESPACE, PORT, ROUTE, RULESET, SYSCTL, UPLINK
+from mooring.compile.tables import ADDRESS, INNER, NAMESPACE, PORT, ROUTE, ROUTE_IN, RULE, RULESET, SYSCTL, UPLINK
 from mooring.model.ids import RouterId, bridge_name, guest_end_name, inner_name, plug_name, port_name, uplink_name
 from mooring.model.subjects import NicIntent, RouterIntent, RouterUplink
 
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
+
+OWNED_PRIORITY, OWNED_TABLE = 90, 900
+"""The rule and the table of routes that say which addresses of a shared uplink are ours to answer for."""
 
 ROUTER_SETTINGS = (
     ("ipv4/ip_forward", "1"),
@@ -86,8 +89,14 @@ def _uplink(place: Place, uplink: RouterUplink, *, default: bool) -> Iterator[Fa
     yield Fact(Key(ADDRESS, place, (device, uplink.address)))
     for path, value in uplink_settings(device):
         yield Fact(Key(SYSCTL, place, (path,)), (value,))
-    # The pool's own route swallows packets to an address that nobody has.
+    # The pool's own route makes the kernel answer for its addresses, and swallows packets to one that nobody has.
     for prefix in uplink.ranges:
-        yield Fact(Key(ROUTE, place, (prefix,)), ("lo", ""))
+        if uplink.alone:
+            yield Fact(Key(ROUTE, place, (prefix,)), ("lo", ""))
+        else:
+            # Some of them are other routers': only what comes in by the uplink takes that way, for everybody else they are out there.
+            # Not so everywhere, for a rule costs each packet a sixth more.
+            yield Fact(Key(RULE, place, (OWNED_PRIORITY, device, prefix)), (OWNED_TABLE,))
+            yield Fact(Key(ROUTE_IN, place, (OWNED_TABLE, prefix)), ("lo", ""))
     if default:
         yield Fact(Key(ROUTE, place, (_EVERYWHERE,)), (device, str(uplink.next_hop)))

@@ -121,7 +121,8 @@ class RouterUplink:
     """A router's side of one uplink: the host's interface and the router's own address there.
 
     `prefixes` are the providers' subnets of the pools on this uplink: what may leave.  `ranges` are the parts of them that are ours
-    to answer for, as prefixes.
+    to answer for, as prefixes.  `alone` says that no other router is on this uplink: then nobody behind this router has to reach one of
+    those addresses there.
     """
 
     uplink: UplinkId
@@ -131,6 +132,7 @@ class RouterUplink:
     next_hop: IPv4Address
     prefixes: tuple[IPv4Network, ...]
     ranges: tuple[IPv4Network, ...]
+    alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)

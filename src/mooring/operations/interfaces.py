@@ -165,6 +165,10 @@ class Topology(Protocol):
 
     def router_has_uplink(self, router: RouterId, uplink: UplinkId) -> bool: ...
 
+    def others_on(self, uplink: UplinkId, router: RouterId) -> Sequence[RouterId]:
+        """Return other routers on an uplink, two of them at most: enough to see that one is not alone any more."""
+        ...
+
     def router_address(self, router: RouterId, uplink: UplinkId) -> AddressRow | None:
         """Return a router's own address on an uplink."""
         ...

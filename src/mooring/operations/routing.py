@@ -59,16 +59,21 @@ def shared_router(door: Door, tx: Transaction) -> tuple[RouterRow, list[Publishe
 def connect(door: Door, tx: Transaction, router: RouterRow, pool: AddressPool) -> list[Published]:
     """Give a router a way out by a pool's uplink, with an address of its own from the first pool there.
 
-    The router's address stands in for guests without a floating IP, so all of its NICs change with it.
+    The router's address stands in for guests without a floating IP, so all of its NICs change with it.  A router that was alone on the
+    uplink so far is told that it isn't any more.
 
     Raises:
         Exhausted: the pool has no address left for the router.
     """
+    changes: list[Published] = []
     if not tx.topology.router_has_uplink(router.id, pool.uplink):
         row = AddressRow(AddressId(door.clock.new_id()), "public", IPv4Address(0), AddressKind.ROUTER, pool=pool.id)
         take_next(tx, pool.id, pool.ranges, row)
         tx.topology.add_router_uplink(router.id, pool.uplink, door.clock.new_mac(), row.id)
-    return republish(tx, router.id)
+        others = tx.topology.others_on(pool.uplink, router.id)
+        if len(others) == 1:
+            changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, others[0])))
+    return [*changes, *republish(tx, router.id)]
 
 
 def disconnect(door: Door, tx: Transaction, pool: AddressPool) -> list[Published]:

@@ -25,6 +25,7 @@ from mooring.store.schema import (
 )
 
 _PUBLIC = addresses.alias("public")
+_OTHERS = router_uplinks.alias("others")
 
 _Selector = Callable[[Column[Any], SubjectKind], ColumnElement[bool]]
 
@@ -61,7 +62,7 @@ class Selection:
     networks: Select[NetworkId, int, str, int | None, str | None, str, str, HostId | None, str | None]
     routers: Select[RouterId]
     ports: Select[RouterId | None, NetworkId, str, str, str, str, int]
-    uplinks: Select[RouterId, UplinkId, str, str, int]
+    uplinks: Select[RouterId, UplinkId, str, str, int, bool]
     ranges: Select[UplinkId, str, str, int, int]
     nics: Select[NicId, NetworkId, RouterId | None, str, str, str, str | None, str | None]
     fixed: Select[NicId | None, int]
@@ -109,6 +110,9 @@ class Selection:
                 uplinks.c.interface,
                 router_uplinks.c.mac,
                 addresses.c.position,
+                select(_OTHERS.c.router)
+                .where(_OTHERS.c.uplink == router_uplinks.c.uplink, _OTHERS.c.router != router_uplinks.c.router)
+                .exists(),
             )
             .join(uplinks, uplinks.c.id == router_uplinks.c.uplink)
             .join(addresses, addresses.c.id == router_uplinks.c.address)

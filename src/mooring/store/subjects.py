@@ -107,7 +107,8 @@ class _Read:
             part = _OwnedRange(IPv4Network(cidr), IPv4Address(gateway), IPv4Address(first), IPv4Address(last))
             owned[uplink].append(part)
         ways: defaultdict[RouterId, list[RouterUplink]] = defaultdict(list)
-        for router, uplink, interface, mac, position in self.session.rows(self.selection.uplinks, **self.parameters):
+        for row in self.session.rows(self.selection.uplinks, **self.parameters):
+            router, uplink, interface, mac, position, has_others = row
             address = IPv4Address(position)
             home = next(part for part in owned[uplink] if address in part.cidr)
             ways[router].append(
@@ -119,6 +120,7 @@ class _Read:
                     next_hop=home.gateway,
                     prefixes=tuple(sorted({part.cidr for part in owned[uplink]})),
                     ranges=_prefixes(owned[uplink]),
+                    alone=not has_others,
                 ),
             )
         for (router,) in self.session.rows(self.selection.routers, **self.parameters):

@@ -90,6 +90,11 @@ _ROUTER_ADDRESS = select(router_uplinks.c.address).where(
     router_uplinks.c.router == bindparam("router"),
     router_uplinks.c.uplink == bindparam("uplink"),
 )
+_OTHERS_ON = (
+    select(router_uplinks.c.router)
+    .where(router_uplinks.c.uplink == bindparam("uplink"), router_uplinks.c.router != bindparam("router"))
+    .limit(2)
+)
 _REMOVE_UPLINK = (
     delete(router_uplinks)
     .where(
@@ -231,6 +236,9 @@ class Topology:
 
     def router_has_uplink(self, router: RouterId, uplink: UplinkId) -> bool:
         return self._session.row(_ROUTER_ADDRESS, router=router, uplink=uplink) is not None
+
+    def others_on(self, uplink: UplinkId, router: RouterId) -> Sequence[RouterId]:
+        return [other for (other,) in self._session.rows(_OTHERS_ON, router=router, uplink=uplink)]
 
     def router_address(self, router: RouterId, uplink: UplinkId) -> AddressRow | None:
         row = self._session.row(_ROUTER_ADDRESS, router=router, uplink=uplink)
