@@ -1,0 +1,186 @@
+"""Addresses in use and their associations in the simulated database."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId
+from mooring.model.nouns import AddressKind, FloatingIp
+from mooring.model.records import AddressRow, Duplicate, Referenced
+from mooring.model.subjects import SubjectKey, SubjectKind
+from tests.simulation.database.tables import Tables, check, needed, needs, unique
+
+
+class Addresses:
+    """See mooring.operations.interfaces.Addresses."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def take(self, row: AddressRow) -> bool:
+        tables = self._tables
+        check(row.pool is None or row.network is None, "ck_addresses_source")
+        floating = row.kind is AddressKind.FLOATING
+        check(not floating or (row.pool is not None and row.project is not None), "ck_addresses_floating")
+        check(row.kind is not AddressKind.FIXED or row.network is not None, "ck_addresses_fixed")
+        check(row.kind is AddressKind.FIXED or row.nic is None, "ck_addresses_nic")
+        place = (row.scope, int(row.address))
+        if place in tables.places:
+            return False
+        if row.id in tables.addresses:
+            raise Duplicate("addresses.id must be unique")
+        needs(row.project is None or row.project in tables.projects, row.pool is None or row.pool in tables.pools)
+        needs(row.network is None or row.network in tables.networks, row.nic is None or row.nic in tables.nics)
+        tables.addresses.put(row.id, replace(row, release_nic=None, release_generation=0))
+        tables.places.put(place, row.id)
+        return True
+
+    def first_gap(self, scope: str, first: IPv4Address, last: IPv4Address) -> IPv4Address | None:
+        places = self._tables.places
+        found = next((at for at in range(int(first), int(last) + 1) if (scope, at) not in places), None)
+        return IPv4Address(found) if found is not None else None
+
+    def count(self, scope: str, first: IPv4Address, last: IPv4Address) -> int:
+        inside = range(int(first), int(last) + 1)
+        return sum(of == scope and at in inside for of, at in self._tables.places.keys())  # noqa: SIM118
+
+    def cursor(self, owner: PoolId | NetworkId) -> IPv4Address | None:
+        at = self._tables.cursors.get(owner)
+        return IPv4Address(at) if at is not None else None
+
+    def set_cursor(self, owner: PoolId | NetworkId, address: IPv4Address) -> None:
+        self._tables.cursors.put(owner, int(address))
+
+    def get(self, address: AddressId) -> AddressRow | None:
+        row = self._tables.addresses.get(address)
+        if row is None:
+            return None
+        held = min(
+            ((nic, generation) for nic, generation in self.lingers(address) if self.behind(nic, generation)),
+            default=None,
+        )
+        return replace(row, release_nic=held[0], release_generation=held[1]) if held else row
+
+    def find(self, scope: str, address: IPv4Address) -> AddressRow | None:
+        known = self._tables.places.get((scope, int(address)))
+        return self.get(known) if known is not None else None
+
+    def lingers(self, address: AddressId) -> Iterator[tuple[NicId, int]]:
+        """Return the NICs that an address lingers on, and the generations without it."""
+        for (of, nic), generation in self._tables.lingering.items():
+            if of == address:
+                yield nic, generation
+
+    def behind(self, nic: NicId, generation: int) -> bool:
+        """Say whether a host of a NIC has not confirmed a generation."""
+        key = SubjectKey(SubjectKind.NIC, nic)
+        return any(of == key and row.confirmed < generation for (_, of, _), row in self._tables.deliveries.items())
+
+    def fixed_of_nic(self, nic: NicId) -> Sequence[AddressRow]:
+        rows = self._tables.addresses.values()
+        return [row for row in rows if row.nic == nic and row.kind is AddressKind.FIXED]
+
+    def _floating(self, row: AddressRow) -> FloatingIp:
+        pool = self._tables.pools[row.pool] if row.pool else None
+        if pool is None or row.project is None:
+            raise AssertionError("ck_addresses_floating keeps this from being")
+        association = self._tables.associations.get(row.id)
+        fixed = self._tables.addresses[association[0]] if association else None
+        nic = self._tables.nics[fixed.nic] if fixed and fixed.nic else None
+        return FloatingIp(
+            id=row.id,
+            address=row.address,
+            pool=pool.id,
+            pool_name=pool.name,
+            project=row.project,
+            fixed=fixed.address if fixed and nic else None,
+            instance=nic.instance if nic else None,
+            nic=nic.id if nic else None,
+        )
+
+    def floating(self, project: ProjectId, address: AddressId) -> FloatingIp | None:
+        row = self._tables.addresses.get(address)
+        if row is None or row.kind is not AddressKind.FLOATING or row.releasing or row.project != project:
+            return None
+        return self._floating(row)
+
+    def floating_by_address(self, address: IPv4Address) -> FloatingIp | None:
+        known = self._tables.places.get(("public", int(address)))
+        row = self._tables.addresses[known] if known is not None else None
+        if row is None or row.kind is not AddressKind.FLOATING or row.releasing:
+            return None
+        return self._floating(row)
+
+    def floating_ips(self, project: ProjectId | None) -> Sequence[FloatingIp]:
+        rows = [
+            row for row in self._tables.addresses.values() if row.kind is AddressKind.FLOATING and not row.releasing
+        ]
+        return [self._floating(row) for row in rows if project is None or row.project == project]
+
+    def floating_of_nic(self, nic: NicId) -> Sequence[FloatingIp]:
+        """Return the floating IPs associated with a NIC, in the order in which they were allocated."""
+        fixed = {row.id for row in self.fixed_of_nic(nic)}
+        associated = {floating for floating, (to, _) in self._tables.associations.items() if to in fixed}
+        return [self._floating(row) for row in self._tables.addresses.values() if row.id in associated]
+
+    def associate(self, floating: AddressId, fixed: AddressId, pool: PoolId) -> None:
+        tables = self._tables
+        rows = [tables.addresses.get(address) for address in {floating: None, fixed: None}]
+        if len([row for row in rows if row is not None and not row.releasing]) != 2:
+            raise Referenced("an address that is not there or is being released cannot be associated")
+        needs(pool in tables.pools)
+        unique(floating in tables.associations, "associations.floating")
+        unique((fixed, pool) in tables.associations.values(), "associations.fixed, associations.pool")
+        tables.associations.put(floating, (fixed, pool))
+
+    def disassociate(self, floating: AddressId) -> bool:
+        if floating not in self._tables.associations:
+            return False
+        self._tables.associations.drop(floating)
+        return True
+
+    def floating_of_fixed(self, fixed: AddressId) -> Sequence[AddressId]:
+        found = {floating for floating, (to, _) in self._tables.associations.items() if to == fixed}
+        return [address for address in self._tables.addresses.keys() if address in found]  # noqa: SIM118
+
+    def linger(self, address: AddressId, nic: NicId, generation: int) -> None:
+        needs(address in self._tables.addresses)
+        check(generation > 0, "ck_lingering_generation")
+        for of, since in list(self.lingers(address)):
+            if not self.behind(of, since):
+                self._tables.lingering.drop((address, of))
+        known = self._tables.lingering.get((address, nic)) or 0
+        self._tables.lingering.put((address, nic), max(known, generation))
+
+    def _associated(self, address: AddressId) -> bool:
+        to = (fixed for fixed, _ in self._tables.associations.values())
+        return address in self._tables.associations or address in to
+
+    def release(self, address: AddressId) -> bool:
+        if self._associated(address):
+            raise Referenced("an association needs this address")
+        row = self._tables.addresses.get(address)
+        if row is None or row.releasing:
+            return False
+        self._tables.addresses.put(address, replace(row, releasing=True))
+        return True
+
+    def free(self, address: AddressId) -> None:
+        tables = self._tables
+        row = tables.addresses.get(address)
+        if row is None:
+            return
+        needed(self._associated(address) or any(own == address for _, own in tables.router_uplinks.values()))
+        for nic, _ in list(self.lingers(address)):
+            tables.lingering.drop((address, nic))
+        tables.addresses.drop(address)
+        tables.places.drop((row.scope, int(row.address)))
+
+    def releasing(self, nic: NicId) -> Sequence[AddressRow]:
+        found: list[AddressRow] = []
+        for row in self._tables.addresses.values():
+            generation = self._tables.lingering.get((row.id, nic))
+            others = ((of, since) for of, since in self.lingers(row.id) if of != nic)
+            if row.releasing and generation is not None and not any(self.behind(*other) for other in others):
+                found.append(replace(row, release_nic=nic, release_generation=generation))
+        return found

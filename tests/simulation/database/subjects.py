@@ -1,0 +1,160 @@
+"""Subjects from the rows of the simulated database: one at a time and in plain loops, where mooring.store.subjects reads in bulk."""
+
+from ipaddress import IPv4Interface, IPv4Network, collapse_addresses, summarize_address_range
+
+from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, RouterId, UplinkId
+from mooring.model.nouns import AddressPool, Host, NetworkKind
+from mooring.model.records import AddressRow
+from mooring.model.subjects import (
+    GuestNic,
+    InjectedAddress,
+    InstanceIntent,
+    NetworkIntent,
+    NicAddress,
+    NicIntent,
+    PublicAddress,
+    RouterIntent,
+    RouterPort,
+    RouterUplink,
+    Subject,
+    SubjectKey,
+    SubjectKind,
+    TunnelPeer,
+)
+from mooring.policy.managers import carrier, manager_of
+from mooring.store.hostnames import hostname
+from mooring.store.subjects import LEASE
+from tests.simulation.database.addresses import Addresses
+from tests.simulation.database.tables import Tables
+from tests.simulation.database.topology import Topology
+
+
+class Subjects:
+    """What a host is told of its subjects."""
+
+    def __init__(self, tables: Tables, at: Host | None) -> None:
+        self._tables = tables
+        self._at = at
+        self._addresses = Addresses(tables)
+
+    def load(self, key: SubjectKey, generation: int) -> Subject | None:
+        """Return a subject in a generation; None if there are no rows of it."""
+        match key.kind:
+            case SubjectKind.NETWORK:
+                return self._network(NetworkId(key.id), generation)
+            case SubjectKind.ROUTER:
+                return self._router(RouterId(key.id), generation)
+            case SubjectKind.NIC:
+                return self._nic(NicId(key.id), generation)
+            case SubjectKind.INSTANCE:
+                return self._instance(InstanceId(key.id), generation)
+
+    def _network(self, network: NetworkId, generation: int) -> NetworkIntent | None:
+        known = self._tables.networks.get(network)
+        if known is None:
+            return None
+        row, mac = known
+        router = self._tables.routers.get(row.router) if row.router else None
+        gateway = self._tables.hosts.get(router.host) if router and router.host else None
+        peer = None
+        if self._at is not None and gateway is not None and gateway.id != self._at.id and gateway.endpoint is not None:
+            peer = TunnelPeer(mac, row.gateway, gateway.endpoint)
+        joined = carrier(row.kind, row.segment, row.bridge, self._at, peer) if self._at is not None else None
+        return NetworkIntent(network, generation, row.mtu, joined)
+
+    def _router(self, router: RouterId, generation: int) -> RouterIntent | None:
+        if router not in self._tables.routers:
+            return None
+        networks = sorted(
+            ((row, mac) for row, mac in self._tables.networks.values() if row.router == router),
+            key=lambda known: known[0].id,
+        )
+        ports = tuple(
+            RouterPort(row.id, mac, IPv4Interface((row.gateway, row.cidr.prefixlen)), row.dns, row.mtu, LEASE)
+            for row, mac in networks
+        )
+        return RouterIntent(router, generation, ports, tuple(self._ways(router)))
+
+    def _ways(self, router: RouterId) -> list[RouterUplink]:
+        ways: list[RouterUplink] = []
+        for uplink, (mac, address) in self._uplinks(router):
+            pools = [pool for pool in self._tables.pools.values() if pool.uplink == uplink]
+            own = self._tables.addresses[address].address
+            home = next(pool for pool in pools if own in pool.cidr)
+            ways.append(
+                RouterUplink(
+                    uplink=uplink,
+                    interface=self._tables.uplinks[uplink].interface,
+                    mac=mac,
+                    address=IPv4Interface((own, home.cidr.prefixlen)),
+                    next_hop=home.gateway,
+                    prefixes=tuple(sorted({pool.cidr for pool in pools})),
+                    ranges=_ranges(pools),
+                    alone=not Topology(self._tables).others_on(uplink, router),
+                )
+            )
+        return ways
+
+    def _uplinks(self, router: RouterId) -> list[tuple[UplinkId, tuple[str, AddressId]]]:
+        found = [(uplink, own) for (of, uplink), own in self._tables.router_uplinks.items() if of == router]
+        return sorted(found, key=lambda way: self._tables.uplinks[way[0]].name)
+
+    def _public(self, row: AddressRow) -> PublicAddress:
+        return PublicAddress(row.address, self._tables.pools[row.pool].uplink)  # type: ignore[index]
+
+    def _nic(self, nic: NicId, generation: int) -> NicIntent | None:
+        row = self._tables.nics.get(nic)
+        if row is None:
+            return None
+        network, _ = self._tables.networks[row.network]
+        instance = self._tables.instances[row.instance]
+        host = self._tables.hosts.get(instance.host) if instance.host else None
+        own: list[NicAddress] = []
+        for fixed in self._addresses.fixed_of_nic(nic):
+            if fixed.releasing:
+                continue
+            public = [self._tables.addresses[one] for one in self._addresses.floating_of_fixed(fixed.id)]
+            own.append(NicAddress(fixed.address, tuple(sorted(self._public(floating) for floating in public))))
+        ways = self._uplinks(network.router) if network.router else []
+        shared = tuple(PublicAddress(self._tables.addresses[address].address, way) for way, (_, address) in ways)
+        return NicIntent(
+            id=nic,
+            generation=generation,
+            network=network.id,
+            router=network.router,
+            mac=row.mac,
+            hostname=hostname(instance.row.name, own[0].address if own else None),
+            addresses=tuple(own),
+            shared=shared,
+            bridge=network.bridge,
+            endpoint=host.endpoint if host and network.kind is NetworkKind.VXLAN else None,
+        )
+
+    def _instance(self, instance: InstanceId, generation: int) -> InstanceIntent | None:
+        known = self._tables.instances.get(instance)
+        if known is None:
+            return None
+        mine = sorted(
+            (nic for nic in self._tables.nics.values() if nic.instance == instance), key=lambda nic: nic.position
+        )
+        nics: list[GuestNic] = []
+        for nic in mine:
+            network, _ = self._tables.networks[nic.network]
+            fixed = [row for row in self._addresses.fixed_of_nic(nic.id) if not row.releasing]
+            injected = None
+            if manager_of(network.kind).injected and fixed:
+                injected = InjectedAddress(
+                    address=IPv4Interface((fixed[0].address, network.cidr.prefixlen)),
+                    gateway=network.gateway,
+                    dns=network.dns,
+                    hostname=hostname(known.row.name, fixed[0].address),
+                )
+            nics.append(GuestNic(nic.id, network.id, nic.mac, network.mtu, injected))
+        return InstanceIntent(instance, generation, known.row.name, known.row.image, tuple(nics))
+
+
+def _ranges(pools: list[AddressPool]) -> tuple[IPv4Network, ...]:
+    parts = [part for pool in pools for part in pool.ranges]
+    return tuple(
+        collapse_addresses(prefix for part in parts for prefix in summarize_address_range(part.first, part.last))
+    )

@@ -1,0 +1,190 @@
+"""The rows of the simulated database, and how a transaction changes them without anybody else seeing it.
+
+A committed table is never changed again.  A transaction starts with the committed tables and copies one when it first writes to it, so that
+a snapshot, a rollback and a backup all cost nothing: they keep or drop a reference.  The order of a table is the order of insertion, as
+`seq` is in the real schema.
+"""
+
+from collections.abc import ItemsView, KeysView, ValuesView
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from mooring.model.ids import (
+    AddressId,
+    HostId,
+    InstanceId,
+    NetworkId,
+    NicId,
+    PoolId,
+    ProjectId,
+    RouterId,
+    UplinkId,
+    UserId,
+)
+from mooring.model.nouns import AddressPool, Host, InstanceState, Network, Project, Resource, Role, Uplink
+from mooring.model.records import (
+    AddressRow,
+    Credentials,
+    Duplicate,
+    InstanceRow,
+    NicRow,
+    Referenced,
+    Remembered,
+    RouterRow,
+    TokenRow,
+)
+from mooring.model.subjects import HostRole, SubjectKey
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class CheckFailed(Exception):
+    """A CHECK constraint refused a row: always a mistake of ours, so it is no Fault."""
+
+
+class Table(Generic[K, V]):
+    """Rows by primary key, copied at the first write of a transaction."""
+
+    __slots__ = ("_mine", "_rows", "_writable")
+
+    def __init__(self, rows: dict[K, V] | None = None, *, writable: bool = False) -> None:
+        self._rows: dict[K, V] = rows if rows is not None else {}
+        self._writable = writable
+        self._mine = False
+
+    def fork(self, *, writable: bool) -> "Table[K, V]":
+        return Table(self._rows, writable=writable)
+
+    def _own(self) -> dict[K, V]:
+        if not self._mine:
+            if not self._writable:
+                raise RuntimeError("a read transaction cannot write")
+            self._rows = dict(self._rows)
+            self._mine = True
+        return self._rows
+
+    def put(self, key: K, row: V) -> None:
+        self._own()[key] = row
+
+    def drop(self, key: K) -> None:
+        del self._own()[key]
+
+    def get(self, key: K) -> V | None:
+        return self._rows.get(key)
+
+    def __getitem__(self, key: K) -> V:
+        return self._rows[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def keys(self) -> KeysView[K]:
+        return self._rows.keys()
+
+    def values(self) -> ValuesView[V]:
+        return self._rows.values()
+
+    def items(self) -> ItemsView[K, V]:
+        return self._rows.items()
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecord:
+    """An instance's row with what changes in it."""
+
+    row: InstanceRow
+    state: InstanceState
+    host: HostId | None
+    updated: datetime
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a host must make true in a role, what it said it did, and what it could not."""
+
+    generation: int
+    confirmed: int = 0
+    present: bool = True
+    failed: int = 0
+    error: str | None = None
+
+
+Delivered = tuple[HostId, SubjectKey, HostRole]
+
+
+@dataclass(slots=True)
+class Tables:
+    """The whole database."""
+
+    projects: Table[ProjectId, Project] = field(default_factory=Table)
+    users: Table[UserId, Credentials] = field(default_factory=Table)
+    grants: Table[tuple[UserId, ProjectId, Role], None] = field(default_factory=Table)
+    tokens: Table[str, TokenRow] = field(default_factory=Table)
+    hosts: Table[HostId, Host] = field(default_factory=Table)
+    uplinks: Table[UplinkId, Uplink] = field(default_factory=Table)
+    pools: Table[PoolId, AddressPool] = field(default_factory=Table)
+    routers: Table[RouterId, RouterRow] = field(default_factory=Table)
+    networks: Table[NetworkId, tuple[Network, str]] = field(default_factory=Table)
+    macs: Table[str, None] = field(default_factory=Table)
+    router_uplinks: Table[tuple[RouterId, UplinkId], tuple[str, AddressId]] = field(default_factory=Table)
+    instances: Table[InstanceId, InstanceRecord] = field(default_factory=Table)
+    failed_launches: Table[tuple[InstanceId, HostId], None] = field(default_factory=Table)
+    nics: Table[NicId, NicRow] = field(default_factory=Table)
+    addresses: Table[AddressId, AddressRow] = field(default_factory=Table)
+    places: Table[tuple[str, int], AddressId] = field(default_factory=Table)
+    associations: Table[AddressId, tuple[AddressId, PoolId]] = field(default_factory=Table)
+    lingering: Table[tuple[AddressId, NicId], int] = field(default_factory=Table)
+    cursors: Table[str, int] = field(default_factory=Table)
+    quotas: Table[tuple[ProjectId, Resource], tuple[int, int]] = field(default_factory=Table)
+    generations: Table[SubjectKey, int] = field(default_factory=Table)
+    deliveries: Table[Delivered, Delivery] = field(default_factory=Table)
+    memory: Table[tuple[ProjectId, str], Remembered] = field(default_factory=Table)
+
+    def fork(self, *, writable: bool) -> "Tables":
+        return Tables(*[getattr(self, name).fork(writable=writable) for name in _NAMES])
+
+
+_NAMES = tuple(Tables.__dataclass_fields__)
+
+
+def unique(taken: bool, columns: str) -> None:
+    """Refuse a row whose unique columns are taken."""
+    if taken:
+        raise Duplicate(f"{columns} must be unique")
+
+
+def needs(*there: object) -> None:
+    """Refuse a row that names something that is not there."""
+    if not all(there):
+        raise Referenced("another row needs this one, or this one a row that is not there")
+
+
+def needed(users: bool) -> None:
+    """Refuse to delete a row that others name."""
+    needs(not users)
+
+
+def check(truth: bool, name: str) -> None:
+    """Refuse a row that cannot be."""
+    if not truth:
+        raise CheckFailed(f"CHECK constraint failed: {name}")
+
+
+def forget(tables: Tables, key: SubjectKey) -> None:
+    """Forget the generation of a subject whose row is gone and that no host has still to give up."""
+    rows: Table[str, object] = {  # type: ignore[assignment]
+        "network": tables.networks,
+        "router": tables.routers,
+        "nic": tables.nics,
+        "instance": tables.instances,
+    }[key.kind.value]
+    if key.id in rows or key not in tables.generations:
+        return
+    if not any(known == key for _, known, _ in tables.deliveries.keys()):  # noqa: SIM118 - a Table is no dict
+        tables.generations.drop(key)

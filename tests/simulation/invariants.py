@@ -1,0 +1,190 @@
+"""What must hold after every step, whatever went wrong before it: I1 to I6 and I10 of the reliability plan, read off database and kernels.
+
+I1 unique          an address is in one row, and acknowledged to one tenant
+I2 durable         what was acknowledged and not given back is there
+I3 no leak         what is taken was acknowledged, is named by a key that is still asked with, or waits for a host that has not confirmed
+I4 quota           counters agree with rows, and are within limits
+I5 quiet release   a host that has confirmed a NIC holds no public address that the NIC does not have
+I6 free is nowhere an address or translation in a kernel has a row, so nobody else can be given it
+I9 one answer      no two hosts' kernels own a public address at once, unless one of them was declared dead
+I10 fencing        what an agent holds of a subject never gets older, and a confirmed generation is one that the host holds
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from mooring.compile.facts import PlaceKind
+from mooring.compile.tables import DHCP_HOST, FIP_IN, OWNED
+from mooring.model.ids import HostId, NetworkId, RouterId
+from mooring.model.nouns import AddressKind, InstanceState, Resource
+from mooring.model.records import AddressRow
+from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
+from tests.simulation.baton import Violation
+from tests.simulation.clients import Tenant
+from tests.simulation.database.addresses import Addresses
+from tests.simulation.database.tables import Tables
+from tests.simulation.hosts import Machine
+
+
+def require(truth: object, invariant: str, text: str) -> None:
+    """Raise Violation unless something is true."""
+    if not truth:
+        raise Violation(f"{invariant}: {text}")
+
+
+def check_database(tables: Tables, tenants: Iterable[Tenant]) -> None:
+    """Check what the database alone, and what tenants were told, can tell."""
+    rows = list(tables.addresses.values())
+    taken = Counter((row.scope, row.address) for row in rows)
+    for place, count in taken.items():
+        require(count == 1, "I1 unique", f"{place} is in {count} rows")
+    acknowledged = Counter(address for tenant in tenants for address in tenant.floating.values())
+    for address, count in acknowledged.items():
+        require(count == 1, "I1 unique", f"{address} was given to {count} owners")
+    for tenant in tenants:
+        _check_tenant(tables, tenant, [row for row in rows if row.project == tenant.project])
+    _check_leaks(tables, rows)
+    _check_associations(tables)
+
+
+def _check_tenant(tables: Tables, tenant: Tenant, rows: list[AddressRow]) -> None:
+    mine = {row.id: row for row in rows if row.kind is AddressKind.FLOATING and not row.releasing}
+    for floating, address in tenant.floating.items():
+        row = mine.get(floating)
+        require(row is not None and row.address == address, "I2 durable", f"floating IP {address} is gone")
+    named = {
+        known.object_id for key in tenant.pending if (known := tables.memory.get((tenant.project, key))) is not None
+    }
+    for row in mine.values():
+        expected = row.id in tenant.floating or row.id in tenant.leaving or row.id in named
+        require(expected, "I3 no leak", f"floating IP {row.address} belongs to a project that does not know of it")
+    alive = {}
+    for record in tables.instances.values():
+        if record.row.project == tenant.project and record.state is not InstanceState.DELETING:
+            alive[record.row.id] = record
+    for instance in tenant.instances:
+        require(instance in alive, "I2 durable", f"instance {instance} is gone")
+    for instance in alive:
+        expected = instance in tenant.instances or instance in tenant.leaving or instance in named
+        require(expected, "I3 no leak", f"instance {instance} belongs to a project that does not know of it")
+    for address, instance in tenant.associated.items():
+        at = Addresses(tables).floating_by_address(address)
+        require(at and at.instance == instance, "I2 durable", f"{address} is no longer associated with {instance}")
+    for resource, count in ((Resource.FLOATING_IPS, len(mine)), (Resource.INSTANCES, len(alive))):
+        used, limit = tables.quotas[tenant.project, resource]
+        require(used == count, "I4 quota", f"{resource} of {tenant.caller.project.name}: {count} counted as {used}")
+        require(count <= limit, "I4 quota", f"{tenant.caller.project.name} has {count} {resource} of {limit}")
+
+
+def _check_leaks(tables: Tables, rows: list[AddressRow]) -> None:
+    addresses = Addresses(tables)
+    for row in rows:
+        if row.releasing:
+            held = any(addresses.behind(nic, since) for nic, since in addresses.lingers(row.id))
+            require(held, "I3 no leak", f"{row.address} is being released and no host can be waited for")
+        elif row.kind is AddressKind.FIXED:
+            require(row.nic in tables.nics, "I3 no leak", f"fixed address {row.address} belongs to no NIC")
+
+
+def _check_associations(tables: Tables) -> None:
+    for floating, (fixed, _) in tables.associations.items():
+        nic = tables.nics[tables.addresses[fixed].nic]  # type: ignore[index]
+        owner = tables.instances[nic.instance].row.project
+        require(
+            tables.addresses[floating].project == owner, "I1 unique", f"{floating} is tied to another project's NIC"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A public address in a kernel, with the private one behind it."""
+
+    router: RouterId
+    public: IPv4Address
+    private: IPv4Address | None
+
+
+def held_by(machine: Machine) -> tuple[list[Held], list[tuple[NetworkId, IPv4Address]]]:
+    """Return a kernel's translated public addresses, and the private addresses that it tells guests."""
+    translated: list[Held] = []
+    told: list[tuple[NetworkId, IPv4Address]] = []
+    into: dict[tuple[str, object], object] = {}
+    for key, value in machine.kernel.state.items():
+        if key.table is FIP_IN:
+            into[key.place.id, key.row[0]] = value[0]
+        elif key.table is DHCP_HOST:
+            told.append((NetworkId(str(key.row[0])), value[0]))  # type: ignore[arg-type]
+    for key in machine.kernel.state:
+        if key.table is OWNED and key.place.kind is PlaceKind.ROUTER:
+            private = into.pop((key.place.id, key.row[1]), None)
+            translated.append(Held(RouterId(key.place.id), key.row[1], private))  # type: ignore[arg-type]
+    for (place, public), private in into.items():
+        translated.append(Held(RouterId(place), public, private))  # type: ignore[arg-type]
+    return translated, told
+
+
+def check_kernels(tables: Tables, machines: Iterable[Machine]) -> None:
+    """Check what kernels hold against the database."""
+    owners: dict[IPv4Address, str] = {}
+    for machine in machines:
+        if machine.declared_dead:
+            continue
+        translated, told = held_by(machine)
+        for network, address in told:
+            require(
+                (network, int(address)) in tables.places,
+                "I6 free is nowhere",
+                f"{machine.name} tells of {address}, which is free",
+            )
+        for held in translated:
+            other = owners.setdefault(held.public, machine.name)
+            require(other == machine.name, "I9 one answer", f"{held.public} is owned by {other} and {machine.name}")
+            _check_held(tables, machine, held)
+
+
+def _check_held(tables: Tables, machine: Machine, held: Held) -> None:
+    known = tables.places.get(("public", int(held.public)))
+    require(known is not None, "I6 free is nowhere", f"{machine.name} owns {held.public}, which is free")
+    row = tables.addresses[known]  # type: ignore[index]
+    if held.private is None:
+        return
+    fixed = None
+    for network, _ in tables.networks.values():
+        if network.router == held.router and held.private in network.cidr:
+            at = tables.places.get((network.id, int(held.private)))
+            fixed = tables.addresses[at] if at is not None else None
+    require(
+        fixed is not None, "I6 free is nowhere", f"{machine.name} sends {held.public} to {held.private}, which is free"
+    )
+    if fixed is None or fixed.nic is None:
+        return
+    association = tables.associations.get(row.id)
+    if association is not None and association[0] == fixed.id:
+        return
+    delivery = tables.deliveries.get((machine.id, SubjectKey(SubjectKind.NIC, fixed.nic), HostRole.GATEWAY))
+    waits = delivery is not None and delivery.confirmed < delivery.generation
+    require(waits, "I5 quiet release", f"{machine.name} confirmed, and still sends {held.public} to {held.private}")
+
+
+class Fencing:
+    """Remembers what each agent holds, to see that it never gets older."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, object], int] = {}
+        self._confirmed: dict[tuple[HostId, SubjectKey, HostRole], int] = {}
+
+    def check(self, machines: Iterable[Machine]) -> None:
+        for machine in machines:
+            if machine.agent is None:
+                continue
+            name = machine.agent.process.name + str(id(machine.agent))
+            for part, placed in machine.agent.agent._ledger._held.items():
+                before = self._known.get((name, part), 0)
+                require(
+                    placed.generation >= before,
+                    "I10 fencing",
+                    f"{machine.name} went from generation {before} of {part.key} back to {placed.generation}",
+                )
+                self._known[name, part] = placed.generation

@@ -1,0 +1,294 @@
+"""Mistakes planted on purpose: a simulation that does not find them would not find ours.
+
+The first ten are those of the reliability plan, section 2.3; the others are of this code.  Each is a patch of the real code or, where the
+mistake would be in SQL, of the simulated database, for as long as the context lasts.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
+from unittest.mock import patch
+
+from mooring.agent import settle as settling
+from mooring.agent.interfaces import Refused
+from mooring.agent.ledger import Ledger
+from mooring.model.faults import Exhausted, NotFound, QuotaExceeded
+from mooring.model.ids import AddressId
+from mooring.model.nouns import AddressKind, InstanceState, Resource
+from mooring.model.records import AddressRow, Remembered
+from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.operations import addresses, door, instances
+from mooring.operations.addresses import AddressOperations
+from mooring.operations.door import publish
+from mooring.operations.pools import find_pool
+from tests.simulation.database.addresses import Addresses
+from tests.simulation.database.deliveries import Deliveries
+from tests.simulation.database.identities import Quotas
+from tests.simulation.database.instances import Instances
+from tests.simulation.database.tables import Delivery
+
+Mutant = Callable[[], AbstractContextManager[None]]
+
+
+@contextmanager
+def _patched(*changes: tuple[object, str, object]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for where, name, what in changes:
+            stack.enter_context(patch.object(where, name, what))
+        yield
+
+
+# ------------------------------------------------------------------------------------------- those of the reliability plan
+
+
+def quota_outside() -> AbstractContextManager[None]:
+    """The quota is looked at in one transaction, and the address taken in another."""
+    real = AddressOperations.allocate
+
+    def allocate(self, caller, pool, idempotency_key=None):
+        with self._door.store.read() as tx:
+            quota = tx.quotas.get(caller.project.id, Resource.FLOATING_IPS)
+        if quota.used >= quota.limit:
+            raise QuotaExceeded("floating IPs", quota.limit)
+        return real(self, caller, pool, idempotency_key)
+
+    def take(self, project, resource, amount=1):
+        used, limit = self._tables.quotas[project, resource]
+        self._tables.quotas.put((project, resource), (used + amount, limit))
+        return True
+
+    return _patched((AddressOperations, "allocate", allocate), (Quotas, "take", take))
+
+
+def picked_then_taken() -> AbstractContextManager[None]:
+    """A free address is picked in one transaction, and taken in another without looking again."""
+
+    def allocate(self, caller, pool, idempotency_key=None):
+        with self._door.store.read() as tx:
+            known = find_pool(tx, pool)
+            gap = tx.addresses.first_gap("public", known.ranges[0].first, known.ranges[0].last)
+        if gap is None:
+            raise Exhausted("none")
+
+        def make() -> str:
+            if not tx.quotas.take(caller.project.id, Resource.FLOATING_IPS):
+                raise QuotaExceeded("floating IPs", 0)
+            row = AddressRow(
+                AddressId(self._door.clock.new_id()), "public", gap, AddressKind.FLOATING, caller.project.id, known.id
+            )
+            tx.addresses._tables.addresses.put(row.id, row)
+            tx.addresses._tables.places.put(("public", int(gap)), row.id)
+            return row.id
+
+        with self._door.store.write() as tx:
+            made = door.once(tx, caller, idempotency_key, ("allocate", pool), make)
+            return tx.addresses.floating(caller.project.id, AddressId(made))
+
+    return _patched((AddressOperations, "allocate", allocate))
+
+
+def no_idempotency() -> AbstractContextManager[None]:
+    """Idempotency keys are not looked at."""
+
+    def once(tx, caller, key, request, make):
+        return make()
+
+    return _patched((addresses, "once", once), (instances, "once", once))
+
+
+def idempotency_after_quota() -> AbstractContextManager[None]:
+    """The quota is asked before the idempotency key."""
+
+    def once(tx, caller, key, request, make):
+        resource = Resource.INSTANCES if request[0] == "create" else Resource.FLOATING_IPS
+        if not tx.quotas.take(caller.project.id, resource):
+            raise QuotaExceeded(resource, 0)
+        tx.quotas.give(caller.project.id, resource)
+        known = tx.memory.recall(caller.project.id, key)
+        if known is not None:
+            return known.object_id
+        made = make()
+        tx.memory.remember(caller.project.id, key, Remembered("", made))
+        return made
+
+    return _patched((addresses, "once", once), (instances, "once", once))
+
+
+def freed_unconfirmed() -> AbstractContextManager[None]:
+    """A released address is free before its hosts have confirmed."""
+
+    def reclaim(tx, address):
+        tx.addresses.free(address)
+        return True
+
+    return _patched((addresses, "reclaim_unheld", reclaim))
+
+
+def restart_only_adds() -> AbstractContextManager[None]:
+    """An agent does not see what is in the kernel and should not be: after a restart it adds and never removes."""
+    real = Ledger.observe
+
+    def observe(self, state, place=None):
+        real(self, {key: value for key, value in state.items() if key in self._desired}, place)
+
+    return _patched((Ledger, "observe", observe))
+
+
+def waits_for_last_nic() -> AbstractContextManager[None]:
+    """A release waits for the hosts of the NIC that had the address last, and not for those that had it before."""
+    real = Addresses.linger
+
+    def linger(self, address, nic, generation):
+        for other, _ in list(self.lingers(address)):
+            if other != nic:
+                self._tables.lingering.drop((address, other))
+        real(self, address, nic, generation)
+
+    return _patched((Addresses, "linger", linger))
+
+
+def waits_for_present_hosts() -> AbstractContextManager[None]:
+    """A release waits for the hosts that hold the NIC now, and not for those that it was taken from."""
+
+    def behind(self, nic, generation):
+        key = SubjectKey(SubjectKind.NIC, nic)
+        rows = self._tables.deliveries.items()
+        return any(of == key and row.present and row.confirmed < generation for (_, of, _), row in rows)
+
+    def unconfirmed(self, key, generation):
+        rows = self._tables.deliveries.items()
+        return any(of == key and row.present and row.confirmed < generation for (_, of, _), row in rows)
+
+    return _patched((Addresses, "behind", behind), (Deliveries, "unconfirmed", unconfirmed))
+
+
+def any_ack_counts() -> AbstractContextManager[None]:
+    """A confirmation counts for the newest generation, whichever it names."""
+    real = Deliveries.confirm
+
+    def confirm(self, host, report):
+        row = self._tables.deliveries.get((host, report.key, report.role))
+        return real(self, host, replace(report, generation=row.generation) if row else report)
+
+    return _patched((Deliveries, "confirm", confirm))
+
+
+# ---------------------------------------------------------------------------------------------------------------- our own
+
+
+def move_forgets_old_nic() -> AbstractContextManager[None]:
+    """An address that moves is published with its new NIC only."""
+
+    def detach(tx, floating):
+        tx.addresses.disassociate(floating.id)
+        return door.Published(SubjectKey(SubjectKind.NIC, floating.nic), 0, frozenset())
+
+    return _patched((addresses, "detach", detach))
+
+
+def no_lingering() -> AbstractContextManager[None]:
+    """Who may still hold an address is not remembered when it leaves a NIC."""
+
+    def let_go(tx, nic, gone):
+        return publish(tx, SubjectKey(SubjectKind.NIC, nic))
+
+    return _patched((addresses, "let_go", let_go))
+
+
+def outbox_after_commit() -> AbstractContextManager[None]:
+    """The association is ended in one transaction, and its hosts are told in the next."""
+
+    def disassociate(self, caller, instance, address):
+        with self._door.store.write() as tx:
+            floating = tx.addresses.floating_by_address(address)
+            if floating is None or floating.nic is None or floating.instance != instance:
+                raise NotFound("Floating IP", address)
+            tx.addresses.disassociate(floating.id)
+        with self._door.store.write() as tx:
+            change = addresses.let_go(tx, floating.nic, [floating.id])
+        self._door.settle([change])
+
+    return _patched((AddressOperations, "disassociate", disassociate))
+
+
+def withdrawal_shares_generation() -> AbstractContextManager[None]:
+    """A withdrawal takes one generation, which the next placement on the same host has too."""
+
+    def withdraw(self, key):
+        return self._tell(key, self._raise(key, 1), present=False)
+
+    def place(self, key, host, role):
+        generation = self._raise(key, 0)
+        known = self._tables.deliveries.get((host, key, role)) or Delivery(generation)
+        self._tables.deliveries.put((host, key, role), replace(known, generation=generation, present=True))
+
+    def publish_once(self, key):
+        return self._tell(key, self._raise(key, 0), present=True)
+
+    return _patched(
+        (Deliveries, "withdraw", withdraw), (Deliveries, "place", place), (Deliveries, "publish", publish_once)
+    )
+
+
+def unguarded_state() -> AbstractContextManager[None]:
+    """A state is changed whatever it was: a deletion that is repeated gives the quota back twice."""
+    real = Instances.move
+
+    def move(self, instance, expected, state, fault=None):
+        return real(self, instance, set(InstanceState), state, fault)
+
+    return _patched((Instances, "move", move))
+
+
+def reports_wishes() -> AbstractContextManager[None]:
+    """An agent reports what it was told, whether the kernel holds it or not."""
+    return _patched((Ledger, "unsettled", lambda _self: set()))
+
+
+def believes_a_torn_change() -> AbstractContextManager[None]:
+    """After a change that was torn the agent takes it for made, and does not read the kernel."""
+
+    def settle(ledger, backend):
+        delta = ledger.delta()
+        if delta:
+            with suppress(Refused):
+                backend.apply(delta)
+            ledger.applied(delta)
+        return set(delta.put)
+
+    return _patched((settling, "settle", settle), (_loop(), "settle", settle))
+
+
+def guest_before_network() -> AbstractContextManager[None]:
+    """A guest is handed to its host before the hosts of its NICs know them."""
+    return _patched((Deliveries, "settled", lambda _self, _key, _roles: True))
+
+
+def _loop() -> object:
+    from mooring.agent import loop
+
+    return loop
+
+
+MUTANTS: Mapping[str, Mutant] = {
+    each.__name__.replace("_", "-"): each
+    for each in (
+        quota_outside,
+        picked_then_taken,
+        no_idempotency,
+        idempotency_after_quota,
+        freed_unconfirmed,
+        restart_only_adds,
+        waits_for_last_nic,
+        waits_for_present_hosts,
+        any_ack_counts,
+        move_forgets_old_nic,
+        no_lingering,
+        outbox_after_commit,
+        withdrawal_shares_generation,
+        unguarded_state,
+        reports_wishes,
+        believes_a_torn_change,
+        guest_before_network,
+    )
+}
