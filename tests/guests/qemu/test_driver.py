@@ -16,6 +16,7 @@ from mooring.guests.qemu import Accelerator, QemuGuests
 from mooring.guests.qemu.confinement import CONSOLE_LIMIT, user_of
 from mooring.guests.qemu.machines import all_machines, find
 from mooring.guests.qemu.monitor import talk
+from mooring.guests.qemu.taps import open_port
 from mooring.model.ids import InstanceId, port_name
 from mooring.model.subjects import InstanceIntent
 from mooring.model.traits import PortKind
@@ -178,6 +179,24 @@ class TestQemu(GuestsContract):
             eventually(lambda: started(guests, both), host.patience)
             assert host.answers(other.nics[0])
             assert talking.echoes("still one")
+
+    @pytest.mark.parametrize("steps", [1, 2])
+    def test_a_nic_whose_agent_died_while_it_plugged_it_in_is_completed(
+        self, host: Host, guests: Guests, run_dir: Path, steps: int
+    ) -> None:
+        guest, other = host.guest(), host.guest()
+        guests.start(guest)
+        name = port_name(other.nics[0].id)
+        tap = open_port(host.name, other.nics[0].id)
+        directory = os.open(self.agent_directory(run_dir) / guest.id, os.O_RDONLY)
+        with talk(directory) as qemu:
+            qemu._ask("getfd", {"fdname": name}, tap)
+            if steps > 1:
+                qemu._ask("netdev_add", {"type": "tap", "id": f"tap-{name}", "fd": name})
+        os.close(directory)
+        os.close(tap)
+        guests.start(replace(guest, generation=2, nics=(*guest.nics, *other.nics)))
+        assert host.answers(other.nics[0])
 
     def test_two_ports_made_anew_are_not_mixed_up(self, host: Host, guests: Guests) -> None:
         guest = host.guest(nics=2)

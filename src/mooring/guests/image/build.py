@@ -72,6 +72,7 @@ def build(directory: Path) -> GuestSystem:
         with _new(made) as unfinished:
             os.link(base.image, unfinished / "vmlinuz")
             (unfinished / "initrd").write_bytes(cpio.archive(_entries(base, busybox(directory))))
+        packages.tidy(directory / "packages")
     return GuestSystem(made / "vmlinuz", made / "initrd")
 
 

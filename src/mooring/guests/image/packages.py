@@ -1,6 +1,7 @@
 """Debian packages as files: fetched by apt-get, which checks their signatures, and unpacked, but never installed."""
 
 import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Sequence
@@ -22,21 +23,21 @@ def fetch(name: str, directory: Path) -> Path:
     Raises:
         BuildFailure: there is no apt-get, no such package, or no way to the archive.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    lists, cache = directory / "lists", directory / "apt"
+    cache.mkdir(parents=True, exist_ok=True)
     try:
         return _fetch(name, directory, [])
     except BuildFailure:
-        lists = directory / "lists"
-        (lists / "partial").mkdir(parents=True, exist_ok=True)
-        own = ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={directory / 'apt'}"]
-        (directory / "apt" / "archives" / "partial").mkdir(parents=True, exist_ok=True)
+        own = ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={cache}"]
+        for partial in (lists / "partial", cache / "archives" / "partial"):
+            partial.mkdir(parents=True, exist_ok=True)
         _run(["apt-get", *own, "--quiet", "update"], directory)
         return _fetch(name, directory, own)
 
 
 def _fetch(name: str, directory: Path, options: Sequence[str]) -> Path:
-    # Each line: 'URL' FILE SIZE HASH
-    planned = _run(["apt-get", *options, "--print-uris", "download", name], directory)
+    # Each line: 'URL' FILE SIZE HASH.  Asked elsewhere: of a file that is there already it says nothing.
+    planned = _run(["apt-get", *options, "--print-uris", "download", name], directory / "apt")
     found = re.search(rf"^'\S+' ({re.escape(name)}_\S+\.deb) ", planned, re.MULTILINE)
     if found is None:
         raise BuildFailure(f"apt-get does not know from where to fetch {name}.")
@@ -45,6 +46,12 @@ def _fetch(name: str, directory: Path, options: Sequence[str]) -> Path:
         # apt-get writes to a name of its own until all is there and checked.
         _run(["apt-get", *options, "--quiet", "download", name], directory)
     return file
+
+
+def tidy(directory: Path) -> None:
+    """Remove what fetching left in `directory` beside packages."""
+    for name in ("lists", "apt"):
+        shutil.rmtree(directory / name, ignore_errors=True)
 
 
 def concrete(name: str, pattern: str, directory: Path) -> str:

@@ -5,7 +5,7 @@ import json
 import re
 import socket
 from collections.abc import Generator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,6 +55,9 @@ class Monitor:
             self._ask("device_del", {"id": name})
         if name in self.taps():
             self._ask("netdev_del", {"id": f"tap-{name}"})
+        # Of one who died before he could say what it is for: it would keep the tap busy.
+        with suppress(GuestFailure):
+            self._ask("closefd", {"fdname": name})
 
     def press_power_button(self) -> None:
         """Ask the guest to power off."""
