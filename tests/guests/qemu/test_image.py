@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -218,6 +219,33 @@ def test_the_system_is_small_and_found_again() -> None:
     wanted = [PurePosixPath(path).name for path in modules.in_order(kernel.tree, MODULES)]
     assert {f"lib/modules/{name}" for name in wanted} <= archived
     assert {"virtio_net.ko", "virtio_blk.ko", "isofs.ko"} <= set(wanted)
+
+
+@pytest.mark.kernel
+def test_after_an_upgrade_it_is_packed_anew_without_fetching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vms.system()
+    for part in ("kernel", "busybox"):
+        (tmp_path / part).symlink_to(vms.IMAGES / part)
+    monkeypatch.setattr(packages, "fetch", lambda *_: pytest.fail("something was fetched"))
+    found = find(tmp_path)
+    assert found is not None
+    assert found.initrd.read_bytes() == vms.system().initrd.read_bytes()
+
+
+@pytest.mark.kernel
+def test_several_who_build_at_once_build_one(tmp_path: Path) -> None:
+    vms.system()
+    for part in ("kernel", "busybox"):
+        (tmp_path / part).symlink_to(vms.IMAGES / part)
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        built = {each.result() for each in [threads.submit(image.build, tmp_path) for _ in range(4)]}
+    assert len(built) == 1
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_where_nothing_can_be_written_that_is_said() -> None:
+    with pytest.raises(BuildFailure, match="can't be written to /proc/self/images"):
+        image.build(Path("/proc/self/images"))
 
 
 @pytest.mark.kernel

@@ -52,9 +52,17 @@ class GuestSystem:
 
 
 def find(directory: Path) -> GuestSystem | None:
-    """Return the guests' system of this version of mooring if it was built there; takes no time."""
-    built = directory / f"guest-{_fingerprint()}"
-    return GuestSystem(built / "vmlinuz", built / "initrd") if built.is_dir() else None
+    """Return the guests' system of this version of mooring if it was built there, or another version's was; fetches nothing.
+
+    Raises:
+        BuildFailure: what lies there is not as expected.
+    """
+    made = directory / f"guest-{_fingerprint()}"
+    if made.is_dir():
+        return GuestSystem(made / "vmlinuz", made / "initrd")
+    if (directory / "kernel").is_dir() and (directory / "busybox").is_dir():
+        return build(directory)
+    return None
 
 
 def build(directory: Path) -> GuestSystem:
@@ -63,16 +71,19 @@ def build(directory: Path) -> GuestSystem:
     Raises:
         BuildFailure: a package can't be had, or is not as expected.
     """
-    found = find(directory)
-    if found is not None:
-        return found
-    with _alone(directory):
-        base = kernel(directory)
-        made = directory / f"guest-{_fingerprint()}"
-        with _new(made) as unfinished:
-            os.link(base.image, unfinished / "vmlinuz")
-            (unfinished / "initrd").write_bytes(cpio.archive(_entries(base, busybox(directory))))
-        packages.tidy(directory / "packages")
+    made = directory / f"guest-{_fingerprint()}"
+    if made.is_dir():
+        return GuestSystem(made / "vmlinuz", made / "initrd")
+    try:
+        with _alone(directory):
+            if not made.is_dir():  # somebody else may have built it meanwhile
+                base = kernel(directory)
+                with _new(made) as unfinished:
+                    _copy(base.image, unfinished / "vmlinuz")
+                    (unfinished / "initrd").write_bytes(cpio.archive(_entries(base, busybox(directory))))
+                packages.tidy(directory / "packages")
+    except OSError as error:
+        raise BuildFailure(f"the guests' system can't be written to {directory}: {error}.") from error
     return GuestSystem(made / "vmlinuz", made / "initrd")
 
 
@@ -165,6 +176,13 @@ def _index(target: Path, shell: Path) -> None:
         raise BuildFailure(f"busybox depmod failed: {done.stderr.strip()}.")
 
 
+def _copy(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
+
+
 @contextmanager
 def _new(target: Path) -> Generator[Path]:
     """Yield a directory that gets its name when all is in it, so that what has the name is whole."""
@@ -180,11 +198,8 @@ def _new(target: Path) -> Generator[Path]:
 @contextmanager
 def _alone(directory: Path) -> Generator[None]:
     """Let one process build at a time."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise BuildFailure(f"{directory} can't be made: {error.strerror}.") from error
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

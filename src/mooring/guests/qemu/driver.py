@@ -165,7 +165,10 @@ class QemuGuests:
             os.close(tap)
 
     def _system(self) -> GuestSystem:
-        found = image.find(self._images)
+        try:
+            found = image.find(self._images)
+        except image.BuildFailure as failure:
+            raise GuestFailure(f"the VMs' system can't be built: {failure}") from failure
         if found is None:
             raise GuestFailure(
                 f"the VMs' system is not in {self._images}: build it with `python -m mooring.guests.image {self._images}`."
