@@ -1,9 +1,11 @@
 """Hypothesis strategies for clouds: networks, routers, NICs and floating IPs that are valid together, for any test to draw from.
 
 Identifiers are unique in the digits that device names keep.  Routers share uplinks and their pools; networks of different routers may
-have the same subnet, as those of different projects do.
+have the same subnet, as those of different projects do.  Where a cloud is carried, its networks reach other hosts: some NICs are there, and the
+routers of some networks too.
 """
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
@@ -14,6 +16,7 @@ from mooring.compile.host import compile_host
 from mooring.compile.journey import Entry, FromGuest, FromRouter, FromUplink, Header, IpProtocol, Packet
 from mooring.model.ids import NetworkId, NicId, RouterId, UplinkId, uplink_name
 from mooring.model.subjects import (
+    Carrier,
     HostRole,
     NetworkIntent,
     NicAddress,
@@ -23,8 +26,17 @@ from mooring.model.subjects import (
     RouterPort,
     RouterUplink,
     Subject,
+    Trunk,
+    TunnelPeer,
+    Vlan,
+    Vxlan,
 )
 
+SEGMENT = "seg0"
+"""The host's interface towards other hosts."""
+ENDPOINT = IPv4Address("192.168.77.1")
+PEERS = tuple(IPv4Address("192.168.77.2") + number for number in range(2))
+"""The tunnel endpoints of the host and of two others."""
 POOL_SIZE = 8
 OUTSIDE = IPv4Address("192.0.2.77")
 
@@ -71,20 +83,29 @@ def router_uplink(router: int, uplink: int) -> RouterUplink:
 
 @dataclass(frozen=True)
 class Cloud:
-    """Subjects that are valid together on one host that is gateway and compute."""
+    """Subjects that are valid together on one host that is gateway and compute.
+
+    `remote` are the NICs whose guests are on other hosts; `foreign` those on networks whose router is on another host.
+    """
 
     networks: tuple[NetworkIntent, ...]
     routers: tuple[RouterIntent, ...]
     nics: tuple[NicIntent, ...]
+    remote: frozenset[NicId] = frozenset()
+    foreign: tuple[NicIntent, ...] = ()
 
     @property
     def placed(self) -> list[tuple[Subject, HostRole]]:
         """The subjects with the roles that the host plays for them."""
         both: tuple[Subject, ...] = (*self.networks, *self.routers)
         placed: list[tuple[Subject, HostRole]] = [(subject, HostRole.GATEWAY) for subject in both]
-        for nic in self.nics:
-            placed += [(nic, HostRole.GATEWAY), (nic, HostRole.COMPUTE)]
+        placed += [(nic, HostRole.GATEWAY) for nic in self.nics]
+        placed += [(nic, self.part(nic)) for nic in (*self.nics, *self.foreign)]
         return placed
+
+    def part(self, nic: NicIntent) -> HostRole:
+        """Return what the host is for a NIC beside a gateway."""
+        return HostRole.PEER if nic.id in self.remote else HostRole.COMPUTE
 
     @property
     def state(self) -> HostState:
@@ -131,7 +152,7 @@ def _with(nic: NicIntent, public: PublicAddress, fixed: IPv4Address) -> NicInten
 
 @st.composite
 def clouds(draw: st.DrawFn, max_nics: int = 5, max_uplinks: int = 2, *, busy: bool = False) -> Cloud:
-    """Draw a cloud; a `busy` one has a floating IP that is associated."""
+    """Draw a cloud that stays on its host; a `busy` one has a floating IP that is associated."""
     uplinks = draw(st.integers(1, max_uplinks))
     networks: list[NetworkIntent] = []
     routers: list[RouterIntent] = []
@@ -153,6 +174,7 @@ def clouds(draw: st.DrawFn, max_nics: int = 5, max_uplinks: int = 2, *, busy: bo
         sides = draw(st.lists(st.integers(0, uplinks - 1), min_size=least, max_size=uplinks, unique=True))
         connected = tuple(router_uplink(number, uplink) for uplink in sorted(sides))
         routers.append(RouterIntent(RouterId(uuid("b", number)), 1, tuple(ports), connected))
+    routers = _told_of_each_other(routers)
     nics: list[NicIntent] = []
     for number in range(draw(st.integers(1 if busy else 0, max_nics))):
         router = draw(st.sampled_from(routers))
@@ -175,6 +197,59 @@ def clouds(draw: st.DrawFn, max_nics: int = 5, max_uplinks: int = 2, *, busy: bo
         if takers and (taker := draw(st.sampled_from(takers if must else [None, *takers]))) is not None:
             cloud = cloud.associated(public, *taker)
     return cloud
+
+
+@st.composite
+def carried(draw: st.DrawFn, *, vlans: bool = True) -> Cloud:
+    """Draw a cloud whose networks reach other hosts; with VLANs only where they are wanted."""
+    cloud = draw(clouds(max_nics=4))
+    kinds = [None, Trunk, Vxlan, *([Vlan] if vlans else [])]
+    networks: list[NetworkIntent] = []
+    for number, network in enumerate(cloud.networks):
+        kind = draw(st.sampled_from(kinds))
+        if kind is Trunk:
+            kinds.remove(Trunk)  # an interface can be of one bridge only
+        networks.append(replace(network, carrier=_carrier(kind, number)))
+    far = tuple(_far_network(number) for number in range(draw(st.integers(0, 2))))
+    nics = [replace(nic, endpoint=_endpoint(draw, nic, networks)) for nic in cloud.nics]
+    foreign = [_foreign(number, draw(st.sampled_from(far))) for number in range(draw(st.integers(0, 3)) if far else 0)]
+    foreign = [replace(nic, endpoint=draw(st.sampled_from((ENDPOINT, *PEERS)))) for nic in foreign]
+    remote = frozenset(nic.id for nic in (*nics, *foreign) if nic.endpoint in PEERS)
+    return Cloud((*networks, *far), cloud.routers, tuple(nics), remote, tuple(foreign))
+
+
+def _carrier(kind: type[Carrier] | None, number: int) -> Carrier | None:
+    if kind is Trunk:
+        return Trunk(SEGMENT)
+    if kind is Vlan:
+        return Vlan(SEGMENT, 100 + number)
+    return Vxlan(1 + number, ENDPOINT) if kind is Vxlan else None
+
+
+def _endpoint(draw: st.DrawFn, nic: NicIntent, networks: list[NetworkIntent]) -> IPv4Address | None:
+    carrier = next(network.carrier for network in networks if network.id == nic.network)
+    return draw(st.sampled_from((ENDPOINT, *PEERS))) if isinstance(carrier, Vxlan) else None
+
+
+def _far_network(number: int) -> NetworkIntent:
+    """Return a network whose router is on another host."""
+    gateway = TunnelPeer(mac(0xA1, number), IPv4Address("10.0.0.1"), PEERS[number % 2])
+    return NetworkIntent(NetworkId(uuid("a", 100 + number)), 1, 1450, Vxlan(100 + number, ENDPOINT, gateway))
+
+
+def _foreign(number: int, network: NetworkIntent) -> NicIntent:
+    address = NicAddress(IPv4Address("10.0.0.2") + number)
+    router = RouterId(uuid("b", 100))
+    return NicIntent(NicId(uuid("d", 100 + number)), 1, network.id, router, mac(0xD1, number), "far", (address,))
+
+
+def _told_of_each_other(routers: list[RouterIntent]) -> list[RouterIntent]:
+    """Return routers that know on which uplinks they are not alone."""
+    count = Counter(side.uplink for router in routers for side in router.uplinks)
+    return [
+        replace(router, uplinks=tuple(replace(side, alone=count[side.uplink] == 1) for side in router.uplinks))
+        for router in routers
+    ]
 
 
 def _nic(number: int, router: RouterIntent, port: RouterPort, addresses: tuple[NicAddress, ...]) -> NicIntent:

@@ -8,12 +8,16 @@ import pytest
 from mooring.agent.interfaces import Backend
 from mooring.backends.fake import FakeBackend
 from tests.backends.lab import Lab
+from tests.strategies import SEGMENT
+
+INTERFACES = {"ext0", "ext1", SEGMENT}
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Generator[Lab]:
     tmp_path.chmod(0o755)
     made = Lab(Path("/run") / tmp_path.name)
+    made.ip(made.host, f"link add {SEGMENT} type veth peer name {SEGMENT}-end")
     yield made
     made.close()
 
@@ -21,14 +25,14 @@ def lab(tmp_path: Path) -> Generator[Lab]:
 @pytest.fixture(params=["fake", pytest.param("kernel", marks=pytest.mark.kernel)])
 def backend(request: pytest.FixtureRequest) -> Backend:
     if request.param == "fake":
-        return FakeBackend(interfaces={"ext0", "ext1"})
+        return FakeBackend(interfaces=INTERFACES)
     lab: Lab = request.getfixturevalue("lab")
     return lab.backend
 
 
 @pytest.fixture
 def fake() -> Backend:
-    return FakeBackend(interfaces={"ext0", "ext1"})
+    return FakeBackend(interfaces=INTERFACES)
 
 
 @pytest.fixture

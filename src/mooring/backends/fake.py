@@ -9,31 +9,37 @@ from ipaddress import IPv4Interface, IPv4Network
 
 from mooring.backends.names import is_device, is_host_name, is_mac, is_word
 from mooring.backends.order import Step, steps
-from mooring.compile.facts import Delta, HostState, Key, Place, PlaceKind, Refused, Row, Stage, fact_line
+from mooring.compile.facts import HOST, Atom, Delta, HostState, Key, Place, PlaceKind, Refused, Row, Stage, fact_line
 from mooring.compile.tables import (
     ADDRESS,
     BRIDGE,
     DHCP_HOST,
     DHCP_SERVER,
+    FDB,
     INNER,
     NAMESPACE,
+    NEIGHBOUR,
     PORT,
     PUBLIC,
     ROUTE,
+    ROUTE_IN,
     RULESET,
     SYSCTL,
+    TRUNK,
     UPLINK,
+    VLAN,
+    VXLAN,
 )
 from mooring.model.traits import Traits
 
-_PREFIXES = {BRIDGE: "mb", PORT: "mp", INNER: "mi", UPLINK: "mu"}
+_PREFIXES = {BRIDGE: "mb", PORT: "mp", INNER: "mi", UPLINK: "mu", VLAN: "mv", VXLAN: "mx", FDB: "mx", NEIGHBOUR: "mx"}
 _LOST_DEVICE: Row = ("its device is gone",)
 
 
 class FakeBackend:
     """Keeps a host's facts in a dictionary, under the kernel's rules.
 
-    `interfaces` are the host's interfaces towards providers; None means that every name is one.  `bridges` are the operator's own.
+    `interfaces` are the host's interfaces; None means that every name is one.  `bridges` are the operator's own.
     """
 
     traits = Traits("fake")
@@ -145,20 +151,31 @@ class FakeBackend:
             return "no such namespace"
         if table.stage is Stage.ELEMENT:
             return self._why_not_element(key)
-        if table in (UPLINK, INNER, PORT):
-            return self._why_no_link(key, value)
-        if table in (ADDRESS, DHCP_SERVER):
-            device = str(key.row[0] if table == ADDRESS else value[0])
-            if device not in self._devices(place):
-                return f"no device {device}"
-            if table == DHCP_SERVER and Key(ADDRESS, place, (device, value[1])) not in self.state:
-                return f"no address {value[1]} on {device}"
-        if table == ROUTE:
-            return self._why_no_route(key, value)
-        if table == SYSCTL:
-            return self._why_no_setting(key)
-        if table == DHCP_HOST:
-            return self._why_no_entry(key, value)
+        match table.name:
+            case UPLINK.name | INNER.name | PORT.name:
+                return self._why_no_link(key, value)
+            case TRUNK.name | VLAN.name | VXLAN.name:
+                return self._why_no_carrier(key, value)
+            case FDB.name | NEIGHBOUR.name:
+                return self._why_not_told(key, value)
+            case ADDRESS.name | DHCP_SERVER.name:
+                return self._why_nowhere(key, value)
+            case ROUTE.name | ROUTE_IN.name:
+                return self._why_no_route(key, value)
+            case SYSCTL.name:
+                return self._why_no_setting(key)
+            case DHCP_HOST.name:
+                return self._why_no_entry(key, value)
+            case _:
+                return None
+
+    def _why_nowhere(self, key: Key, value: Row) -> str | None:
+        """Return why there can be no address, or no server that listens on one."""
+        device = str(key.row[0] if key.table == ADDRESS else value[0])
+        if device not in self._devices(key.place):
+            return f"no device {device}"
+        if key.table == DHCP_SERVER and Key(ADDRESS, key.place, (device, value[1])) not in self.state:
+            return f"no address {value[1]} on {device}"
         return None
 
     def _why_no_setting(self, key: Key) -> str | None:
@@ -189,23 +206,53 @@ class FakeBackend:
     def _why_no_link(self, key: Key, value: Row) -> str | None:
         if key.table == UPLINK:
             interface, mac = value
-            if self._interfaces is not None and interface not in self._interfaces:
-                return f"no interface {interface} on the host"
+            if reason := self._why_no_interface(interface):
+                return reason
             same = any(
                 other.table == UPLINK and self.state[other] == (interface, mac) and other != key for other in self.state
             )
             return f"{mac} is in use on {interface}" if same else None
         bridge, peer = (value[1], value[0]) if key.table == INNER else value
-        if bridge not in self._bridges and not any(
-            other.table == BRIDGE and other.row == (bridge,) for other in self.state
-        ):
-            return f"no bridge {bridge}"
+        if bridge not in self._bridges and (reason := self._why_no_bridge(bridge)):
+            return reason
         taken = {
             self.state[other][0 if other.table == INNER else 1]
             for other in self.state
             if other.table in (INNER, PORT) and other != key
         }
         return f"name {peer} is taken" if peer in taken else None
+
+    def _why_no_carrier(self, key: Key, value: Row) -> str | None:
+        """Return why a carrier can't be: nothing to stand on, or what tells it from others is in use."""
+        match key.table.name, value:
+            case TRUNK.name, (bridge,):
+                return self._why_no_bridge(bridge) or self._why_no_interface(key.row[0])
+            case VLAN.name, (interface, tag, bridge, _):
+                mark: Row = (interface, tag)
+                reason = self._why_no_bridge(bridge) or self._why_no_interface(interface)
+            case _, (vni, _, bridge, _):
+                mark, reason = (vni,), self._why_no_bridge(bridge)
+            case _:
+                return "not a carrier"
+        same = [
+            other.row[0]
+            for other in self.state
+            if other.table == key.table and other != key and self.state[other][: len(mark)] == mark
+        ]
+        return reason or (f"{' '.join(map(str, mark))} is in use by {same[0]}" if same else None)
+
+    def _why_not_told(self, key: Key, value: Row) -> str | None:
+        device, mac = key.row[0], key.row[1] if key.table == FDB else value[0]
+        if Key(VXLAN, key.place, (device,)) not in self.state:
+            return f"no device {device}"
+        return None if is_mac(str(mac)) else f"{mac} is not a MAC address"
+
+    def _why_no_interface(self, name: Atom) -> str | None:
+        known = self._interfaces is None or name in self._interfaces
+        return None if known else f"no interface {name} on the host"
+
+    def _why_no_bridge(self, name: Atom) -> str | None:
+        return None if Key(BRIDGE, HOST, (name,)) in self.state else f"no bridge {name}"
 
     def _why_no_route(self, key: Key, value: Row) -> str | None:
         device, hop = (str(part) for part in value)
@@ -238,7 +285,11 @@ def _hangs_on(key: Key, value: Row, base: Key) -> bool:
         device = base.row[0]
         if key.table == ADDRESS:
             return key.row[0] == device
-        if key.table in (ROUTE, DHCP_SERVER):
+        if key.table in (ROUTE, ROUTE_IN, DHCP_SERVER):
             return value[:1] == (device,)
         return key.table == SYSCTL and f"/{device}/" in str(key.row[0])
+    if base.table == VXLAN:
+        return key.table in (FDB, NEIGHBOUR) and key.row[0] == base.row[0]
+    if base.table == BRIDGE:  # the interface is let go of
+        return key.table == TRUNK and value == base.row
     return base.table == DHCP_SERVER and key.table == DHCP_HOST and key.row[0] == base.row[0]

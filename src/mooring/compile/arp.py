@@ -36,9 +36,9 @@ def _ask_proxy(router: Router, device: str, question: Header, facts: tuple[Fact,
     if off:
         text = f"ARP for {address} is not answered: the router does not answer for others"
         return Step(router.place, "arp", Event.ARP_UNANSWERED, text, facts=facts, missing=off)
-    away = [route.fact for route in router.ways(address) if route.device != device]
+    away = [route for route in router.ways(address, device) if route.device != device]
     if not away:
         text = f"ARP for {address} is not answered: the router has no route to it by another device"
         return Step(router.place, "arp", Event.ARP_UNANSWERED, text, facts=facts)
     text = f"the router answers ARP for {address}"
-    return Step(router.place, "arp", Event.ARP_ANSWERED, text, facts=(*facts, *settings, away[0]))
+    return Step(router.place, "arp", Event.ARP_ANSWERED, text, facts=(*facts, *settings, *away[0].facts))

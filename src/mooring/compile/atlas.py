@@ -1,7 +1,7 @@
 """A host state as trace() looks at it: which routers there are, with what devices, addresses, routes and DHCP servers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mooring.compile import tables
@@ -11,11 +11,28 @@ from mooring.compile.rules import Elements
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A way to a prefix: out of a device, and the fact that says so."""
+    """A way to a prefix: out of a device, the fact that says so, and the rule by which it was found, if it took one."""
 
     prefix: IPv4Network
     device: str
     fact: Fact
+    rule: Fact | None = None
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """All that says so."""
+        return (self.fact,) if self.rule is None else (self.rule, self.fact)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Rule:
+    """What comes in by a device and goes to a prefix looks into a table of routes first; the lowest priority before all others."""
+
+    priority: int
+    device: str
+    to: IPv4Network
+    table: int
+    fact: Fact = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +63,8 @@ class Router:
     inner: dict[str, Fact] = field(default_factory=dict[str, Fact])
     own: dict[IPv4Address, Fact] = field(default_factory=dict[IPv4Address, Fact])
     routes: list[Route] = field(default_factory=list[Route])
+    rules: list[Rule] = field(default_factory=list[Rule])
+    tables: dict[int, list[Route]] = field(default_factory=dict[int, list[Route]])
     servers: list[Server] = field(default_factory=list[Server])
     guests: dict[tuple[str, IPv4Address], Guest] = field(default_factory=dict[tuple[str, IPv4Address], Guest])
     prefixes: dict[Table, list[Row]] = field(default_factory=dict[Table, list[Row]])
@@ -64,11 +83,17 @@ class Router:
         fact = self.fact(tables.SYSCTL, path)
         return fact if fact is not None and fact.value == ("1",) else None
 
-    def ways(self, address: IPv4Address) -> list[Route]:
-        """Return the routes with the longest prefix that holds an address: one, none, or several where facts are at odds."""
-        fitting = [route for route in self.routes if address in route.prefix]
-        longest = max((route.prefix.prefixlen for route in fitting), default=0)
-        return [route for route in fitting if route.prefix.prefixlen == longest]
+    def ways(self, address: IPv4Address, device: str = "") -> list[Route]:
+        """Return the routes with the longest prefix that holds an address: one, none, or several where facts are at odds.
+
+        `device` is the one that the packet came in by, empty for the router's own.
+        """
+        for rule in sorted(self.rules):
+            if rule.device == device and address in rule.to:
+                found = _longest(self.tables.get(rule.table, []), address)
+                if found:
+                    return [replace(route, rule=rule.fact) for route in found]
+        return _longest(self.routes, address)
 
     def server_on(self, device: str) -> Server | None:
         """Return the DHCP server on a device."""
@@ -108,6 +133,10 @@ class Router:
                 self.routes.append(Route(own.network, device, fact))
             case tables.ROUTE, (IPv4Network() as prefix,), (str(device), _):
                 self.routes.append(Route(prefix, device, fact))
+            case tables.ROUTE_IN, (int() as table, IPv4Network() as prefix), (str(device), _):
+                self.tables.setdefault(table, []).append(Route(prefix, device, fact))
+            case tables.RULE, (int() as priority, str(device), IPv4Network() as prefix), (int() as table,):
+                self.rules.append(Rule(priority, device, prefix, table, fact))
             case tables.UPLINK, (str(device),), _:
                 self.uplinks[device] = fact
             case tables.INNER, (str(device),), _:
@@ -116,6 +145,12 @@ class Router:
                 self.servers.append(Server(network, device, own, fact))
             case _:
                 pass
+
+
+def _longest(routes: list[Route], address: IPv4Address) -> list[Route]:
+    fitting = [route for route in routes if address in route.prefix]
+    longest = max((route.prefix.prefixlen for route in fitting), default=0)
+    return [route for route in fitting if route.prefix.prefixlen == longest]
 
 
 def fact_at(state: HostState, key: Key) -> Fact | None:

@@ -311,7 +311,7 @@ class _Walk:
     def _route(self, router: Router) -> str | Outcome:
         """Choose the device by the longest prefix."""
         dst = self.header.dst
-        ways = router.ways(dst)
+        ways = router.ways(dst, self.iif)
         if not ways:
             missing = (Key(tables.ROUTE, router.place, (IPv4Network((dst, 32)),)),)
             step = Step(router.place, "routing", Event.ENDED, f"dropped: there is no route to {dst}", missing=missing)
@@ -321,7 +321,7 @@ class _Walk:
                 f"{len(ways)} routes to {dst}, equally long: {'; '.join(str(way.fact) for way in ways)}"
             )
         text = f"{dst} is out of {ways[0].device}"
-        self.steps.append(Step(router.place, "routing", Event.ROUTED, text, facts=(ways[0].fact,)))
+        self.steps.append(Step(router.place, "routing", Event.ROUTED, text, facts=ways[0].facts))
         return ways[0].device
 
     # ------------------------------------------------------------------------------------------------------- ways out
