@@ -13,7 +13,7 @@ from mooring.agent.crew import Crew, Job, Outcome
 from mooring.agent.interfaces import Backend, Controller, Guests, Refused
 from mooring.agent.ledger import Ledger, Part
 from mooring.agent.settle import settle
-from mooring.bus.messages import Request, working_on
+from mooring.bus.messages import Remote, Request, working_on
 from mooring.compile.facts import HostState, Place
 from mooring.compile.tables import PORT
 from mooring.model.faults import Fault
@@ -148,7 +148,7 @@ class Agent:
         try:
             with working_on(_request_of(events)):
                 self._turn(events)
-        except Fault as fault:
+        except (Fault, Remote) as fault:
             _log.warning("controller away; the host stays as it is", reason=fault.reason)
             self._due = min(self._due, self._monotonic() + _RETRY_EVERY)
         except Refused as refusal:

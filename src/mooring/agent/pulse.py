@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from mooring.bus.messages import Registration, Remote
-from mooring.model.faults import Fault, NotFound, Unavailable
+from mooring.model.faults import Conflict, Fault, NotFound, Unavailable
 
 EVERY = 1.0
 _log = structlog.get_logger(__name__)
@@ -20,16 +20,27 @@ class Registrar(Protocol):
         """Say who this host is; a Conflict if another machine is."""
         ...
 
-    def heartbeat(self) -> None:
-        """Say that this host is alive; NotFound if it has to register."""
+    def heartbeat(self, machine: str) -> None:
+        """Say that this host is alive; NotFound if it has to register, Conflict if another machine has its name by now."""
         ...
 
 
 class Pulse:
-    """Beats once a second until it is stopped; a beat that is lost is not made up for."""
+    """Beats once a second until it is stopped; a beat that is lost is not made up for.
 
-    def __init__(self, controller: Registrar, registration: Registration, every: float = EVERY) -> None:
+    When the controller says that another machine has the host's name, `ousted` is called, and the pulse ends.
+    """
+
+    def __init__(
+        self,
+        controller: Registrar,
+        registration: Registration,
+        *,
+        ousted: Callable[[], None] = lambda: None,
+        every: float = EVERY,
+    ) -> None:
         """Keep the controller and what to tell it; nothing runs before `start`.  `every` is in seconds."""
+        self._ousted = ousted
         self._controller = controller
         self._registration = registration
         self._trouble: str | None = "The controller has not answered yet."
@@ -41,7 +52,8 @@ class Pulse:
         """Say who this host is.
 
         Raises:
-            Fault: the controller is away, or refuses.
+            Fault: the controller is away.
+            Remote: it refuses.
         """
         self._heard(lambda: self._controller.register(self._registration))
 
@@ -57,7 +69,7 @@ class Pulse:
     def _heard(self, ask: Callable[[], None]) -> None:
         try:
             ask()
-        except Fault as fault:
+        except (Fault, Remote) as fault:
             self._trouble = fault.reason
             raise
         self._trouble = None
@@ -68,7 +80,7 @@ class Pulse:
         while not done.is_set():
             try:
                 self.register()
-            except Fault as fault:
+            except (Fault, Remote) as fault:
                 if fault.reason != told:
                     told = fault.reason
                     _log.warning("not let in; the host stays as it is", reason=fault.reason)
@@ -91,17 +103,23 @@ class Pulse:
         while not self._stop.wait(self._every):
             try:
                 self.beat()
-            except Fault as fault:
+            except (Fault, Remote) as fault:
                 _log.debug("no pulse", reason=fault.reason)
+                if isinstance(fault, Remote) and issubclass(fault.kind, Conflict):
+                    # Two that do the same addresses are worse than one that does not.
+                    _log.error("another machine has this host's name; the host stays as it is", reason=fault.reason)
+                    self._ousted()
+                    return
 
     def beat(self) -> None:
         """Beat once.
 
         Raises:
-            Fault: the controller is away, or refuses.
+            Fault: the controller is away.
+            Remote: it refuses.
         """
         try:
-            self._heard(self._controller.heartbeat)
+            self._heard(lambda: self._controller.heartbeat(self._registration.machine))
         except Remote as fault:
             if not issubclass(fault.kind, NotFound):
                 raise

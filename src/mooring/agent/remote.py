@@ -59,9 +59,13 @@ class RemoteController:
         """Tell what holds and what does not."""
         self._call("report", dump_reports(reports))
 
-    def heartbeat(self) -> None:
-        """Say that this host is alive."""
-        self._call("heartbeat")
+    def heartbeat(self, machine: str = "") -> None:
+        """Say that this host is alive, and which machine it is.
+
+        Raises:
+            Remote: of kind NotFound, if it has to register; of kind Conflict, if another machine has its name by now.
+        """
+        self._call("heartbeat", machine)
 
     def set_up_network(self, instance: InstanceId) -> None:
         """Ask for the networks of an instance on this host."""

@@ -58,7 +58,7 @@ class Controller:
             "pull": self._pull,
             "digest": lambda host, _: dump_digest(operations.settlement.digest(host)),
             "report": self._report,
-            "heartbeat": lambda host, _: operations.hosts.heartbeat(host),
+            "heartbeat": lambda host, machine: operations.hosts.heartbeat(host, str(machine or "")),
             "set_up_network": lambda host, value: operations.launches.set_up_network(host, load_instance(value)),
             "allocate_fixed_ips": lambda host, value: operations.launches.allocate_fixed_ips(
                 host, load_instance(value)

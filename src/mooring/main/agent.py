@@ -1,7 +1,6 @@
 """The agent as a process of its own: the only one that touches a kernel, and it has no database."""
 
 import contextlib
-import threading
 from pathlib import Path
 
 import structlog
@@ -29,11 +28,11 @@ def run(config: Path | None) -> int:
     settings.state_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.run_directory.mkdir(parents=True, exist_ok=True, mode=0o755)
 
-    def start(stack: contextlib.ExitStack, done: threading.Event) -> None:
+    def start(stack: contextlib.ExitStack, done: process.Ending) -> None:
         registry = new_registry()
         nats = open_bus(access, credentials, registry)
         stack.callback(nats.close)
-        host = HostPart(settings, MeasuredBus(nats, registry), registry)
+        host = HostPart(settings, MeasuredBus(nats, registry), registry, done.fail)
         own = settings.agent
         checks = {"bus": bus_check(nats), "controller": host.pulse.check}
         status = Server(status_app(registry, checks), own.status_listen, own.status_port)

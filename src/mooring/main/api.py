@@ -1,7 +1,6 @@
 """The API as a process of its own: no capabilities, no netlink, only the database, the bus and its port."""
 
 import contextlib
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,7 +50,7 @@ def run(config: Path | None) -> int:
         raise ConfigurationError("bus: is missing")
     access, credentials = settings.bus, read_credentials(settings.bus.credentials)
 
-    def start(stack: contextlib.ExitStack, done: threading.Event) -> None:
+    def start(stack: contextlib.ExitStack, done: process.Ending) -> None:
         registry = new_registry()
         nats = open_bus(access, credentials, registry)
         stack.callback(nats.close)

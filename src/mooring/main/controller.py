@@ -1,7 +1,6 @@
 """The controller as a process of its own: no capabilities, no port but for its status; any number of them may run at once."""
 
 import contextlib
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def run(config: Path | None) -> int:
         raise ConfigurationError("bus: is missing")
     access, credentials = settings.bus, read_credentials(settings.bus.credentials)
 
-    def start(stack: contextlib.ExitStack, done: threading.Event) -> None:
+    def start(stack: contextlib.ExitStack, done: process.Ending) -> None:
         registry = new_registry()
         nats = open_bus(access, credentials, registry)
         stack.callback(nats.close)

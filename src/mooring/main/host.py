@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -27,8 +27,10 @@ from mooring.model.ids import host_id
 class HostPart:
     """One host's agent.  It registers first, and touches nothing before it has been let in."""
 
-    def __init__(self, settings: Settings, bus: Bus, registry: CollectorRegistry) -> None:
-        """Build it; nothing runs before `start`.
+    def __init__(
+        self, settings: Settings, bus: Bus, registry: CollectorRegistry, ousted: Callable[[], None] = lambda: None
+    ) -> None:
+        """Build it; nothing runs before `start`.  `ousted` is called when another machine has the host's name.
 
         Raises:
             OSError: the host's namespace is not there, or may not be entered.
@@ -43,7 +45,8 @@ class HostPart:
         self.agent = Agent(self.remote, backend, guests)
         registry.register(_AgentFigures(self.agent))
         self._launcher = Launcher(self.remote)
-        self.pulse = Pulse(self.remote, _registration(host, machine_id(settings.state_directory)))
+        registration = _registration(host, machine_id(settings.state_directory))
+        self.pulse = Pulse(self.remote, registration, ousted=ousted)
 
     def start(self) -> None:
         """Serve this host's topics and begin."""

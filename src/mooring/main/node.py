@@ -1,7 +1,6 @@
 """API, controller and agent in one process: the embedded default, on SQLite and a bus that is this process's memory."""
 
 import contextlib
-import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -87,7 +86,7 @@ def run(config: Path | None) -> int:
     """Run everything in one process until SIGINT or SIGTERM; return the exit code."""
     settings = load(config, Process.UP)
 
-    def start(stack: contextlib.ExitStack, _done: threading.Event) -> None:
+    def start(stack: contextlib.ExitStack, _done: process.Ending) -> None:
         node = stack.enter_context(Node(settings))
         _log.info("the API answers", url=node.url, host=settings.host.name)
 

@@ -15,13 +15,25 @@ from mooring.config import LogSettings
 
 _log = structlog.get_logger(__name__)
 
-Start = Callable[[contextlib.ExitStack, threading.Event], None]
+
+class Ending(threading.Event):
+    """Is set when the process is to end: by a signal, or because it can't go on."""
+
+    code = 0
+
+    def fail(self) -> None:
+        """End the process with a failure; whoever watches over it starts it anew."""
+        self.code = 1
+        self.set()
+
+
+Start = Callable[[contextlib.ExitStack, Ending], None]
 
 
 @contextlib.contextmanager
-def _signals() -> Generator[threading.Event]:
+def _signals() -> Generator[Ending]:
     """Give an event that is set by SIGINT or SIGTERM."""
-    done = threading.Event()
+    done = Ending()
 
     def end(_number: int, _frame: FrameType | None) -> None:
         done.set()
@@ -53,4 +65,4 @@ def run(name: str, settings: LogSettings, start: Start) -> int:
             _log.info(f"{name} is up")
         done.wait()
         _log.info(f"{name} stops")
-    return 0
+    return done.code

@@ -86,13 +86,17 @@ class HostOperations:
         keys |= {entry.key for entry in entries if entry.key.kind is SubjectKind.NIC and entry.role is HostRole.COMPUTE}
         return [publish(tx, key) for key in sorted(keys)]
 
-    def heartbeat(self, host: HostId) -> None:
-        """Record that a host is alive.
+    def heartbeat(self, host: HostId, machine: str = "") -> None:
+        """Record that a host is alive, as the machine that it registered as.
 
         Raises:
             NotFound: there is no such host (any longer): it must register.
+            Conflict: it was away, and another machine has its name by now.
         """
         with self._door.store.write() as tx:
+            known = tx.topology.host(host)
+            if known is not None and known.machine and machine and known.machine != machine:
+                raise Conflict(f"name: host {known.name} is another machine by now.", field="name")
             if not tx.topology.heard_of(host, self._door.clock.now()):
                 raise NotFound("Host", host)
 
