@@ -1,6 +1,7 @@
 """Floating IPs: allocate, release, associate, disassociate."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from mooring.model.faults import Conflict, Exhausted, Invalid, NotAssociated, NotFound, NotReady, QuotaExceeded
@@ -17,7 +18,7 @@ from mooring.model.nouns import (
     Quota,
     Resource,
 )
-from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, once, publish, visible_instance
 from mooring.operations.interfaces import AddressRow, Duplicate, Transaction
 from mooring.operations.pools import find_pool
@@ -126,7 +127,8 @@ class AddressOperations:
     ) -> FloatingIp:
         """Let an instance answer at a floating IP: at its first fixed IP, or at the one given.
 
-        An address that is associated elsewhere in the project moves.  Where it is already, nothing changes.
+        An address that is associated elsewhere in the project moves.  Where it is already, nothing changes.  On one gateway it moves in one
+        change; another gateway gets it when the old one has confirmed that it let go, so that no two of them ever answer at it.
 
         Raises:
             NotFound: the project has no such instance or floating IP.
@@ -174,8 +176,7 @@ class AddressOperations:
             ) from error
         if not tx.topology.router_has_uplink(router.id, pool.uplink):
             changes += connect(self._door, tx, router, pool)
-        changes.append(publish(tx, SubjectKey(SubjectKind.NIC, nic.id)))
-        return changes
+        return [*changes, *_published(tx, floating.id, nic.id)]
 
     def disassociate(self, caller: Caller, instance: InstanceId, address: IPv4Address) -> None:
         """End an association: when this returns, no packet to the address reaches the instance and none of its carries it.
@@ -203,6 +204,19 @@ def detach(tx: Transaction, floating: FloatingIp) -> Published:
     if floating.nic is None or not tx.addresses.disassociate(floating.id):
         raise NotAssociated(f"Floating IP {floating.address} is not associated.")
     return let_go(tx, floating.nic, [floating.id])
+
+
+def _published(tx: Transaction, floating: AddressId, nic: NicId) -> list[Published]:
+    """Publish a NIC with an address that it got, and name what there is to wait for before it answers."""
+    key = SubjectKey(SubjectKind.NIC, nic)
+    change = publish(tx, key)
+    row = tx.addresses.get(floating)
+    if row is None or row.release_nic in {None, nic}:
+        return [change]
+    # The gateway of a NIC that had it before has not let go: only then is it told to this one's, in a later generation.
+    before = Published(SubjectKey(SubjectKind.NIC, row.release_nic), row.release_generation, frozenset())
+    routed = any(role is HostRole.GATEWAY for _, role in tx.deliveries.hosts(key))
+    return [before, replace(change, newest=routed)]
 
 
 def let_go(tx: Transaction, nic: NicId, addresses: Sequence[AddressId]) -> Published:

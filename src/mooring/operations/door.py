@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound
 from mooring.model.ids import HostId, InstanceId
 from mooring.model.nouns import Caller, Flavor, Host, Image, Instance, NetworkKind, Resource
-from mooring.model.subjects import SubjectKey
+from mooring.model.subjects import HostRole, SubjectKey
 from mooring.operations.interfaces import Bell, Clock, Duplicate, Remembered, Store, Transaction
 from mooring.policy.managers import VLAN_TAGS, VXLAN_IDENTIFIERS
 from mooring.policy.names import name_fault
@@ -53,11 +53,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A change that hosts must confirm."""
+    """A change that hosts must confirm; with `newest`, its gateway must also confirm what is published after it."""
 
     key: SubjectKey
     generation: int
     hosts: frozenset[HostId]
+    newest: bool = False
+
+    def is_open(self, tx: Transaction) -> bool:
+        """Say whether a host has still to confirm it."""
+        if tx.deliveries.unconfirmed(self.key, self.generation):
+            return True
+        return self.newest and not tx.deliveries.settled(self.key, (HostRole.GATEWAY,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ class Door:
 
         def done() -> bool:
             with self.store.read() as tx:
-                return not any(tx.deliveries.unconfirmed(change.key, change.generation) for change in changes)
+                return not any(change.is_open(tx) for change in changes)
 
         self.bell.wait_settled(done, self.limits.settle_timeout)
 

@@ -275,6 +275,13 @@ class Addresses(Protocol):
         """Return the `releasing` addresses that linger on this NIC, less those that the hosts of another NIC may hold still."""
         ...
 
+    def heirs(self, nic: NicId) -> Sequence[NicId]:
+        """Return the NICs that are associated with addresses which linger on this one, once its gateways have all confirmed them away.
+
+        An address that every one of its hosts has confirmed away lingers on it no longer.
+        """
+        ...
+
 
 class Instances(Protocol):
     """Instances and their NICs."""
@@ -361,7 +368,10 @@ class Deliveries(Protocol):
         ...
 
     def pending(self, host: HostId, keys: Sequence[SubjectKey] | None) -> Sequence[Placement]:
-        """Return a host's placements of the given keys, or all that it has not confirmed, with their subjects, in one snapshot."""
+        """Return a host's placements of the given keys, or all that it has not confirmed, with their subjects, in one snapshot.
+
+        A public address that lingers on another NIC, whose gateway on another host has not confirmed it away, is left out.
+        """
         ...
 
     def digest(self, host: HostId) -> Sequence[DigestEntry]: ...

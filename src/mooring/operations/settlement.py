@@ -80,9 +80,16 @@ class SettlementOperations:
 
 def _nic_reported(tx: Transaction, report: Report, failed: list[FailedLaunch]) -> list[Published]:
     nic = NicId(report.key.id)
-    if report.error is None:
-        for row in tx.addresses.releasing(nic):
-            reclaim_unheld(tx, row.id)
+    if report.error is not None:
+        return _launched_further(tx, nic, report, failed)
+    for row in tx.addresses.releasing(nic):
+        reclaim_unheld(tx, row.id)
+    # What it had, and another NIC has got since, was kept from that one's gateway until now.
+    changes = [publish(tx, SubjectKey(SubjectKind.NIC, heir)) for heir in tx.addresses.heirs(nic)]
+    return [*changes, *_launched_further(tx, nic, report, failed)]
+
+
+def _launched_further(tx: Transaction, nic: NicId, report: Report, failed: list[FailedLaunch]) -> list[Published]:
     known = tx.instances.nic(nic)
     instance = tx.instances.get(known.instance) if known else None
     if instance is None:

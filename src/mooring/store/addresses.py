@@ -8,7 +8,7 @@ from sqlalchemy import Row, and_, bindparam, case, delete, exists, literal, sele
 from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId
 from mooring.model.nouns import AddressKind, FloatingIp
 from mooring.model.records import AddressRow, Duplicate, Referenced
-from mooring.model.subjects import SubjectKind
+from mooring.model.subjects import HostRole, SubjectKind
 from mooring.store import gaps
 from mooring.store.floating import FLOATING, FLOATING_BY_ID, FLOATING_BY_POSITION, FLOATING_OF_PROJECT, floating_ips
 from mooring.store.schema import addresses, associations, cursors, deliveries, lingering
@@ -24,6 +24,9 @@ _BEHIND = (
     .correlate(lingering)
 )
 """A host of a lingering row's NIC that has not confirmed yet."""
+
+_GATEWAY_BEHIND = _BEHIND.where(deliveries.c.role == HostRole.GATEWAY.value)
+"""A gateway of a lingering row's NIC that has not confirmed yet."""
 
 _ROWS = select(
     addresses.c.id,
@@ -95,6 +98,20 @@ _RELEASE = (
 )
 _FREE = delete(addresses).where(addresses.c.id == bindparam("address"))
 _FORGET_CONFIRMED = delete(lingering).where(lingering.c.address == bindparam("address"), ~exists(_BEHIND))
+_FORGET_CONFIRMED_OF = delete(lingering).where(lingering.c.nic == bindparam("of_nic"), ~exists(_BEHIND))
+_HEIRS = (
+    select(addresses.c.nic)
+    .select_from(lingering)
+    .join(associations, associations.c.floating == lingering.c.address)
+    .join(addresses, addresses.c.id == associations.c.fixed)
+    .where(
+        lingering.c.nic == bindparam("of_nic"),
+        addresses.c.nic != bindparam("of_nic"),
+        ~exists(_GATEWAY_BEHIND),
+    )
+    .distinct()
+    .order_by(addresses.c.nic)
+)
 
 _AddressFields = Row[
     AddressId,
@@ -236,6 +253,11 @@ class Addresses:
         found: list[AddressRow] = []
         for *fields, generation in self._session.rows(_RELEASING, nic=nic):
             found.append(_address_row(fields, nic, generation))  # type: ignore[arg-type]  # a row's fields, in the order of its statement
+        return found
+
+    def heirs(self, nic: NicId) -> Sequence[NicId]:
+        found = [heir for (heir,) in self._session.rows(_HEIRS, of_nic=nic) if heir is not None]
+        self._session.change(_FORGET_CONFIRMED_OF, of_nic=nic)
         return found
 
 

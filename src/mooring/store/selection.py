@@ -4,17 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from sqlalchemy import Column, ColumnElement, Select, bindparam, select
+from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, exists, select
 
 from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, RouterId, UplinkId
 from mooring.model.nouns import AddressKind
-from mooring.model.subjects import SubjectKind
+from mooring.model.subjects import HostRole, SubjectKind
 from mooring.store.schema import (
     addresses,
     associations,
     deliveries,
     hosts,
     instances,
+    lingering,
     networks,
     nics,
     pool_ranges,
@@ -25,6 +26,21 @@ from mooring.store.schema import (
 )
 
 _PUBLIC = addresses.alias("public")
+
+_HELD_ELSEWHERE = (
+    select(lingering.c.nic)
+    .join(deliveries, and_(deliveries.c.kind == SubjectKind.NIC.value, deliveries.c.subject == lingering.c.nic))
+    .where(
+        lingering.c.address == associations.c.floating,
+        lingering.c.nic != addresses.c.nic,
+        deliveries.c.role == HostRole.GATEWAY.value,
+        deliveries.c.host != bindparam("at"),
+        deliveries.c.confirmed < lingering.c.generation,
+    )
+    .correlate(associations, addresses)
+)
+"""A gateway on another host that may still answer at an associated address, for a NIC that had it before."""
+
 _OTHERS = router_uplinks.alias("others")
 
 _Selector = Callable[[Column[Any], SubjectKind], ColumnElement[bool]]
@@ -153,7 +169,7 @@ class Selection:
             .join(associations, associations.c.fixed == addresses.c.id)
             .join(_PUBLIC, _PUBLIC.c.id == associations.c.floating)
             .join(pools, pools.c.id == associations.c.pool)
-            .where(chosen(addresses.c.nic, SubjectKind.NIC)),
+            .where(chosen(addresses.c.nic, SubjectKind.NIC), ~exists(_HELD_ELSEWHERE)),
             shared=select(router_uplinks.c.router, addresses.c.position, router_uplinks.c.uplink)
             .join(uplinks, uplinks.c.id == router_uplinks.c.uplink)
             .join(addresses, addresses.c.id == router_uplinks.c.address)

@@ -133,7 +133,8 @@ class _Read:
         for router, position, uplink in self.session.rows(self.selection.shared, **self.parameters):
             shared[router].append(PublicAddress(IPv4Address(position), uplink))
         floating: defaultdict[tuple[NicId | None, int], list[PublicAddress]] = defaultdict(list)
-        for nic, fixed, position, uplink in self.session.rows(self.selection.floating, **self.parameters):
+        here = {"at": self.at.id if self.at is not None else ""}
+        for nic, fixed, position, uplink in self.session.rows(self.selection.floating, **self.parameters, **here):
             floating[nic, fixed].append(PublicAddress(IPv4Address(position), uplink))
         addresses: defaultdict[NicId | None, list[NicAddress]] = defaultdict(list)
         for nic, fixed in self.session.rows(self.selection.fixed, **self.parameters):
