@@ -9,6 +9,7 @@ from tests.store.test_deliveries import *  # noqa: F403
 from tests.store.test_gaps import *  # noqa: F403
 from tests.store.test_identities import *  # noqa: F403
 from tests.store.test_instances import *  # noqa: F403
+from tests.store.test_moves import *  # noqa: F403
 from tests.store.test_quotas import *  # noqa: F403
 from tests.store.test_races import *  # noqa: F403
 from tests.store.test_subjects import *  # noqa: F403

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 
-from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId
+from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, ProjectId
 from mooring.model.nouns import AddressKind, FloatingIp
 from mooring.model.records import AddressRow, Duplicate, Referenced
-from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from tests.simulation.database.tables import Tables, check, needed, needs, unique
 
 
@@ -175,6 +175,26 @@ class Addresses:
             tables.lingering.drop((address, nic))
         tables.addresses.drop(address)
         tables.places.drop((row.scope, int(row.address)))
+
+    def gateway_behind(self, nic: NicId, generation: int, at: HostId | None = None) -> bool:
+        """Say whether a gateway of a NIC, on another host than `at`, has not confirmed a generation."""
+        key = SubjectKey(SubjectKind.NIC, nic)
+        return any(
+            of == key and role is HostRole.GATEWAY and host != at and row.confirmed < generation
+            for (host, of, role), row in self._tables.deliveries.items()
+        )
+
+    def heirs(self, nic: NicId) -> Sequence[NicId]:
+        mine = [(address, since) for (address, of), since in self._tables.lingering.items() if of == nic]
+        found: set[NicId] = set()
+        for address, since in mine:
+            association = self._tables.associations.get(address)
+            heir = self._tables.addresses[association[0]].nic if association else None
+            if heir not in {None, nic} and not self.gateway_behind(nic, since):
+                found.add(heir)
+            if not self.behind(nic, since):
+                self._tables.lingering.drop((address, nic))
+        return sorted(found)
 
     def releasing(self, nic: NicId) -> Sequence[AddressRow]:
         found: list[AddressRow] = []

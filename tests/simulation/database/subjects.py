@@ -102,6 +102,13 @@ class Subjects:
     def _public(self, row: AddressRow) -> PublicAddress:
         return PublicAddress(row.address, self._tables.pools[row.pool].uplink)  # type: ignore[index]
 
+    def _held_elsewhere(self, floating: AddressId, nic: NicId) -> bool:
+        at = self._at.id if self._at is not None else None
+        return any(
+            of != nic and self._addresses.gateway_behind(of, since, at)
+            for of, since in self._addresses.lingers(floating)
+        )
+
     def _nic(self, nic: NicId, generation: int) -> NicIntent | None:
         row = self._tables.nics.get(nic)
         if row is None:
@@ -113,7 +120,11 @@ class Subjects:
         for fixed in self._addresses.fixed_of_nic(nic):
             if fixed.releasing:
                 continue
-            public = [self._tables.addresses[one] for one in self._addresses.floating_of_fixed(fixed.id)]
+            public = [
+                self._tables.addresses[one]
+                for one in self._addresses.floating_of_fixed(fixed.id)
+                if not self._held_elsewhere(one, nic)
+            ]
             own.append(NicAddress(fixed.address, tuple(sorted(self._public(floating) for floating in public))))
         ways = self._uplinks(network.router) if network.router else []
         shared = tuple(PublicAddress(self._tables.addresses[address].address, way) for way, (_, address) in ways)
