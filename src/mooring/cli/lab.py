@@ -16,6 +16,7 @@ from mooring import sandbox as own_namespaces
 from mooring.cli.failure import Failed, commands
 
 if TYPE_CHECKING:
+    from mooring.lab.plan import Plan
     from mooring.lab.site import Site
 
 lab = commands(
@@ -42,8 +43,7 @@ def up(
     directory: Directory = None,
 ) -> None:
     """Build and start it.  It stays until Ctrl-C; what dies in it is started again."""
-    if bus != "nats":
-        raise Failed(f"there is no bus {bus} between processes, only nats.")
+    plan = _plan(hosts, gateways, uplinks, database, bus)
     wanted = [
         f"--hosts={hosts}",
         f"--gateways={gateways}",
@@ -54,12 +54,25 @@ def up(
     if detach:
         _detach(wanted, directory)
     elif own_namespaces.inside():
-        _run(hosts, gateways, uplinks, database, port, directory)
+        _run(plan, port, directory)
     else:
         _claim(directory)
         # All that is made is gone with it.  Before anything that starts a second thread: such a process can't make a sandbox.
         where = [f"--directory={directory}"] if directory else []
         own_namespaces.run([sys.executable, "-m", "mooring.cli", "lab", "up", *wanted, *where])
+
+
+def _plan(hosts: int, gateways: int, uplinks: int, database: str, bus: str) -> "Plan":
+    from mooring.lab.plan import Database, Plan
+
+    if bus != "nats":
+        raise Failed(f"there is no bus {bus} between processes, only nats.")
+    if database not in set(Database):
+        raise Failed(f"there is no database {database}, only {' and '.join(Database)}.")
+    try:
+        return Plan(hosts, gateways, uplinks, Database(database))
+    except ValueError as error:
+        raise Failed(str(error)) from error
 
 
 def _claim(directory: Path | None) -> None:
@@ -100,11 +113,12 @@ def _detach(wanted: list[str], directory: Path | None) -> None:
     _tell(site, "mooring lab down")
 
 
-def _run(hosts: int, gateways: int, uplinks: int, database: str, port: int, directory: Path | None) -> None:
+def _run(plan: "Plan", port: int, directory: Path | None) -> None:
+    from dataclasses import replace
+
     from mooring.lab import wires
     from mooring.lab.laboratory import Laboratory
     from mooring.lab.machine import LaboratoryFailed
-    from mooring.lab.plan import Database, Plan
 
     def end(*_: object) -> None:
         # The first signal ends it, wherever it is; a second one must not disturb the cleaning up.
@@ -113,13 +127,12 @@ def _run(hosts: int, gateways: int, uplinks: int, database: str, port: int, dire
         raise KeyboardInterrupt
 
     site = _site(directory)
-    if database not in set(Database):
-        raise Failed(f"there is no database {database}, only {' and '.join(Database)}.")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
+    counts = f"{plan.hosts} hosts, {plan.gateways} gateways, {plan.uplinks} uplinks"
     try:
-        plan = Plan(hosts, gateways, uplinks, Database(database), wires.has_vlans())
-        typer.echo(f"building a laboratory: {hosts} hosts, {gateways} gateways, {uplinks} uplinks, {database}, nats")
+        typer.echo(f"building a laboratory: {counts}, {plan.database}, nats")
+        plan = replace(plan, vlans=wires.has_vlans())
         with Laboratory(plan, site.directory, port=port) as running:
             site.describe(running)
             _tell(site, "Ctrl-C")
@@ -129,7 +142,7 @@ def _run(hosts: int, gateways: int, uplinks: int, database: str, port: int, dire
                     typer.echo(f"{ended.name} has ended; it is started again")
                     ended.start()
                     site.describe(running)
-    except (LaboratoryFailed, ValueError) as failure:
+    except LaboratoryFailed as failure:
         raise Failed(str(failure)) from failure
     except KeyboardInterrupt:
         site.remove()

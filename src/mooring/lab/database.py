@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,8 +58,23 @@ def prepare(machine: Machine) -> None:
         file.write(settings)
 
 
+class Server(Program):
+    """The server: a first process and its children, one for each connection."""
+
+    def kill(self) -> None:
+        """Kill the first process, and return when its children have noticed: before that, no other server can start."""
+        super().kill()
+        deadline = time.monotonic() + _TIMEOUT
+        while self._has_children() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _has_children(self) -> bool:
+        asked = self.machine.enter("pgrep", "-x", "postgres")
+        return not subprocess.run(asked, check=False, timeout=_TIMEOUT, capture_output=True).returncode
+
+
 def server(machine: Machine, log: Path) -> Program:
-    """Return the server."""
+    """Return the server, not started."""
     command = (*_as_postgres(), str(_programs() / "postgres"), "-D", str(_HOME / "data"))
     socket = machine.run / _HOME.name / ".s.PGSQL.5432"
 
@@ -68,7 +84,7 @@ def server(machine: Machine, log: Path) -> Program:
             socket.exists() and not subprocess.run(asked, check=False, timeout=_TIMEOUT, capture_output=True).returncode
         )
 
-    return Program("postgresql", machine, command, log, ready)
+    return Server("postgresql", machine, command, log, ready)
 
 
 def _programs() -> Path:

@@ -1,7 +1,7 @@
 # The first process of a machine of the laboratory: gives it a /proc, a /run and a host name of its own, and reaps what becomes its child.
 #
-# Arguments: the machine's name, and the directory that is to be its /run.  Says "up" when that is done.  It runs in its own mount
-# namespace; the names of network namespaces made on the machine (its guests, its routers) are its own, as `ip netns` keeps them.
+# Environment: BUSYBOX.  Arguments: the machine's name, and the directory that is to be its /run.  Says "up" when that is done.  The names
+# of network namespaces made on the machine (its guests, its routers) are its own, as `ip netns` keeps them.
 fail() {
     echo "$*"
     exit 1
@@ -17,7 +17,7 @@ mkdir -p /run/netns
 mount -o bind /run/netns /run/netns && mount --make-shared /run/netns || fail "/run/netns can't be mounted"
 # What a machine that was off left there names nothing any longer.
 rm -f /run/netns/*
-echo "$1" > /proc/sys/kernel/hostname
+"$BUSYBOX" hostname "$1" # not by /proc: that is the whole machine's root's
 ip link set lo up
 echo up
 exec > /dev/null

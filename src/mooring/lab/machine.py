@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 NAMESPACES = Path("/run/netns")
 _INIT = Path(__file__).with_name("init.sh")
@@ -30,6 +31,7 @@ class Machine:
         self.run = run
         self.pid = 0
         self._holder: subprocess.Popen[str] | None = None
+        self._entrances: list[subprocess.Popen[bytes]] = []
 
     def boot(self) -> None:
         """Bring it up, with nothing on it but loopback.
@@ -50,6 +52,7 @@ class Machine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env={**os.environ, "BUSYBOX": busybox},
             start_new_session=True,
         )
         said = self._holder.stdout.readline() if self._holder.stdout else ""
@@ -73,6 +76,19 @@ class Machine:
             *command,
         )
 
+    def start(self, command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a program on the machine and return what entered it for that; the program is its child."""
+        entrance = subprocess.Popen(
+            self.enter(*command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            start_new_session=True,
+        )
+        self._entrances = [each for each in self._entrances if each.poll() is None] + [entrance]
+        return entrance
+
     def at(self, namespace: str, *command: str) -> Sequence[str]:
         """Return a command that runs in the network of a named namespace of the machine: a guest's, or a router's."""
         return ("nsenter", f"--net=/proc/{self.pid}/root{NAMESPACES / namespace}", "--", *command)
@@ -83,6 +99,10 @@ class Machine:
             return
         with suppress(ProcessLookupError):
             os.kill(self.pid or self._holder.pid, signal.SIGKILL)
+        # Who is stopped with what it started would not bury it, and the machine ends with its last process.
+        for entrance in self._entrances:
+            entrance.kill()
+            entrance.wait(timeout=_START_SECONDS)
         self._holder.wait(timeout=_START_SECONDS)
         if self._holder.stdout:
             self._holder.stdout.close()

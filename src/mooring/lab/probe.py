@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 _PATIENCE = 2.0
-_FIRST_ANSWER = 10.0
+_FIRST_ANSWER = 5.0
 
 
 class Count:

@@ -39,14 +39,7 @@ class Program:
             return
         with self.log.open("ab") as output:
             self._said_before = output.tell()
-            self._entrance = subprocess.Popen(
-                self.machine.enter(*self.command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                start_new_session=True,
-            )
+            self._entrance = self.machine.start(self.command, output)
         self._pid = 0
 
     @property
@@ -113,6 +106,7 @@ class Program:
     def resume(self) -> None:
         """Let it go on."""
         os.kill(self.pid, signal.SIGCONT)
+        self._wake_entrance()
 
     def reload(self) -> None:
         """Let it read its configuration again, with SIGHUP."""
@@ -124,5 +118,11 @@ class Program:
             if number != signal.SIGKILL:
                 # One that is paused would not hear of it.
                 os.kill(self.pid, signal.SIGCONT)
+            self._wake_entrance()
         if self._entrance is not None:
             self._entrance.wait(timeout=_STOP_SECONDS)
+
+    def _wake_entrance(self) -> None:
+        """Wake what entered the machine: it stops when the program does, as shells expect, and then tells nobody of its end."""
+        if self._entrance is not None:
+            self._entrance.send_signal(signal.SIGCONT)

@@ -18,12 +18,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mooring.lab.laboratory import Laboratory
 from mooring.lab.machine import NAMESPACES, LaboratoryFailed, child_of
 from mooring.lab.wires import namespaces
 from mooring.sandbox import MARK
+
+if TYPE_CHECKING:
+    from mooring.lab.laboratory import Laboratory
 
 VARIABLE = "MOORING_LAB"
 _END_SECONDS = 60.0
@@ -130,7 +132,7 @@ class Site:
 
     # -------------------------------------------------------------------------------------------------------- inside
 
-    def describe(self, lab: Laboratory) -> None:
+    def describe(self, lab: "Laboratory") -> None:
         """Write what there is now."""
         told = {
             "url": lab.url,
