@@ -50,7 +50,8 @@ def main(address: str, interval: float) -> None:
                 time.sleep(0)
             sent += 1
             due += interval
-    print(f"{sent} packets transmitted, {len(answered)} received")
+    lost = sorted(set(range(sent)) - answered)
+    print(f"{sent} packets transmitted, {len(answered)} received; lost: {lost[:50]}")
 
 
 if __name__ == "__main__":

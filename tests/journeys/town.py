@@ -25,6 +25,7 @@ class Count:
 
     sent: int
     received: int
+    said: str = ""
 
     @property
     def lost(self) -> int:
@@ -103,7 +104,7 @@ def probe(at: Sequence[str], address: object, interval: float = 0.002) -> "subpr
 def ping_count(text: str) -> Count:
     """Read what ping says at its end."""
     match = re.search(r"(\d+) packets transmitted, (\d+) received", text)
-    return Count(int(match[1]), int(match[2])) if match else Count(0, 0)
+    return Count(int(match[1]), int(match[2]), text[-400:]) if match else Count(0, 0, text[-400:])
 
 
 def eventually(truth: Callable[[], object], timeout: float = 15.0) -> float:
