@@ -37,7 +37,7 @@ def is_gone(town: Town, instance: InstanceId) -> bool:
 
 
 def test_a_vm_is_launched_answers_from_outside_and_goes() -> None:
-    vms.system()
+    vms.built()
     with VmStage(keep_port=False) as stage:
         town = Town(stage)
         made = town.operations.instances.create(town.demo, NewInstance("vm-1", image(town, "tiny-vm").id, "1"))

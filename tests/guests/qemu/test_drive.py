@@ -119,7 +119,7 @@ paths = st.lists(st.from_regex(r"[a-z0-9_]{1,12}", fullmatch=True), max_size=3).
 
 
 @given(st.dictionaries(paths, st.binary(max_size=5000), max_size=12))
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_what_was_put_in_comes_out(files: dict[str, bytes]) -> None:
     # A name is a file or a directory.
     files = {path: content for path, content in files.items() if not any(o.startswith(f"{path}/") for o in files)}

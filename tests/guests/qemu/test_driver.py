@@ -29,7 +29,7 @@ pytestmark = pytest.mark.kernel
 
 @pytest.fixture(autouse=True, scope="module")
 def _built() -> None:
-    vms.system()
+    vms.built()
 
 
 def pid_of(guest: InstanceIntent) -> int:

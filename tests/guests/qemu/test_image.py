@@ -211,7 +211,7 @@ def test_nothing_is_found_where_nothing_was_built(tmp_path: Path) -> None:
 
 @pytest.mark.kernel
 def test_the_system_is_small_and_found_again() -> None:
-    system = vms.system()
+    system = vms.built()
     assert find(vms.IMAGES) == system
     assert system.size < 24 << 20
     kernel = image.kernel(vms.IMAGES)
@@ -223,18 +223,18 @@ def test_the_system_is_small_and_found_again() -> None:
 
 @pytest.mark.kernel
 def test_after_an_upgrade_it_is_packed_anew_without_fetching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    vms.system()
+    vms.built()
     for part in ("kernel", "busybox"):
         (tmp_path / part).symlink_to(vms.IMAGES / part)
     monkeypatch.setattr(packages, "fetch", lambda *_: pytest.fail("something was fetched"))
     found = find(tmp_path)
     assert found is not None
-    assert found.initrd.read_bytes() == vms.system().initrd.read_bytes()
+    assert found.initrd.read_bytes() == vms.built().initrd.read_bytes()
 
 
 @pytest.mark.kernel
 def test_several_who_build_at_once_build_one(tmp_path: Path) -> None:
-    vms.system()
+    vms.built()
     for part in ("kernel", "busybox"):
         (tmp_path / part).symlink_to(vms.IMAGES / part)
     with ThreadPoolExecutor(max_workers=4) as threads:
@@ -251,7 +251,7 @@ def test_where_nothing_can_be_written_that_is_said() -> None:
 @pytest.mark.kernel
 @pytest.mark.slow
 def test_the_same_packages_give_the_same_bytes(tmp_path: Path) -> None:
-    first = vms.system()
+    first = vms.built()
     (tmp_path / "packages").symlink_to(vms.IMAGES / "packages")
     again = image.build(tmp_path)
     assert again.initrd.read_bytes() == first.initrd.read_bytes()

@@ -15,7 +15,7 @@ def guests(host: str, run_dir: Path) -> QemuGuests:
     return QemuGuests(host, run_dir, IMAGES, Accelerator.TCG)
 
 
-def system() -> image.GuestSystem:
+def built() -> image.GuestSystem:
     """The guests' system; the first time it is fetched and built."""
     try:
         return image.build(IMAGES)
