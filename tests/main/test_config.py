@@ -1,0 +1,267 @@
+"""The configuration file: everything that is wrong is told at once, with its place, value, reason and what it is for, and no secret."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mooring.config import (
+    AccountSettings,
+    ConfigurationError,
+    DatabaseSettings,
+    HostSettings,
+    Process,
+    Settings,
+    effective,
+    fits,
+    load,
+    read,
+)
+from mooring.config.roles import misfits
+
+Write = Callable[[str], Path]
+
+SERVICE = """
+[bus]
+servers = ["nats://127.0.0.1:4222"]
+credentials = "{credentials}"
+
+[[identity.accounts]]
+user = "admin"
+password = "geheim"
+project = "admin"
+"""
+
+AGENT = """
+[bus]
+servers = ["nats://127.0.0.1:4222"]
+credentials = "{credentials}"
+
+[host]
+name = "host-1"
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    credentials = tmp_path / "credentials"
+    credentials.write_text("")
+    credentials.chmod(0o600)
+
+    def make(text: str) -> Path:
+        path = tmp_path / "mooring.toml"
+        path.write_text(text.replace("{credentials}", str(credentials)))
+        path.chmod(0o600)
+        return path
+
+    return make
+
+
+def _told(path: Path, process: Process | None = None) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load(path, process)
+    text = str(caught.value)
+    assert str(path) in text
+    return text
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("zzz = 1", "zzz: there is no such setting; there are: state_directory"),
+        ("[api]\nprot = 1", "api.prot: there is no such setting, perhaps port is meant; there are: listen, port"),
+        ("[ap]\nport = 1", "ap: there is no such setting, perhaps api is meant"),
+        (
+            'state_directory = "state"',
+            "state_directory = 'state': must be an absolute path (what must outlive a reboot",
+        ),
+        ("[api]\nport = 65536", "api.port = 65536: must be less than or equal to 65535 (the TCP port, 0 to 65535"),
+        ('[api]\nport = "http"', "api.port = 'http': must be a whole number"),
+        ('[api]\npublic_url = "here"', "api.public_url = 'here': must be a URL"),
+        ("api = 5", "api = 5: must be a section"),
+        ('[host]\nname = ""', "host.name = '': "),
+        (
+            "[host]\ncompute = false\ngateway = false",
+            "host: a host that is neither compute nor gateway has nothing to do",
+        ),
+        ('[host]\nendpoint = "10.0.0.300"', "host.endpoint = '10.0.0.300': input is not a valid IPv4 address"),
+        ('[host]\nvlan_interface = "a/b"', "host.vlan_interface = 'a/b': must be the name of a network interface"),
+        ('[host]\nvlan_interface = "abcdefghijklmnop"', "at most 15 characters"),
+        ('[host]\nguests = "docker"', "host.guests = 'docker': must be 'netns' or 'qemu'"),
+        ("[bus]\nservers = []", "bus.credentials: is missing"),
+        ('[bus]\nservers = ["http://x"]\ncredentials = "/c"', "bus.servers[0] = 'http://x': must be as in nats://"),
+        ('[bus]\nservers = ["tls://x:1"]\ncredentials = "c"', "bus.credentials = 'c': must be an absolute path"),
+        (
+            '[bus]\nservers = ["tls://x"]\ncredentials = "/c"\n[bus.tls]\nkey = "/k"',
+            "bus.tls: certificate and key belong together",
+        ),
+        ('[database]\nurl = "mysql://x"', "database.url: must begin with sqlite:// or postgresql://"),
+        ('[database]\nurl = "sqlite:///x.db"', "with four slashes"),
+        ("[identity]\ntoken_lifetime = 5", "identity.token_lifetime = 5: must be greater than or equal to 60"),
+        ('[[identity.accounts]]\nuser = "a"', "identity.accounts[0].password: is missing"),
+        (
+            '[[identity.accounts]]\nuser = "a"\npassword_file = "/nowhere/x"\nproject = "p"',
+            "identity.accounts[0]: password_file /nowhere/x can't be read: No such file",
+        ),
+        (
+            '[[identity.accounts]]\nuser = "a"\npassword = "x"\nproject = "p"\nrole = "boss"',
+            "identity.accounts[0].role = 'boss': must be 'admin', 'member' or 'reader'",
+        ),
+        ("[networks]\nvlans = [5, 4]", "networks: vlans must be two numbers in order, within 1 to 4094"),
+        ("[networks]\nvlans = [0, 4]", "networks: vlans must be two numbers in order, within 1 to 4094"),
+        ('[networks]\nfirst_cidr = "10.0.0.1/24"', "networks.first_cidr = '10.0.0.1/24'"),
+        ("[quotas]\ninstances = -2", "quotas.instances = -2: must be greater than or equal to -1"),
+        ("x = ", "it is no TOML: "),
+        ("x = 1\nx = 2", "it is no TOML: "),
+    ],
+)
+def test_what_is_wrong_is_told(write: Write, text: str, told: str) -> None:
+    assert told in _told(write(text))
+
+
+def test_all_that_is_wrong_is_told_at_once(write: Write) -> None:
+    path = write(
+        'bogus = 1\nstate_directory = "x"\n[api]\nport = -1\n[host]\nguests = "x"\n[log]\njson_lines = "maybe"'
+    )
+    lines = _told(path).splitlines()
+    assert len(lines) == 5
+    for line, setting in zip(
+        sorted(lines), ("api.port", "bogus", "host.guests", "log.json_lines", "state_"), strict=True
+    ):
+        assert line.startswith(f"{path}: {setting}")
+
+
+def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
+    assert "No such file" in _told(tmp_path / "missing.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    assert "UTF-8" in _told(tmp_path / "binary.toml")
+
+
+def test_secrets_are_in_no_message_and_no_printing(write: Write, tmp_path: Path) -> None:
+    wrong = write(
+        '[database]\nurl = "mysql://moo:geheim@db/x"\npassword = 7\n'
+        '[bus]\nservers = ["nats://u:geheim@h"]\n[[identity.accounts]]\nuser = "u"\npassword = ["geheim"]\n'
+    )
+    text = _told(wrong)
+    assert "geheim" not in text
+    assert "***" in text
+    settings = Settings(
+        database=DatabaseSettings(url="postgresql://moo:geheim@db/x"),
+        identity={"accounts": [{"user": "u", "password": "geheim", "project": "p"}]},  # type: ignore[arg-type]
+    )
+    for told in (
+        repr(settings),
+        str(settings),
+        effective(settings, {}),
+        repr(settings.database),
+        repr(settings.identity),
+    ):
+        assert "geheim" not in told
+    assert "postgresql://moo:***@db/x" in effective(settings, {})
+
+
+def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("ge/h@im\n")
+    settings = Settings.model_validate(
+        {
+            "database": {"url": "postgresql+psycopg://moo@db:5433/x?connect_timeout=2", "password_file": str(secret)},
+            "identity": {"accounts": [{"user": "u", "password_file": str(secret), "project": "p"}]},
+        }
+    )
+    assert settings.database_url == "postgresql+psycopg://moo:ge%2Fh%40im@db:5433/x?connect_timeout=2"
+    assert settings.identity.accounts == (AccountSettings(user="u", password="ge/h@im", project="p"),)
+    with pytest.raises(ValueError, match="both password and password_file"):
+        AccountSettings.model_validate({"user": "u", "password": "x", "password_file": str(secret), "project": "p"})
+
+
+@pytest.mark.parametrize("section", ["database", "identity", "api", "controller", "quotas", "networks"])
+def test_an_agent_refuses_what_is_of_use_to_whoever_takes_its_host(write: Write, section: str) -> None:
+    path = write(AGENT + f"[{section}]\n")
+    assert f"{path}: {section}: an agent" in _told(path, Process.AGENT)
+    assert load(write(AGENT), Process.AGENT).host.name == "host-1"
+
+
+@pytest.mark.parametrize("process", [Process.API, Process.CONTROLLER])
+def test_api_and_controller_share_a_file_that_has_no_host(write: Write, process: Process) -> None:
+    assert load(write(SERVICE), process).bus is not None
+    path = write(SERVICE + "[host]\nname = 'x'\n[agent]\n")
+    told = _told(path, process)
+    assert f"{path}: host: is of use to an agent only" in told
+    assert f"{path}: agent: is of use to an agent only" in told
+
+
+def test_the_bus_needs_servers_and_credentials(write: Write, tmp_path: Path) -> None:
+    for process in (Process.API, Process.CONTROLLER, Process.AGENT):
+        assert "bus: is missing" in _told(write("[log]\n"), process)
+    path = write(AGENT)
+    (tmp_path / "credentials").chmod(0o644)
+    assert "can be read by everybody" in _told(path, Process.AGENT)
+    (tmp_path / "credentials").unlink()
+    assert "No such file" in _told(path, Process.AGENT)
+    assert "uses no bus" in _told(write(SERVICE), Process.UP)
+
+
+def test_a_host_without_a_name_is_told(write: Write) -> None:
+    settings = load(write(AGENT), Process.AGENT).model_copy(update={"host": HostSettings(name="localhost")})
+    assert [misfit.setting for misfit in misfits(Process.AGENT, settings, {})] == ["host.name"]
+    # Who says it himself may call a host what he likes.
+    assert not misfits(Process.AGENT, settings, {"host": {"name": "localhost"}})
+
+
+def test_what_a_file_is_for_is_known_by_its_sections(write: Write) -> None:
+    for text, processes in (
+        ("", [Process.UP]),
+        ("[host]\n", [Process.UP]),
+        (SERVICE, [Process.API, Process.CONTROLLER]),
+        (AGENT, [Process.AGENT]),
+    ):
+        settings, values, problems = read(write(text))
+        assert not problems
+        assert settings is not None
+        assert fits(settings, values) == processes
+
+
+# ------------------------------------------------------------------------------------------------------- the command
+
+
+def _check(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "MOORING_CONFIG"}
+    command = [sys.executable, "-m", "mooring.cli", "config", "check", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+
+
+def test_the_command_prints_the_settings_that_hold(write: Write) -> None:
+    done = _check(str(write(SERVICE)))
+    assert done.returncode == 0, done.stderr
+    assert "right for mooring api, mooring controller" in done.stdout
+    assert 'password = "***"' in done.stdout
+    assert "geheim" not in done.stdout + done.stderr
+    assert "port = 8774  # default" in done.stdout
+    assert 'servers = ["nats://127.0.0.1:4222"]\n' in done.stdout
+
+
+def test_the_command_says_all_that_is_wrong(write: Write) -> None:
+    path = write("bogus = 1\n[api]\nport = -1")
+    done = _check(str(path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("mooring: 2 settings are wrong\n")
+    assert f"  {path}: bogus: " in done.stderr
+    assert f"  {path}: api.port = -1: " in done.stderr
+    done = _check(str(write(AGENT)), "--for", "api")
+    assert done.returncode == 1
+    assert "host: is of use to an agent only" in done.stderr
+
+
+def test_the_command_warns_of_what_is_unwise(write: Write) -> None:
+    path = write(SERVICE.replace("127.0.0.1", "10.0.0.1"))
+    path.chmod(0o644)
+    done = _check(str(path))
+    assert done.returncode == 0
+    assert "can be read by everybody" in done.stderr
+    assert "unencrypted" in done.stderr
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
