@@ -214,7 +214,7 @@ class Client:
                 self._ask(
                     "associate", lambda real: real.addresses.associate(tenant.caller, instance, address), str(address)
                 )
-            except (NotReady, Conflict, NotFound, Lost) as fault:
+            except (NotReady, Conflict, NotFound, Exhausted, Lost) as fault:
                 self._around.reached(f"associate: {type(fault).__name__}")
                 return
             # An older request of ours that is still on its way may undo it: then nothing is promised.

@@ -69,20 +69,32 @@ class LaunchOperations:
     def set_up_network(self, host: HostId, instance: InstanceId) -> None:
         """Bring the networks of an instance to its host and, where they need one, a router to a gateway host.
 
+        Where a router finds no address for itself on any uplink, the instance goes to the error state with the reason.
+
         Raises:
             NotFound: the instance is not on this host (any longer).
             Unavailable: no host can be a gateway.
         """
         changes: list[Published] = []
-        with self._door.store.write() as tx:
-            known = _on_host(tx, host, instance)
-            here = tx.topology.host(host)
-            if here is None:
-                raise NotFound("Host", host)
-            for nic in known.nics:
-                network = _network_at(tx, nic, here)
-                changes += self._bring(tx, network, here)
+        try:
+            with self._door.store.write() as tx:
+                known = _on_host(tx, host, instance)
+                here = tx.topology.host(host)
+                if here is None:
+                    raise NotFound("Host", host)
+                for nic in known.nics:
+                    network = _network_at(tx, nic, here)
+                    changes += self._bring(tx, network, here)
+        except Exhausted as fault:
+            self._give_up(host, instance, fault)
+            return
         self._door.settle(changes)
+
+    def _give_up(self, host: HostId, instance: InstanceId, fault: Exhausted) -> None:
+        """End a launch for which there is no address, if it is still on its host."""
+        with self._door.store.write() as tx:
+            _on_host(tx, host, instance)
+            tx.instances.move(instance, {InstanceState.BUILDING}, InstanceState.ERROR, fault.reason)
 
     def _bring(self, tx: Transaction, network: Network, host: Host) -> list[Published]:
         places = [host.id]
@@ -104,11 +116,28 @@ class LaunchOperations:
         return changes
 
     def _ways_out(self, tx: Transaction, router: RouterRow) -> list[Published]:
-        """Connect a router of its own to every pool, now that guests want out; the shared one has been since it was made."""
+        """Connect a router of its own to every pool, now that guests want out; the shared one has been since it was made.
+
+        A pool that is full is left out, until the next launch: it must not keep tenants from launching that can go out elsewhere.
+
+        Raises:
+            Exhausted: all of them are full.
+        """
         if not router.private:
             return []
-        missing = [pool for pool in tx.topology.pools() if not tx.topology.router_has_uplink(router.id, pool.uplink)]
-        return [change for pool in missing for change in connect(self._door, tx, router, pool)]
+        changes: list[Published] = []
+        full: Exhausted | None = None
+        for pool in tx.topology.pools():
+            if not tx.topology.router_has_uplink(router.id, pool.uplink):
+                try:
+                    changes += connect(self._door, tx, router, pool)
+                except Exhausted as fault:
+                    full = fault
+        if full is not None and not any(
+            tx.topology.router_has_uplink(router.id, pool.uplink) for pool in tx.topology.pools()
+        ):
+            raise full
+        return changes
 
     def _choose_gateway(self, tx: Transaction, router: RouterRow, network: Network) -> HostId:
         routers = Counter(other.host for other in tx.topology.routers() if other.host is not None)
@@ -134,8 +163,7 @@ class LaunchOperations:
             with self._door.store.write() as tx:
                 changes = self._allocate(tx, _on_host(tx, host, instance), host)
         except Exhausted as fault:
-            with self._door.store.write() as tx:
-                tx.instances.move(instance, {InstanceState.BUILDING}, InstanceState.ERROR, fault.reason)
+            self._give_up(host, instance, fault)
             return
         self._door.settle(changes)
 

@@ -68,7 +68,10 @@ def connect(door: Door, tx: Transaction, router: RouterRow, pool: AddressPool) -
     changes: list[Published] = []
     if not tx.topology.router_has_uplink(router.id, pool.uplink):
         row = AddressRow(AddressId(door.clock.new_id()), "public", IPv4Address(0), AddressKind.ROUTER, pool=pool.id)
-        take_next(tx, pool.id, pool.ranges, row)
+        try:
+            take_next(tx, pool.id, pool.ranges, row)
+        except Exhausted as fault:
+            raise Exhausted(f"Pool {pool.name} has no address left for router {router.name}.") from fault
         tx.topology.add_router_uplink(router.id, pool.uplink, door.clock.new_mac(), row.id)
         others = tx.topology.others_on(pool.uplink, router.id)
         if len(others) == 1:
