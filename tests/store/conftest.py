@@ -5,10 +5,37 @@ import pytest
 
 from mooring.operations.interfaces import Store
 from mooring.store import Options, SqlStore
+from tests.store.postgres import Postgres
 from tests.store.world import Town, Watch, World
 
-# PostgreSQL joins this list, and every test of this folder holds for it too.
-KINDS = ("sqlite",)
+# Every test of this folder that asks for a store holds for both.
+KINDS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Postgres) -> str:
+    """Return a database with the schema; whoever uses it leaves it empty."""
+    url = postgres.url(postgres.new("contract"))
+    SqlStore(url, Options(durable=False)).close()
+    return url
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return where an empty database is."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'mooring.db'}"
+        return
+    yield request.getfixturevalue("postgres_url")
+    request.getfixturevalue("postgres").empty("contract")
 
 
 @pytest.fixture
@@ -16,14 +43,13 @@ def watch() -> Watch:
     return Watch()
 
 
-@pytest.fixture(params=KINDS)
-def open_store(request, tmp_path: Path, watch: Watch) -> Iterator[Callable[..., SqlStore]]:
+@pytest.fixture
+def open_store(url: str, watch: Watch) -> Iterator[Callable[..., SqlStore]]:
     """Return what opens one and the same database, as often as it is called."""
-    urls = {"sqlite": f"sqlite:///{tmp_path / 'mooring.db'}"}
     opened: list[SqlStore] = []
 
     def open_it(*, durable: bool = False, patience: float = 30) -> SqlStore:
-        opened.append(SqlStore(urls[request.param], Options(durable=durable, now=watch, patience=patience)))
+        opened.append(SqlStore(url, Options(durable=durable, now=watch, patience=patience, readers=64)))
         return opened[-1]
 
     yield open_it
@@ -47,9 +73,13 @@ def town(world: World) -> Town:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def crowd(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def crowd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Return a world that all examples of a property share, each with rows of its own: making a store takes longer than an example."""
-    urls = {"sqlite": f"sqlite:///{tmp_path_factory.mktemp('crowd') / 'mooring.db'}"}
-    store = SqlStore(urls[request.param], Options(durable=False))
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('crowd') / 'mooring.db'}"
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.url(server.new())
+    store = SqlStore(url, Options(durable=False))
     yield World(store)
     store.close()

@@ -1,87 +1,56 @@
 """The database itself: connections, who may write when, and what its errors mean."""
 
-import sqlite3
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Self
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, RootTransaction, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from mooring.model.faults import Unavailable
 from mooring.store import migrate
 from mooring.store.errors import is_refused_write, translate, unavailable
-from mooring.store.session import Flavour, Session
+from mooring.store.options import Options
+from mooring.store.session import Database, Session
 from mooring.store.transaction import SqlTransaction
 
-_READERS = 64
-"""As many threads may read at once as an API server has."""
+__all__ = ["Options", "SqlStore"]
 
-_PATIENCE = 10.0
-"""For how many seconds a writer waits for those before it, of this process and then of others, and a reader for a connection."""
-
-_SQLITE = Flavour(insert=sqlite.insert, savepoints=False)
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to open a database.
-
-    `durable=False` leaves out the waiting for the disk: for tests and simulations, where the machine doesn't lose power and hundreds of
-    databases come and go.  `now` is the clock for what a store dates by itself.
-    """
-
-    durable: bool = True
-    now: Callable[[], datetime] = _utc_now
-    patience: float = _PATIENCE
+_USUAL = Options()
 
 
 class SqlStore:
     """See mooring.operations.interfaces.Store.
 
-    SQLite has one writer at a time.  Writers therefore wait for each other here, on a lock, and not in SQLite's busy handler, which
-    sleeps and wakes at random: measured with 16 writers, that made the slowest hundredth wait for half a second (docs/decisions/0020).
+    There is one writer at a time, in SQLite by its nature and in PostgreSQL by an advisory lock.  Writers of one process therefore wait for
+    each other here: SQLite's busy handler sleeps and wakes at random (measured with 16 writers, that made the slowest hundredth wait for
+    half a second, docs/decisions/0020), and in PostgreSQL each would hold a connection while it waits.
     Readers each see the last committed state and neither wait for the writer nor make it wait.
     """
 
-    def __init__(self, url: str, options: Options = Options()) -> None:
+    def __init__(self, url: str, options: Options = _USUAL) -> None:
         """Open a database, and bring its schema up to date.
 
         Raises:
             Unavailable: it cannot be opened.
             SchemaFault: it is a newer mooring's, or not mooring's at all.
         """
-        parsed = make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            raise ValueError(
-                f"mooring keeps its data in SQLite, sqlite:////path/to/file, and not in {parsed.get_backend_name()}"
-            )
-        if parsed.database in (None, "", ":memory:") or "mode" in parsed.query:
-            raise ValueError("mooring needs a file: a database in memory is another one for each of its connections")
         self._options = options
-        self._writer = _sqlite_engine(parsed, options, size=1, begin="BEGIN IMMEDIATE")
-        self._readers = _sqlite_engine(parsed, options, size=_READERS, begin="BEGIN")
-        event.listen(self._readers, "connect", _read_only)
+        self._database = _connect(make_url(url), options)
+        self._writer, self._readers = self._database.writer, self._database.readers
         self._lock = threading.Lock()
         self._holder: int | None = None
         try:
             with self._exclusive(), self._connection(self._writer) as connection:
+                self._database.before_migration(connection)
                 migrate.upgrade(connection)
         except BaseException:
             self.close()
             raise
 
     @classmethod
-    def open(cls, url: str, options: Options = Options()) -> Self:
+    def open(cls, url: str, options: Options = _USUAL) -> Self:
         """Do the same, by a name that says what is done."""
         return cls(url, options)
 
@@ -107,9 +76,13 @@ class SqlStore:
     def _write(self) -> Generator[SqlTransaction]:
         with self._exclusive(), self._connection(self._writer) as connection:
             yield SqlTransaction(self._session(connection))
+            if self._database.is_lost(connection):
+                raise RuntimeError(
+                    "an error of the database was caught inside of a transaction: nothing of that can be kept"
+                )
 
     def _session(self, connection: Connection) -> Session:
-        return Session(connection, _SQLITE, self._options.now)
+        return Session(connection, self._database.flavour, self._options.now)
 
     @contextmanager
     def _exclusive(self) -> Generator[None]:
@@ -129,10 +102,11 @@ class SqlStore:
     def _connection(self, engine: Engine) -> Generator[Connection]:
         """Give a connection in a transaction, and say what the database's errors mean.
 
-        A connection over which the database turned out to be away is thrown away with what it believes about the file.
+        A connection over which the database turned out to be away is thrown away with what it believes about it.
         """
         try:
-            with engine.connect() as connection, connection.begin():
+            connection, transaction = _begun(engine)
+            with connection, transaction:
                 try:
                     yield connection
                 except SQLAlchemyError as error:
@@ -148,34 +122,42 @@ class SqlStore:
             raise meaning from error
 
 
-def _sqlite_engine(url: URL, options: Options, *, size: int, begin: str) -> Engine:
-    engine = create_engine(
-        url,
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=options.patience,
-        connect_args={"check_same_thread": False, "cached_statements": 256},
-    )
+def _connect(url: URL, options: Options) -> Database:
+    # Each imports a driver, of which a process needs one.
+    match url.get_backend_name():
+        case "sqlite":
+            from mooring.store import sqlite  # noqa: PLC0415
 
-    def connected(connection: DBAPIConnection, _record: object) -> None:
-        assert isinstance(connection, sqlite3.Connection)  # noqa: S101 - for the type checkers
-        # The module's own idea of when a transaction starts is wrong (before writes only): see `begun`.
-        connection.isolation_level = None
-        # For other processes only: in this one a lock keeps writers apart.
-        connection.execute(f"PRAGMA busy_timeout = {int(options.patience * 1000)}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        # Anything less loses acknowledged changes when the power fails: 46 % of them, measured (reliability.md 2.5).
-        connection.execute(f"PRAGMA synchronous = {'FULL' if options.durable else 'OFF'}")
-        connection.execute("PRAGMA foreign_keys = ON")
+            return sqlite.connect(url, options)
+        case "postgresql":
+            from mooring.store import postgresql  # noqa: PLC0415
 
-    def begun(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    event.listen(engine, "connect", connected)
-    event.listen(engine, "begin", begun)
-    return engine
+            return postgresql.connect(url, options)
+        case other:
+            raise ValueError(
+                "mooring keeps its data in SQLite, sqlite:////path/to/file, or in PostgreSQL, postgresql+psycopg://user@host/name, "
+                f"and not in {other}"
+            )
 
 
-def _read_only(connection: DBAPIConnection, _record: object) -> None:
-    assert isinstance(connection, sqlite3.Connection)  # noqa: S101 - for the type checkers
-    connection.execute("PRAGMA query_only = ON")
+def _begun(engine: Engine) -> tuple[Connection, RootTransaction]:
+    """Return a connection in a transaction.
+
+    One that was lost while it lay in the pool, since the server has been started anew, shows it now, where nothing has been done yet; then
+    another is made, and nobody hears of it.
+    """
+    try:
+        return _begin(engine)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    return _begin(engine)
+
+
+def _begin(engine: Engine) -> tuple[Connection, RootTransaction]:
+    connection = engine.connect()
+    try:
+        return connection, connection.begin()
+    except BaseException:
+        connection.close()
+        raise

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVarTuple
 
-from sqlalchemy import Connection, Delete, Executable, Insert, Row, Table, Update, insert
+from sqlalchemy import Connection, Delete, Engine, Executable, Insert, Row, Table, Update, insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.selectable import TypedReturnsRows
@@ -26,6 +26,29 @@ class Flavour:
 
     insert: Callable[[Table], sqlite.Insert]
     savepoints: bool
+
+
+def _nothing(_connection: Connection) -> None:
+    pass
+
+
+def _never(_connection: Connection) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Connections to one of the two databases.
+
+    The writer's begin transactions that are alone among those that write, and the readers' see one state and cannot write.  `is_lost` says
+    whether a commit would keep nothing, though it would not say so.
+    """
+
+    writer: Engine
+    readers: Engine
+    flavour: Flavour
+    before_migration: Callable[[Connection], None] = _nothing
+    is_lost: Callable[[Connection], bool] = _never
 
 
 @dataclass(frozen=True, slots=True)
