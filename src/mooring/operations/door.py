@@ -4,14 +4,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 
-from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound
+from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from mooring.model.ids import HostId, InstanceId
 from mooring.model.nouns import Caller, Flavor, Host, Image, Instance, NetworkKind, Resource
 from mooring.model.subjects import HostRole, SubjectKey
-from mooring.operations.interfaces import Bell, Clock, Duplicate, Remembered, Store, Transaction
+from mooring.operations.interfaces import Bell, Chance, Duplicate, Remembered, Store, Transaction
 from mooring.policy.managers import VLAN_TAGS, VXLAN_IDENTIFIERS
 from mooring.policy.names import name_fault
 from mooring.policy.roles import Verb, may
@@ -73,7 +73,7 @@ class Door:
 
     store: Store
     bell: Bell
-    clock: Clock
+    chance: Chance
     limits: Limits
     images: tuple[Image, ...]
     flavors: tuple[Flavor, ...]
@@ -83,11 +83,12 @@ class Door:
         if not may(caller.roles, verb):
             raise Forbidden("Your roles do not allow this.", detail=f"{caller.user.name} lacks {verb}")
 
-    def alive(self, host: Host) -> bool:
+    def alive(self, host: Host, now: datetime) -> bool:
         """Say whether a host was heard of lately."""
         if host.last_seen is None:
             return False
-        return self.clock.now() - host.last_seen <= timedelta(seconds=self.limits.liveness)
+        # A moment that lies ahead is of before the clock was set back, and says nothing.
+        return abs(now - host.last_seen) <= timedelta(seconds=self.limits.liveness)
 
     def settle(self, published: Iterable[Published]) -> None:
         """Wake the hosts concerned and wait until they have confirmed, or until the time allowed for that is over.
@@ -101,8 +102,12 @@ class Door:
         self.bell.wake(sorted(hosts))
 
         def done() -> bool:
-            with self.store.read() as tx:
-                return not any(change.is_open(tx) for change in changes)
+            try:
+                with self.store.read() as tx:
+                    return not any(change.is_open(tx) for change in changes)
+            except Unavailable:
+                # Whoever asked must not be told that nothing was done.
+                return False
 
         self.bell.wait_settled(done, self.limits.settle_timeout)
 
