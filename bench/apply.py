@@ -1,8 +1,8 @@
 """What it costs to make a gateway host true and to read it back: whole, and one change of it, however much else is there.
 
 Each size is measured in a process of its own, with a fresh kernel namespace, so that memory can be told.  A change is one floating IP
-associated, moved to another NIC, and taken away; it goes through the back-end directly, through the ledger and settling, and, as the peer
-that most programs use, through a process `nft -f -` with the same elements.
+associated, moved to another NIC, and taken away, or a NIC that comes or goes; it goes through the back-end directly, through the ledger and
+settling, and, as the peer that most programs use, through a process `nft -f -` with the same elements.
 """
 
 import json
@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
@@ -91,7 +92,9 @@ class Run:
             for name, delta in self._deltas():
                 self._time(f"one change, back-end: {name}", partial(backend.apply, delta))
             for name, delta in self._deltas():
-                self._time(f"one change, nft -f - as a process: {name}", partial(self._by_process, delta))
+                # A NIC's coming and going is more than elements.
+                if "NIC" not in name:
+                    self._time(f"one change, nft -f - as a process: {name}", partial(self._by_process, delta))
             self._ledger(placements, backend)
             self._note("memory: this process, at most", "MiB", getrusage(RUSAGE_SELF).ru_maxrss / 1024)
         return self._samples
@@ -137,13 +140,16 @@ class Run:
         return self._site.nic(self._size, None), self._site.nic(self._size + 1, None)
 
     def _moves(self) -> Iterator[tuple[str, list[Placement]]]:
-        """Return changes of one floating IP: on one NIC, on the other, on none."""
-        first, second = self._size, self._size + 1
+        """Return changes: a floating IP is put on one NIC, on another, and on none; a third NIC comes and goes."""
+        first, second, third = self._size, self._size + 1, self._size + 2
         for number in range(self._changes):
             newer = 2 + 3 * number
             yield "associate", [self._site.nic(first, first, newer)]
             yield "move", [self._site.nic(first, None, newer + 1), self._site.nic(second, first, newer + 1)]
             yield "disassociate", [self._site.nic(second, None, newer + 2)]
+            comes = self._site.nic(third, None, newer)
+            yield "a NIC comes", [comes]
+            yield "a NIC goes", [replace(comes, generation=newer + 1, subject=None)]
 
     def _deltas(self) -> Iterator[tuple[str, Delta]]:
         now = {placed.key: placed for placed in self._movers()}

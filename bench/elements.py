@@ -135,7 +135,8 @@ def _json(verb: str, state: dict[Key, Row]) -> str:
     commands: list[object] = []
     for key, value in state.items():
         where = elements.sets("router")[key.table.name]
-        left: object = {"concat": [str(part) for part in key.row]} if len(key.row) > 1 else str(key.row[0])
+        words = [str(part) for part in key.row]
+        left: object = {"concat": words} if len(words) > 1 else words[0]
         element = [left, str(value[0])] if value and verb == "add" else left
         body = {"family": where.family, "table": where.table, "name": where.name, "elem": [element]}
         commands.append({verb: {"element": body}})
