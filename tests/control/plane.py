@@ -68,7 +68,7 @@ class Plane:
             Door(
                 store=self.store,
                 bell=BusBell(self.bus),
-                clock=Clock(),
+                chance=Clock(),
                 limits=Limits(quotas=dict.fromkeys(Resource, quota), settle_timeout=0.5, liveness=3600),
                 images=(Image("web", "web", 0),),
                 flavors=(Flavor("1", "tiny", 1, 1, 1),),

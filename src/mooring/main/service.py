@@ -112,7 +112,7 @@ def build_operations(settings: Settings, foundation: Foundation) -> Operations:
     door = Door(
         store=foundation.store,
         bell=MeasuredBell(BusBell(foundation.bus), foundation.registry),
-        clock=SystemClock(),
+        chance=SystemClock(),
         limits=limits,
         images=qemu.IMAGES if settings.host.guests == "qemu" else netns.IMAGES,
         flavors=FLAVORS,

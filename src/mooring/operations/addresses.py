@@ -61,7 +61,7 @@ class AddressOperations:
         if not tx.quotas.take(project, Resource.FLOATING_IPS):
             raise QuotaExceeded("floating IPs", tx.quotas.get(project, Resource.FLOATING_IPS).limit)
         row = AddressRow(
-            AddressId(self._door.clock.new_id()),
+            AddressId(self._door.chance.new_id()),
             "public",
             pool.gateway,
             AddressKind.FLOATING,

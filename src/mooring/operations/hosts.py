@@ -51,7 +51,6 @@ class HostOperations:
             Conflict: another machine has the name and is alive.
         """
         checked_name("name", name)
-        now = self._door.clock.now()
         host = Host(
             id=host_id(name),
             name=name,
@@ -62,14 +61,15 @@ class HostOperations:
             vlan_interface=links.vlan_interface,
             trunk_interface=links.trunk_interface,
             machine=machine,
-            last_seen=now,
         )
         with self._door.store.write() as tx:
+            now = tx.now()
+            host = replace(host, last_seen=now)
             known = tx.topology.host_by_name(name)
             if known is None:
                 tx.topology.add_host(host)
                 return host
-            if known.machine and machine and known.machine != machine and self._door.alive(known):
+            if known.machine and machine and known.machine != machine and self._door.alive(known, now):
                 raise Conflict(f"name: host {name} is another machine, and alive.", field="name")
             host = replace(host, id=known.id)
             tx.topology.save_host(host)
@@ -97,7 +97,7 @@ class HostOperations:
             known = tx.topology.host(host)
             if known is not None and known.machine and machine and known.machine != machine:
                 raise Conflict(f"name: host {known.name} is another machine by now.", field="name")
-            if not tx.topology.heard_of(host, self._door.clock.now()):
+            if not tx.topology.heard_of(host, tx.now()):
                 raise NotFound("Host", host)
 
     def listing(self, caller: Caller) -> Sequence[Host]:

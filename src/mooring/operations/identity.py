@@ -36,7 +36,7 @@ class IdentityOperations:
         self._door = door
         self._hasher = PasswordHasher()
         # Checked for an unknown user, so that the answer takes as long as for a known one.
-        self._nobody = self._hasher.hash(door.clock.new_secret())
+        self._nobody = self._hasher.hash(door.chance.new_secret())
 
     def prepare(self, accounts: Iterable[Account]) -> None:
         """Make sure that projects, users, passwords and roles exist as given; what is there and right stays untouched."""
@@ -54,7 +54,7 @@ class IdentityOperations:
             project = tx.identities.project_by_name(project_name) or self._new_project(tx, project_name)
             credentials = tx.identities.user_by_name(user_name)
             if credentials is None:
-                user = User(UserId(self._door.clock.new_id()), user_name)
+                user = User(UserId(self._door.chance.new_id()), user_name)
                 tx.identities.add_user(Credentials(user, hashed or self._hasher.hash(account.password), enabled=True))
             else:
                 user = credentials.user
@@ -63,7 +63,7 @@ class IdentityOperations:
             tx.identities.grant(user.id, project.id, account.role)
 
     def _new_project(self, tx: Transaction, name: str) -> Project:
-        project = Project(ProjectId(self._door.clock.new_id()), name)
+        project = Project(ProjectId(self._door.chance.new_id()), name)
         tx.identities.add_project(project)
         for resource, limit in self._door.limits.quotas.items():
             tx.quotas.set(project.id, resource, limit)
@@ -94,9 +94,9 @@ class IdentityOperations:
         return self._issue(row.user, project, row)
 
     def _issue(self, user: User, project_name: str | None, parent: TokenRow | None = None) -> Token:
-        now = self._door.clock.now()
-        secret = self._door.clock.new_secret()
+        secret = self._door.chance.new_secret()
         with self._door.store.write() as tx:
+            now = tx.now()
             project = None
             roles = frozenset[Role]()
             if project_name is not None:
@@ -113,8 +113,8 @@ class IdentityOperations:
     def _row(self, secret: str) -> TokenRow:
         with self._door.store.read() as tx:
             row = tx.identities.token(_digest(secret))
-        if row is None or row.expires_at <= self._door.clock.now():
-            raise Unauthenticated(_REFUSED)
+            if row is None or row.expires_at <= tx.now():
+                raise Unauthenticated(_REFUSED)
         return row
 
     def token(self, secret: str) -> Token:

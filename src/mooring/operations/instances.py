@@ -88,13 +88,13 @@ class InstanceOperations:
         if not tx.quotas.take(caller.project.id, Resource.INSTANCES):
             raise QuotaExceeded("instances", tx.quotas.get(caller.project.id, Resource.INSTANCES).limit)
         row = InstanceRow(
-            InstanceId(self._door.clock.new_id()),
+            InstanceId(self._door.chance.new_id()),
             name,
             caller.project.id,
             caller.user.id,
             new.image,
             new.flavor,
-            self._door.clock.now(),
+            tx.now(),
         )
         tx.instances.add(row)
         wanted = new.nics
@@ -109,8 +109,8 @@ class InstanceOperations:
 
     def _add_nic(self, tx: Transaction, instance: InstanceId, network: NetworkId, position: int) -> NicRow:
         for _ in range(_MAC_ATTEMPTS):
-            mac = self._door.clock.new_mac()
-            row = NicRow(NicId(self._door.clock.new_id()), instance, network, mac, position)
+            mac = self._door.chance.new_mac()
+            row = NicRow(NicId(self._door.chance.new_id()), instance, network, mac, position)
             try:
                 tx.instances.add_nic(row)
             except Duplicate:
@@ -122,7 +122,7 @@ class InstanceOperations:
         if address not in usable(network.cidr):
             raise Invalid("fixed_ip", f"{address} is not an address of network {network.name} ({network.cidr})")
         row = AddressRow(
-            AddressId(self._door.clock.new_id()),
+            AddressId(self._door.chance.new_id()),
             network.id,
             address,
             AddressKind.FIXED,

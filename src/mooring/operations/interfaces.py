@@ -56,7 +56,7 @@ __all__ = [
     "AddressRow",
     "Addresses",
     "Bell",
-    "Clock",
+    "Chance",
     "Credentials",
     "Deliveries",
     "Duplicate",
@@ -330,7 +330,7 @@ class Instances(Protocol):
     def nic(self, nic: NicId) -> NicRow | None: ...
 
     def stale(self, states: Collection[InstanceState], before: datetime) -> Sequence[Instance]:
-        """Return the instances in one of these states that were last updated before a moment."""
+        """Return the instances in one of these states that were last updated before a moment, or after now: the clock was set back since."""
         ...
 
     def delete_nic(self, nic: NicId) -> None: ...
@@ -439,6 +439,10 @@ class Transaction(Protocol):
     @property
     def memory(self) -> Memory: ...
 
+    def now(self) -> datetime:
+        """Return the present moment in UTC by the database's clock: one for all processes, whatever their own clocks say."""
+        ...
+
 
 class Store(Protocol):
     """Where intent is kept.  Both kinds of transaction raise Unavailable when the database is away."""
@@ -472,12 +476,8 @@ class Bell(Protocol):
         ...
 
 
-class Clock(Protocol):
-    """Time and randomness, injected so that a simulation can own them."""
-
-    def now(self) -> datetime:
-        """Return the present moment in UTC."""
-        ...
+class Chance(Protocol):
+    """Randomness, injected so that a simulation can own it.  Time is the database's: see Transaction.now."""
 
     def new_id(self) -> str:
         """Return a new random UUID."""

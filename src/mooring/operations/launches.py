@@ -51,12 +51,13 @@ class LaunchOperations:
         """Return the hosts that can run an instance, and why each of the others can't."""
         avoided = tx.instances.avoided(instance.id)
         choices = [_siblings(tx, nic) for nic in instance.nics]
+        now = tx.now()
         fit: list[Host] = []
         reasons: list[str] = []
         for host in tx.topology.hosts():
             if not host.compute:
                 continue
-            if not self._door.alive(host):
+            if not self._door.alive(host, now):
                 reasons.append(f"host {host.name} is away")
             elif host.id in avoided:
                 reasons.append(f"host {host.name} has failed to launch it")
@@ -141,13 +142,14 @@ class LaunchOperations:
 
     def _choose_gateway(self, tx: Transaction, router: RouterRow, network: Network) -> HostId:
         routers = Counter(other.host for other in tx.topology.routers() if other.host is not None)
-        able = [host for host in tx.topology.hosts() if self._door.alive(host) and why_not(network, host) is None]
+        now = tx.now()
+        able = [host for host in tx.topology.hosts() if self._door.alive(host, now) and why_not(network, host) is None]
         for candidate in rank_gateway(able, routers):
             if tx.topology.claim_router(router.id, candidate.id):
                 return candidate.id
-            now = tx.topology.router(router.id)
-            if now is not None and now.host is not None:
-                return now.host
+            claimed = tx.topology.router(router.id)
+            if claimed is not None and claimed.host is not None:
+                return claimed.host
         raise Unavailable(f"No host can be a gateway of network {network.name}.")
 
     def allocate_fixed_ips(self, host: HostId, instance: InstanceId) -> None:
@@ -176,7 +178,7 @@ class LaunchOperations:
                 raise Conflict(f"Network {nic.network_name} has not been set up.")
             if not nic.fixed:
                 row = AddressRow(
-                    AddressId(self._door.clock.new_id()),
+                    AddressId(self._door.chance.new_id()),
                     network.id,
                     IPv4Address(0),
                     AddressKind.FIXED,
@@ -223,15 +225,15 @@ class LaunchOperations:
     def stranded(self) -> Sequence[Instance]:
         """Return instances that are being launched on a host that is dead."""
         with self._door.store.read() as tx:
-            dead = {host.id for host in tx.topology.hosts() if not self._door.alive(host)}
-            building = tx.instances.stale({InstanceState.BUILDING}, self._door.clock.now())
+            now = tx.now()
+            dead = {host.id for host in tx.topology.hosts() if not self._door.alive(host, now)}
+            building = tx.instances.stale({InstanceState.BUILDING}, now)
         return [instance for instance in building if instance.host in dead]
 
     def stuck(self) -> Sequence[Instance]:
         """Return instances whose launch has not moved for a while: a message was lost, or a process died in mid-launch."""
-        before = self._door.clock.now() - _STUCK_AFTER
         with self._door.store.read() as tx:
-            return tx.instances.stale({InstanceState.BUILDING}, before)
+            return tx.instances.stale({InstanceState.BUILDING}, tx.now() - _STUCK_AFTER)
 
 
 def _on_host(tx: Transaction, host: HostId, instance: InstanceId) -> Instance:

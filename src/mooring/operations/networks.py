@@ -80,7 +80,7 @@ class NetworkOperations:
         router = self._router(tx, name, new, changes)
         _check_apart(tx, new.cidr, router)
         network = Network(
-            id=NetworkId(self._door.clock.new_id()),
+            id=NetworkId(self._door.chance.new_id()),
             name=name,
             kind=new.kind,
             project=new.project,
@@ -94,7 +94,7 @@ class NetworkOperations:
         )
         network = self._add(tx, network, new.segment)
         row = AddressRow(
-            AddressId(self._door.clock.new_id()), network.id, gateway, AddressKind.GATEWAY, network=network.id
+            AddressId(self._door.chance.new_id()), network.id, gateway, AddressKind.GATEWAY, network=network.id
         )
         tx.addresses.take(row)
         if router is not None:
@@ -119,7 +119,7 @@ class NetworkOperations:
             changes += connected
             return router
         # It gets ways out, and addresses for them, when its first guest comes.
-        router = RouterRow(RouterId(self._door.clock.new_id()), name, new.project, None, private=True)
+        router = RouterRow(RouterId(self._door.chance.new_id()), name, new.project, None, private=True)
         tx.topology.add_router(router)
         return router
 
@@ -127,7 +127,7 @@ class NetworkOperations:
         """Insert a network with the segment that was asked for, or else the next free one."""
         numbers = self._door.limits.segments(network.kind)
         if numbers is None:
-            tx.topology.add_network(network, self._door.clock.new_mac())
+            tx.topology.add_network(network, self._door.chance.new_mac())
             return network
         for _ in range(_SEGMENT_ATTEMPTS):
             segment = wanted or tx.topology.free_segment(network.kind, numbers.start, numbers.stop - 1)
@@ -135,7 +135,7 @@ class NetworkOperations:
                 raise Exhausted(f"All {network.kind} segments from {numbers.start} to {numbers.stop - 1} are in use.")
             numbered = replace(network, segment=segment)
             try:
-                tx.topology.add_network(numbered, self._door.clock.new_mac())
+                tx.topology.add_network(numbered, self._door.chance.new_mac())
             except Duplicate as error:
                 if wanted is not None:
                     raise Conflict(f"segment: {network.kind} {wanted} is taken.", field="segment") from error

@@ -60,7 +60,7 @@ class PoolOperations:
         _check_apart(tx, new)
         uplink = self._uplink(tx, new)
         pool = AddressPool(
-            PoolId(self._door.clock.new_id()),
+            PoolId(self._door.chance.new_id()),
             name,
             uplink.id,
             new.cidr,
@@ -86,7 +86,7 @@ class PoolOperations:
             raise NotFound("Uplink", name)
         if not _INTERFACE.fullmatch(new.interface):
             raise Invalid("interface", "must be the name of a network interface: 1 to 15 letters, digits or . _ : -")
-        uplink = Uplink(UplinkId(self._door.clock.new_id()), name, new.interface)
+        uplink = Uplink(UplinkId(self._door.chance.new_id()), name, new.interface)
         tx.topology.add_uplink(uplink)
         return uplink
 

@@ -48,7 +48,7 @@ def shared_router(door: Door, tx: Transaction) -> tuple[RouterRow, list[Publishe
     router = tx.topology.shared_router()
     if router is not None:
         return router, []
-    router = RouterRow(RouterId(door.clock.new_id()), "shared", None, None)
+    router = RouterRow(RouterId(door.chance.new_id()), "shared", None, None)
     tx.topology.add_router(router)
     changes: list[Published] = []
     for pool in tx.topology.pools():
@@ -67,12 +67,12 @@ def connect(door: Door, tx: Transaction, router: RouterRow, pool: AddressPool) -
     """
     changes: list[Published] = []
     if not tx.topology.router_has_uplink(router.id, pool.uplink):
-        row = AddressRow(AddressId(door.clock.new_id()), "public", IPv4Address(0), AddressKind.ROUTER, pool=pool.id)
+        row = AddressRow(AddressId(door.chance.new_id()), "public", IPv4Address(0), AddressKind.ROUTER, pool=pool.id)
         try:
             take_next(tx, pool.id, pool.ranges, row)
         except Exhausted as fault:
             raise Exhausted(f"Pool {pool.name} has no address left for router {router.name}.") from fault
-        tx.topology.add_router_uplink(router.id, pool.uplink, door.clock.new_mac(), row.id)
+        tx.topology.add_router_uplink(router.id, pool.uplink, door.chance.new_mac(), row.id)
         others = tx.topology.others_on(pool.uplink, router.id)
         if len(others) == 1:
             changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, others[0])))

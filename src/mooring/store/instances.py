@@ -7,7 +7,21 @@ from datetime import datetime
 from ipaddress import IPv4Address
 from typing import Self
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, exists, func, null, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from mooring.model.ids import AddressId, HostId, InstanceId, NetworkId, NicId, PoolId, ProjectId, UserId
 from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, Instance, InstanceState, Nic
@@ -89,7 +103,10 @@ _NAMED_OF_PROJECT = _View.where(
 _STALE = _View.where(
     and_(
         instances.c.state.in_(bindparam("states", expanding=True)),
-        instances.c.updated < bindparam("before"),
+        or_(
+            instances.c.updated < bindparam("before"),
+            instances.c.updated > bindparam("present", type_=instances.c.updated.type),
+        ),
     ),
 )
 
@@ -178,7 +195,8 @@ class Instances:
         return next(iter(self._read(_ONE, instance=instance)), None)
 
     def stale(self, states: Collection[InstanceState], before: datetime) -> Sequence[Instance]:
-        return self._read(_STALE, states=sorted(state.value for state in states), before=before)
+        chosen = sorted(state.value for state in states)
+        return self._read(_STALE, states=chosen, before=before, present=self._session.now())
 
     def nics(self, instance: InstanceId) -> Sequence[NicRow]:
         return [NicRow(*row) for row in self._session.rows(_NICS_OF, instance=instance)]

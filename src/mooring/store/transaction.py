@@ -1,5 +1,7 @@
 """One transaction, by noun."""
 
+from datetime import datetime
+
 from mooring.store.addresses import Addresses
 from mooring.store.deliveries import Deliveries
 from mooring.store.identities import Identities
@@ -14,6 +16,7 @@ class SqlTransaction:
     """See mooring.operations.interfaces.Transaction."""
 
     def __init__(self, session: Session) -> None:
+        self._session = session
         self.identities = Identities(session)
         self.topology = Topology(session)
         self.addresses = Addresses(session)
@@ -21,3 +24,6 @@ class SqlTransaction:
         self.quotas = Quotas(session)
         self.deliveries = Deliveries(session)
         self.memory = Memory(session)
+
+    def now(self) -> datetime:
+        return self._session.now()

@@ -25,6 +25,7 @@ class MemoryTransaction:
 
     def __init__(self, tables: Tables, now: Callable[[], datetime]) -> None:
         self.tables = tables
+        self.now = now
         self.identities = Identities(tables)
         self.topology = Topology(tables)
         self.addresses = Addresses(tables)

@@ -71,9 +71,9 @@ class Instances:
         return self._listed([row for row in rows if name is None or row.row.name == name])
 
     def stale(self, states: Collection[InstanceState], before: datetime) -> Sequence[Instance]:
-        return self._listed(
-            [row for row in self._tables.instances.values() if row.state in states and row.updated < before]
-        )
+        now = self._now()
+        rows = [row for row in self._tables.instances.values() if row.state in states]
+        return self._listed([row for row in rows if row.updated < before or row.updated > now])
 
     def assign(self, instance: InstanceId, host: HostId) -> bool:
         known = self._tables.instances.get(instance)
