@@ -247,6 +247,7 @@ def test_a_configuration_that_dnsmasq_refuses_leaves_the_old_one_running(
     with pytest.raises(Refused, match="dhcp_server"):
         lab.settle(replace(CLOUD, routers=(replace(ROUTER, ports=(port, *ROUTER.ports[1:])),)).state)
     assert [process.id for process in processes.named("dnsmasq")] == before
+    monkeypatch.undo()
     assert lab.backend.read() == CLOUD.state
 
 

@@ -225,10 +225,11 @@ def test_a_server_that_ends_is_started_again(lab: Lab, number: signal.Signals) -
         "for f in $(find . -name 'server-*.conf'); do echo '# by hand' >> $f; done",
         "find . -name 'server-*.conf' -delete",
         "rm -r *",
-        "for d in $(find . -name hosts); do rm $d/*; done",
-        "for d in $(find . -name hosts); do echo 02:00:00:00:00:98,10.0.1.98 > $d/02-00-00-00-00-98; done",
-        "for d in $(find . -name hosts); do echo dhcp-range=1.2.3.4 > $d/evil; done",
-        "for f in $(find . -path '*hosts/0*'); do echo 02:00:00:00:00:98,10.0.1.98 > $f; done",
+        "find . -name hosts -delete",
+        "for f in $(find . -name hosts); do echo 02:00:00:00:00:98,10.0.1.98 >> $f; done",
+        "for f in $(find . -name hosts); do echo dhcp-range=1.2.3.4 >> $f; done",
+        "for f in $(find . -name hosts); do cat $f $f > new; mv new $f; done",
+        "for f in $(find . -name hosts); do rm $f; mkdir $f; done",
     ],
 )
 def test_files_of_a_server_are_repaired(lab: Lab, command: str) -> None:

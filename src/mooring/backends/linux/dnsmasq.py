@@ -11,24 +11,23 @@ gives every guest that asks the address that it has.
 """
 
 import hashlib
-import os
 import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
-from mooring.backends.linux import processes
-from mooring.backends.linux.leases import release
+from mooring.backends.linux import dialogue, processes
+from mooring.backends.linux.entries import Entries, write
 from mooring.backends.linux.netns import NETNS
 from mooring.backends.linux.space import Space, name_of
-from mooring.backends.names import is_host_name, is_mac, is_word
+from mooring.backends.names import is_word
 from mooring.compile.facts import Key, Place, PlaceKind, Refused, Row, fact_line
-from mooring.compile.tables import DHCP_HOST, DHCP_SERVER
+from mooring.compile.tables import DHCP_SERVER
 from mooring.model.ids import is_uuid
 
 DOMAIN = "mooring.internal"
@@ -36,13 +35,7 @@ DOMAIN = "mooring.internal"
 _CONFIG = re.compile(r"server-[0-9a-f]{16}\.conf")
 _TAKEN = "Address already in use"
 _START_TIMEOUT = 10
-_MANY = 2_000
 _PATIENCE = 2.0
-
-
-_Stamp = tuple[int, int, int]
-"""What is another after any change of a file: its inode, the time of its last change, its size."""
-_SAME_MOMENT = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +60,7 @@ class Dnsmasq:
     def __init__(self, directory: Path, seen: Callable[[Place, Iterable[int]], None]) -> None:
         self._directory = directory
         self._seen = seen
-        self._files: dict[Path, dict[str, tuple[_Stamp | None, Key, Row]]] = {}
+        self._files: dict[tuple[Place, str], Entries] = {}
 
     def read(self, space: Space | None, place: Place) -> dict[Key, Row]:
         """Return the servers and entries of a router."""
@@ -80,7 +73,7 @@ class Dnsmasq:
             if value is not None:
                 state[key] = value
             if space is not None:
-                state.update(self._entries(place, network, home))
+                state.update(self._entries(place, network).read())
         return state
 
     def places(self) -> list[Place]:
@@ -142,10 +135,16 @@ class Dnsmasq:
         """Write a server's configuration and let dnsmasq check it."""
         server = _server(space, key, value)
         home = self._home(key.place, server.network)
-        (home / "hosts").mkdir(mode=0o755, parents=True, exist_ok=True)
-        text = _config(server, home, key, value)
-        config = home / f"server-{hashlib.sha256(text.encode()).hexdigest()[:16]}.conf"
-        _write(config, text)
+        home.mkdir(mode=0o755, parents=True, exist_ok=True)
+        hosts = home / "hosts"
+        if not hosts.is_file():
+            write(hosts, "")
+        for word in (server.network, server.device):
+            if not is_word(word):
+                raise Refused(f"{fact_line(key, value)}: {word!r} can't be written into a configuration")
+        text = _config(server, home)
+        config = home / _name(text)
+        write(config, text)
         _check(config, fact_line(key, value))
         return config
 
@@ -154,7 +153,7 @@ class Dnsmasq:
         network = str(key.row[0])
         for process in self._running(key.place).get(network, []):
             processes.end(process.id)
-        self._remove(self._home(key.place, network))
+        self._remove(key.place, network)
 
     def end_strays(self, space: Space) -> None:
         """End servers of a router whose namespace lost its name: they keep it alive, and its devices' addresses in use."""
@@ -168,71 +167,45 @@ class Dnsmasq:
         for network, running in self._running(place).items():
             for process in running:
                 processes.end(process.id)
-            self._remove(self._home(place, network))
+            self._remove(place, network)
         shutil.rmtree(self._directory / place.id, ignore_errors=True)
 
     def change_entries(self, space: Space, put: Mapping[Key, Row], drop: Mapping[Key, Row]) -> None:
         """Drop and put entries; they hold for the next packet from a guest.
 
-        dnsmasq sees a new file by inotify before it reads the next packet.  It doesn't see that one is gone, and it keeps an address for
-        whom it leased it to; so for these it is told to read all files anew, and then the lease is given back in the guest's name.  So it
-        is for very many new ones: the kernel keeps 16,384 notices (fs.inotify.max_queued_events) for a dnsmasq that is slower than we
-        are, two for each file, and dnsmasq doesn't look whether some were lost.
+        dnsmasq reads its file when it is told to, but it may look at a packet before it looks at what it was told; so it is waited
+        for.  An address that was leased is then given back in the guest's name: dnsmasq keeps it for whom it leased it to.
 
         Raises:
             Refused: an entry can't be written.
         """
-        changed: dict[str, bool] = {network: len(put) > _MANY for network in {str(key.row[0]) for key in put}}
-        texts = {key: _entry(key, value) for key, value in put.items()}
-        for key in (*drop, *put):
-            network, name = str(key.row[0]), _file_name(key)
-            home = self._home(key.place, network)
-            path = home / "hosts" / name
-            old = key in drop or path.exists()
-            changed[network] = changed.get(network, False) or old
-            if key not in put:
-                path.unlink(missing_ok=True)
-        for key, text in texts.items():
-            home = self._home(key.place, str(key.row[0]))
-            if not (home / "hosts").is_dir():
-                raise Refused(f"{fact_line(key, put[key])}: no DHCP server of that network")
-            _write(home / "hosts" / _file_name(key), text)
         running = self._running(space.place)
-        for network, anew in changed.items():
-            if anew:
-                for process in running.get(network, []):
-                    os.kill(process.id, signal.SIGHUP)
-        for key, value in drop.items():
-            match key.row, value:
-                case (str() as network, str() as mac), (IPv4Address() as address, _) if put.get(key) != value:
-                    server = _fact(self._home(key.place, network), running.get(network, []))
-                    if server is not None and is_mac(mac):
-                        release(space.inside, server.device, server.address.ip, address, mac)
-                case _:
-                    pass
+        for network in sorted({str(key.row[0]) for key in (*drop, *put)}):
+            there = self._entries(space.place, network)
+            mine = {key: value for key, value in put.items() if key.row[0] == network}
+            gone = {key: value for key, value in drop.items() if key.row[0] == network}
+            there.change(mine, gone)
+            processes_here = running.get(network, [])
+            server = _fact(self._home(space.place, network), processes_here)
+            for process in processes_here:
+                process.signal(signal.SIGHUP)
+            if server is None:
+                continue  # it is wrong or not there, and reads its entries when it starts
+            dialogue.settle(space.inside, server.address.ip)
+            for key, value in gone.items():
+                if mine.get(key) != value and isinstance(value[0], IPv4Address):
+                    dialogue.release(space.inside, server.device, server.address.ip, value[0], str(key.row[1]))
 
-    def _entries(self, place: Place, network: str, home: Path) -> Iterator[tuple[Key, Row]]:
-        """Return the entries of a server.  A file is read again only if it was changed: nobody can set the time of its last change back."""
-        known = self._files.pop(home, {})
-        there: dict[str, tuple[_Stamp | None, Key, Row]] = {}
-        try:
-            with os.scandir(home / "hosts") as files:
-                for file in files:
-                    if file.name.startswith("."):  # dnsmasq passes over these too
-                        continue
-                    stamp = _stamp(file)
-                    entry = known.get(file.name)
-                    if entry is None or stamp is None or entry[0] != stamp:
-                        entry = (stamp, *_read_entry(place, network, Path(file.path)))
-                    there[file.name] = entry
-        except FileNotFoundError:
-            return
-        self._files[home] = there
-        yield from ((key, value) for _, key, value in there.values())
+    def _entries(self, place: Place, network: str) -> Entries:
+        """Return the entries of a server."""
+        key = (place, network)
+        if key not in self._files:
+            self._files[key] = Entries(self._home(place, network) / "hosts", place, network)
+        return self._files[key]
 
-    def _remove(self, home: Path) -> None:
-        self._files.pop(home, None)
-        shutil.rmtree(home, ignore_errors=True)
+    def _remove(self, place: Place, network: str) -> None:
+        self._files.pop((place, network), None)
+        shutil.rmtree(self._home(place, network), ignore_errors=True)
 
     def _home(self, place: Place, network: str) -> Path:
         return self._directory / place.id / network
@@ -289,8 +262,8 @@ def _server(space: Space, key: Key, value: Row) -> Server:
             raise Refused(f"{fact_line(key, value)}: not of the types of {key.table.name}")
 
 
-def _config(server: Server, home: Path, key: Key, value: Row) -> str:
-    """Write a server's configuration; what isn't a plain word is refused, for dnsmasq has no quoting worth the name."""
+def _config(server: Server, home: Path) -> str:
+    """Write a server's configuration, of plain words only: dnsmasq has no quoting worth the name."""
     subnet: IPv4Network = server.address.network
     dns = ",".join(map(str, server.dns)) or server.address.ip
     settings = (
@@ -303,7 +276,7 @@ def _config(server: Server, home: Path, key: Key, value: Row) -> str:
         ("local", f"/{DOMAIN}/"),
         ("dhcp-range", f"{subnet.network_address},static,{subnet.netmask},{server.lease}s"),
         ("dhcp-authoritative", ""),
-        ("dhcp-hostsdir", home / "hosts"),
+        ("dhcp-hostsfile", home / "hosts"),
         ("dhcp-lease-max", max(65536, subnet.num_addresses)),
         ("leasefile-ro", ""),
         ("dhcp-option", f"3,{server.address.ip}"),
@@ -312,17 +285,18 @@ def _config(server: Server, home: Path, key: Key, value: Row) -> str:
         ("dhcp-no-override", ""),
         ("quiet-dhcp", ""),
     )
-    for word in (server.network, server.device):
-        if not is_word(word):
-            raise Refused(f"{fact_line(key, value)}: {word!r} can't be written into a configuration")
     head = f"# {server.network} {server.device} {server.address} {dns if server.dns else '-'} {server.mtu} {server.lease} {server.index}\n"
     text = head + "".join(f"{name}={setting}\n" if setting != "" else f"{name}\n" for name, setting in settings)
     # These may be empty, which is not the same as not being there.
     return text + "".join(f"{name}={setting}\n" for name, setting in (("pid-file", ""), *processes.unprivileged()))
 
 
+def _name(text: str) -> str:
+    return f"server-{hashlib.sha256(text.encode()).hexdigest()[:16]}.conf"
+
+
 def _fact(home: Path, running: list[processes.Process]) -> Server | None:
-    """Return what a running server was configured for, None if its configuration is not as we wrote it."""
+    """Return what a running server was configured for, None if its configuration is not as we would write it."""
     for process in running:
         for argument in process.arguments:
             config = Path(argument.removeprefix("--conf-file="))
@@ -330,61 +304,13 @@ def _fact(home: Path, running: list[processes.Process]) -> Server | None:
                 continue
             try:
                 text = config.read_text(encoding="ascii")
-                digest = hashlib.sha256(text.encode()).hexdigest()[:16]
                 _, network, device, address, dns, mtu, lease, index = text.partition("\n")[0].split(" ")
                 servers = () if dns == "-" else tuple(IPv4Address(server) for server in dns.split(","))
                 server = Server(network, device, IPv4Interface(address), servers, int(mtu), int(lease), int(index))
             except (OSError, ValueError):
                 return None
-            return server if config.name == f"server-{digest}.conf" else None
+            return server if text == _config(server, home) and config.name == _name(text) else None
     return None
-
-
-def _entry(key: Key, value: Row) -> str:
-    match key.row, value:
-        case (str(), str() as mac), (IPv4Address() as address, str() as name):
-            if not is_mac(mac) or (name and not is_host_name(name)):
-                raise Refused(f"{fact_line(key, value)}: not a MAC address and a host name")
-            return f"{mac},{address},{name}\n" if name else f"{mac},{address}\n"
-        case _:
-            raise Refused(f"{fact_line(key, value)}: not of the types of {key.table.name}")
-
-
-def _stamp(file: os.DirEntry[str]) -> _Stamp | None:
-    """Return a file's stamp, None if it says nothing: kernels before 6.13 have the same time for all changes within some milliseconds."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    is_old = time.time_ns() - found.st_ctime_ns > _SAME_MOMENT
-    return (found.st_ino, found.st_ctime_ns, found.st_size) if is_old else None
-
-
-def _read_entry(place: Place, network: str, path: Path) -> tuple[Key, Row]:
-    mac = path.name.replace("-", ":") if is_mac(path.name.replace("-", ":")) else path.name
-    key = Key(DHCP_HOST, place, (network, mac))
-    try:
-        text = path.read_text(encoding="ascii")
-        first, address, *host = text.removesuffix("\n").split(",")
-        value: Row = (IPv4Address(address), host[0] if host else "")
-        return key, value if first == mac and _entry(key, value) == text else ("not as we write it",)
-    except (OSError, ValueError, Refused):
-        return key, ("not as we write it",)
-
-
-def _file_name(key: Key) -> str:
-    name = str(key.row[1]).replace(":", "-")
-    if "/" in name or name in {"", ".", ".."}:
-        raise Refused(f"{name!r} is no name of an entry")
-    return name
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole: nobody ever reads half of it.  dnsmasq passes over names that begin with a dot."""
-    new = path.with_name(f".{path.name}")
-    new.write_text(text, encoding="ascii")
-    new.chmod(0o644)
-    new.replace(path)
 
 
 def _check(config: Path, fact: str) -> None:

@@ -1,11 +1,13 @@
 """Processes of this host, looked for among those that run: a file with a number in it proves nothing."""
 
+import contextlib
 import os
 import pwd
 import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -18,6 +20,11 @@ class Process:
 
     id: int
     arguments: tuple[str, ...]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it is still there."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.id, number)
 
 
 def named(program: str) -> Iterator[Process]:
@@ -63,6 +70,7 @@ def end(id: int) -> None:
         os.close(handle)
 
 
+@cache
 def unprivileged() -> tuple[tuple[str, str], ...]:
     """Return as whom a daemon that gives up root shall run: nobody; or an empty text, for itself, in a user namespace without nobody."""
     try:
