@@ -286,7 +286,9 @@ class _Served:
 
         if self._client is not client:
             self._client = client
-            self._subscription = await client.subscribe(self.topic, queue=self.group or "", cb=deliver)
+            self._subscription = await client.subscribe(  # pyright: ignore[reportUnknownMemberType]  # a Future of nothing
+                self.topic, queue=self.group or "", cb=deliver
+            )
             await client.flush(_CONNECT_TIMEOUT)
 
     async def unsubscribe(self) -> None:

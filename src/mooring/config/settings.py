@@ -8,7 +8,7 @@ import re
 import socket
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, cast
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -52,13 +52,15 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Listen = Annotated[str, Field(min_length=1, max_length=255)]
 
 
-def _text_of(values: Any, name: str) -> Any:
+def _text_of(values: object, name: str) -> object:
     """Put what `NAME_file` holds into the place of NAME: secrets may stand in files of their own."""
-    if not isinstance(values, dict) or f"{name}_file" not in values:
+    if not isinstance(values, dict):
         return values
-    if name in values:
+    rest = dict(cast("dict[str, object]", values))
+    if f"{name}_file" not in rest:
+        return rest
+    if name in rest:
         raise ValueError(f"has both {name} and {name}_file")
-    rest: dict[str, Any] = dict(values)
     path = Path(str(rest.pop(f"{name}_file")))
     if not path.is_absolute():
         raise ValueError(f"{name}_file must be an absolute path")
@@ -112,7 +114,7 @@ class DatabaseSettings(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_file(cls, values: Any) -> Any:
+    def _read_file(cls, values: object) -> object:
         return _text_of(values, "password")
 
     @field_validator("url")
@@ -244,7 +246,7 @@ class AccountSettings(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_file(cls, values: Any) -> Any:
+    def _read_file(cls, values: object) -> object:
         return _text_of(values, "password")
 
 

@@ -1,8 +1,8 @@
 """The settings that hold, as text without secrets."""
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from mooring.config.roles import Process
 from mooring.config.settings import Secret, Section, Settings
@@ -17,25 +17,32 @@ def effective(settings: Settings, values: Mapping[str, Any], process: Process | 
     return "\n".join(_section(settings, values, "", process)).strip() + "\n"
 
 
-def _section(section: Section, values: Any, name: str, process: Process | None) -> Iterator[str]:
-    inner: list[tuple[str, Section, Any]] = []
+def _section(section: Section, given: object, name: str, process: Process | None) -> Iterator[str]:
+    values: Mapping[str, object] = cast("Mapping[str, object]", given) if isinstance(given, Mapping) else {}
+    inner: list[tuple[str, Section, object]] = []
     for field, info in type(section).model_fields.items():
-        value = getattr(section, field)
-        given: Any = values.get(field) if isinstance(values, Mapping) else None
+        value: object = getattr(section, field)
         path = f"{name}.{field}".lstrip(".")
+        sections = _sections(value)
         if isinstance(value, Section):
             if name or _used(field, process):
-                inner.append((f"[{path}]", value, given))
-        elif isinstance(value, tuple) and any(isinstance(each, Section) for each in value):
-            inner += [(f"[[{path}]]", each, given[number] if given else None) for number, each in enumerate(value)]
+                inner.append((f"[{path}]", value, values.get(field)))
+        elif sections:
+            told = cast("Sequence[object]", values.get(field) or [None] * len(sections))
+            inner += [(f"[[{path}]]", one, its) for one, its in zip(sections, told, strict=True)]
         elif value is not None:
             hidden = any(isinstance(mark, Secret) for mark in info.metadata)
-            told = _PASSWORD_IN_URL.sub(rf"\1:{_HIDDEN}@", str(value)) if field == "url" else _HIDDEN
-            default = "" if given is not None or hidden else "  # default"
-            yield f"{field} = {_toml(told if hidden else value)}{default}"
-    for header, value, given in inner:
+            shown = _PASSWORD_IN_URL.sub(rf"\1:{_HIDDEN}@", str(value)) if field == "url" else _HIDDEN
+            default = "" if field in values or hidden else "  # default"
+            yield f"{field} = {_toml(shown if hidden else value)}{default}"
+    for header, one, its in inner:
         yield from ("", header)
-        yield from _section(value, given, header.strip("[]"), process)
+        yield from _section(one, its, header.strip("[]"), process)
+
+
+def _sections(value: object) -> list[Section]:
+    items = cast("tuple[object, ...]", value) if isinstance(value, tuple) else ()
+    return [item for item in items if isinstance(item, Section)]
 
 
 def _used(section: str, process: Process | None) -> bool:
@@ -55,8 +62,7 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
-    if isinstance(value, tuple | list):
-        items: list[object] = list(value)  # pyright: ignore[reportUnknownArgumentType]  # of whatever a setting holds
-        return f"[{', '.join(_toml(each) for each in items)}]"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, cast('tuple[object, ...]', value)))}]"
     text = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"' if text.isprintable() else repr(text)
