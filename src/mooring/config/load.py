@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -103,12 +103,12 @@ def _problem(path: Path | None, detail: ErrorDetails) -> Problem:
     ]
     setting = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     section, field = _field(location)
-    given = cast("object", detail["input"])
+    shown = _shown(repr(detail["input"]))
     # Of a whole section nothing is shown: a secret may be in it.
-    hidden = field is None or _is_secret(field) or isinstance(given, dict)
+    hidden = field is None or _is_secret(field) or isinstance(detail["input"], dict)
     if detail["type"] == "extra_forbidden":
         return Problem(path, setting, _unknown(str(location[-1]), section))
-    value = None if hidden or detail["type"] == "missing" else _shown(repr(given))
+    value = None if hidden or detail["type"] == "missing" else shown
     return Problem(path, setting, _reason(detail), value, field.description if field is not None else None)
 
 
