@@ -122,29 +122,39 @@ Delivered = tuple[HostId, SubjectKey, HostRole]
 class Tables:
     """The whole database."""
 
-    projects: Table[ProjectId, Project] = field(default_factory=Table)
-    users: Table[UserId, Credentials] = field(default_factory=Table)
-    grants: Table[tuple[UserId, ProjectId, Role], None] = field(default_factory=Table)
-    tokens: Table[str, TokenRow] = field(default_factory=Table)
-    hosts: Table[HostId, Host] = field(default_factory=Table)
-    uplinks: Table[UplinkId, Uplink] = field(default_factory=Table)
-    pools: Table[PoolId, AddressPool] = field(default_factory=Table)
-    routers: Table[RouterId, RouterRow] = field(default_factory=Table)
-    networks: Table[NetworkId, tuple[Network, str]] = field(default_factory=Table)
-    macs: Table[str, None] = field(default_factory=Table)
-    router_uplinks: Table[tuple[RouterId, UplinkId], tuple[str, AddressId]] = field(default_factory=Table)
-    instances: Table[InstanceId, InstanceRecord] = field(default_factory=Table)
-    failed_launches: Table[tuple[InstanceId, HostId], None] = field(default_factory=Table)
-    nics: Table[NicId, NicRow] = field(default_factory=Table)
-    addresses: Table[AddressId, AddressRow] = field(default_factory=Table)
-    places: Table[tuple[str, int], AddressId] = field(default_factory=Table)
-    associations: Table[AddressId, tuple[AddressId, PoolId]] = field(default_factory=Table)
-    lingering: Table[tuple[AddressId, NicId], int] = field(default_factory=Table)
-    cursors: Table[str, int] = field(default_factory=Table)
-    quotas: Table[tuple[ProjectId, Resource], tuple[int, int]] = field(default_factory=Table)
-    generations: Table[SubjectKey, int] = field(default_factory=Table)
-    deliveries: Table[Delivered, Delivery] = field(default_factory=Table)
-    memory: Table[tuple[ProjectId, str], Remembered] = field(default_factory=Table)
+    projects: Table[ProjectId, Project] = field(default_factory=Table[ProjectId, Project])
+    users: Table[UserId, Credentials] = field(default_factory=Table[UserId, Credentials])
+    grants: Table[tuple[UserId, ProjectId, Role], None] = field(
+        default_factory=Table[tuple[UserId, ProjectId, Role], None]
+    )
+    tokens: Table[str, TokenRow] = field(default_factory=Table[str, TokenRow])
+    hosts: Table[HostId, Host] = field(default_factory=Table[HostId, Host])
+    uplinks: Table[UplinkId, Uplink] = field(default_factory=Table[UplinkId, Uplink])
+    pools: Table[PoolId, AddressPool] = field(default_factory=Table[PoolId, AddressPool])
+    routers: Table[RouterId, RouterRow] = field(default_factory=Table[RouterId, RouterRow])
+    networks: Table[NetworkId, tuple[Network, str]] = field(default_factory=Table[NetworkId, tuple[Network, str]])
+    macs: Table[str, None] = field(default_factory=Table[str, None])
+    router_uplinks: Table[tuple[RouterId, UplinkId], tuple[str, AddressId]] = field(
+        default_factory=Table[tuple[RouterId, UplinkId], tuple[str, AddressId]]
+    )
+    instances: Table[InstanceId, InstanceRecord] = field(default_factory=Table[InstanceId, InstanceRecord])
+    failed_launches: Table[tuple[InstanceId, HostId], None] = field(
+        default_factory=Table[tuple[InstanceId, HostId], None]
+    )
+    nics: Table[NicId, NicRow] = field(default_factory=Table[NicId, NicRow])
+    addresses: Table[AddressId, AddressRow] = field(default_factory=Table[AddressId, AddressRow])
+    places: Table[tuple[str, int], AddressId] = field(default_factory=Table[tuple[str, int], AddressId])
+    associations: Table[AddressId, tuple[AddressId, PoolId]] = field(
+        default_factory=Table[AddressId, tuple[AddressId, PoolId]]
+    )
+    lingering: Table[tuple[AddressId, NicId], int] = field(default_factory=Table[tuple[AddressId, NicId], int])
+    cursors: Table[str, int] = field(default_factory=Table[str, int])
+    quotas: Table[tuple[ProjectId, Resource], tuple[int, int]] = field(
+        default_factory=Table[tuple[ProjectId, Resource], tuple[int, int]]
+    )
+    generations: Table[SubjectKey, int] = field(default_factory=Table[SubjectKey, int])
+    deliveries: Table[Delivered, Delivery] = field(default_factory=Table[Delivered, Delivery])
+    memory: Table[tuple[ProjectId, str], Remembered] = field(default_factory=Table[tuple[ProjectId, str], Remembered])
 
     def fork(self, *, writable: bool) -> "Tables":
         return Tables(*[getattr(self, name).fork(writable=writable) for name in _NAMES])
