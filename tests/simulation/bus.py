@@ -1,6 +1,7 @@
 """The simulated bus: what it carries may come late, twice, in another order, to one side only, or not at all."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from mooring.bus import DeadlineExceeded, Handler, NoResponder, Subscription
 from mooring.bus.topics import kind_of, matches
@@ -81,8 +82,9 @@ class SimulatedBus:
                 self.around.baton.note(f"not done: {fault.reason}")
                 return
             if answer is not None:
+                back = partial(self._answered, one.process, sender, answer, said)
                 for delay in self.fate(one.process, sender):
-                    self.around.baton.later(delay, lambda: self._answered(one.process, sender, answer, said))
+                    self.around.baton.later(delay, back)
 
         self.around.baton.spawn(one.process, f"{one.process.name}/{kind_of(topic)}", handle)
 

@@ -211,7 +211,7 @@ def _published(tx: Transaction, floating: AddressId, nic: NicId) -> list[Publish
     key = SubjectKey(SubjectKind.NIC, nic)
     change = publish(tx, key)
     row = tx.addresses.get(floating)
-    if row is None or row.release_nic in {None, nic}:
+    if row is None or row.release_nic is None or row.release_nic == nic:
         return [change]
     # The gateway of a NIC that had it before has not let go: only then is it told to this one's, in a later generation.
     before = Published(SubjectKey(SubjectKind.NIC, row.release_nic), row.release_generation, frozenset())

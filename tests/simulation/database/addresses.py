@@ -190,7 +190,7 @@ class Addresses:
         for address, since in mine:
             association = self._tables.associations.get(address)
             heir = self._tables.addresses[association[0]].nic if association else None
-            if heir not in {None, nic} and not self.gateway_behind(nic, since):
+            if heir is not None and heir != nic and not self.gateway_behind(nic, since):
                 found.add(heir)
             if not self.behind(nic, since):
                 self._tables.lingering.drop((address, nic))

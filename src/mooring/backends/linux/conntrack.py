@@ -59,7 +59,7 @@ class Conntrack:
 
         Other changes don't wait for all of it: after each look it is their turn.
         """
-        wanted = list(cuts)
+        wanted: list[Cut] = list(cuts)
         for _ in range(_ATTEMPTS):
             if not wanted:
                 break

@@ -185,7 +185,8 @@ def _decoder(table: Table, where: NftSet, known: dict[str, _Known]) -> Callable[
 
 
 def _row_reader(types: tuple[str, ...], known: dict[str, _Known]) -> Callable[[bytes], Row]:
-    text, columns = "=", []
+    text = "="
+    columns: list[_Known] = []
     for kind in types:
         length, decode = _CODECS[kind]
         text += f"{length}s{-length % 4}x"
