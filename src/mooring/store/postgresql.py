@@ -34,7 +34,7 @@ _WRITE = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_x
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 # The two take the same arguments: see Flavour.
-FLAVOUR = Flavour(insert=postgresql.insert, savepoints=True)  # type: ignore[arg-type]
+FLAVOUR = Flavour(insert=postgresql.insert, savepoints=True)  # type: ignore[arg-type]  # takes the same arguments
 
 
 @dataclass(frozen=True, slots=True)
