@@ -130,6 +130,9 @@ class Lab:
             while True:
                 try:
                     text, sender = server.recvfrom(2048)
+                    if sender is None:
+                        # The namespace is gone, and the socket with it.
+                        return
                     server.sendto(b"%s %s " % (namespace.encode(), sender[0].encode()) + text, sender)
                 except OSError:
                     return
