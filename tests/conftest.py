@@ -1,12 +1,18 @@
 """What every test may use: golden files, Hypothesis in measure, and a clear word where a kernel test can't run."""
 
 import os
+import signal
 from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
 
 from mooring.sandbox import MARK
+
+# A run that was started in the background ignores these, and so would every program that a test starts.
+for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, signal.default_int_handler if ignored is signal.SIGINT else signal.SIG_DFL)
 
 # Two slow cores are shared: enough examples to find what is wrong, and no deadline, which would test the machine instead.
 settings.register_profile("mooring", max_examples=200, deadline=None)
