@@ -82,7 +82,7 @@ class SqlStore:
                 )
 
     def _session(self, connection: Connection) -> Session:
-        return Session(connection, self._database.flavour, self._options.now)
+        return Session(connection, self._database.flavour, self._options.now or self._database.clock(connection))
 
     @contextmanager
     def _exclusive(self) -> Generator[None]:

@@ -6,12 +6,15 @@ enough, no transaction has to be repeated, and none can wait for another in a ci
 Guarded statements and constraints stay as they are, for whoever writes without asking us.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, DateTime, Engine, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
@@ -32,6 +35,9 @@ _STATEMENTS = 500
 
 _WRITE = f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock({WRITERS})"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+# Not now(), which is when the transaction began: it may have waited for its turn since.
+_NOW = select(func.clock_timestamp(type_=DateTime(timezone=True)))
 
 # The two take the same arguments: see Flavour.
 FLAVOUR = Flavour(insert=postgresql.insert, savepoints=True)  # type: ignore[arg-type]  # takes the same arguments
@@ -64,6 +70,7 @@ def connect(url: URL, options: Options) -> Database:
         flavour=FLAVOUR,
         before_migration=_without_limit,
         is_lost=_is_lost,
+        clock=_clock,
     )
 
 
@@ -119,6 +126,17 @@ def _milliseconds(seconds: float) -> str:
 
 def _without_limit(connection: Connection) -> None:
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+
+def _clock(connection: Connection) -> Callable[[], datetime]:
+    """Return the server's clock: one for all processes, and asked once in a transaction."""
+
+    @cache
+    def now() -> datetime:
+        moment = connection.execute(_NOW).scalar_one()
+        return moment.astimezone(UTC)
+
+    return now
 
 
 def _is_lost(connection: Connection) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVarTuple
 
 from sqlalchemy import Connection, Delete, Engine, Executable, Insert, Row, Table, Update, insert
@@ -36,12 +36,20 @@ def _never(_connection: Connection) -> bool:
     return False
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _this_machine(_connection: Connection) -> Callable[[], datetime]:
+    return _utc_now
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """Connections to one of the two databases.
 
     The writer's begin transactions that are alone among those that write, and the readers' see one state and cannot write.  `is_lost` says
-    whether a commit would keep nothing, though it would not say so.
+    whether a commit would keep nothing, though it would not say so.  `clock` is the time that all who use the database agree on.
     """
 
     writer: Engine
@@ -49,6 +57,7 @@ class Database:
     flavour: Flavour
     before_migration: Callable[[Connection], None] = _nothing
     is_lost: Callable[[Connection], bool] = _never
+    clock: Callable[[Connection], Callable[[], datetime]] = _this_machine
 
 
 @dataclass(frozen=True, slots=True)
