@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from mooring.agent.ledger import Ledger, Part
+from mooring.agent.ledger import Ledger, Part, WentBack
 from mooring.compile.facts import Key, Place, PlaceKind
-from mooring.model.subjects import DigestEntry, HostRole, NicIntent, Placement
+from mooring.model.subjects import Digest, DigestEntry, HostRole, NicIntent, Placement
 from tests.agent.world import ROUTER, World
 
 
@@ -143,3 +143,40 @@ def test_a_look_at_an_unchanged_host_hashes_no_fact(monkeypatch: pytest.MonkeyPa
     del kernel[next(iter(kernel))]
     ledger.observe(kernel)
     assert len(ledger.delta().put) == 1
+
+
+def _digest(ledger: Ledger, epoch: int = 3, older: int = 0) -> Digest:
+    """Return a digest that lists what a ledger holds."""
+    held = [(part, placed) for part in ledger.parts() if (placed := ledger.placement(part)) is not None]
+    entries = (DigestEntry(part.key, part.role, placed.generation - older, present=True) for part, placed in held)
+    return Digest(epoch, tuple(entries))
+
+
+def test_a_database_that_went_back_is_not_believed() -> None:
+    ledger = _settled(World(), 2)
+    ledger.accept(_digest(ledger))
+    lost = Digest(3, _digest(ledger).entries[1:])
+    older = Digest(3, (replace(_digest(ledger).entries[0], generation=0), *lost.entries))
+    for wrong in (lost, older, _digest(ledger, epoch=2)):
+        with pytest.raises(WentBack):
+            ledger.accept(wrong)
+    ledger.accept(_digest(ledger))
+
+
+def test_a_new_epoch_is_believed_whatever_it_lists() -> None:
+    ledger = _settled(World(), 2)
+    ledger.accept(_digest(ledger))
+    ledger.accept(Digest(4, ()))
+    ledger.forget_absent(())
+    assert ledger.delta().drop
+    assert not ledger.parts() or all(ledger.placement(part) is None for part in ledger.parts())
+
+
+def test_what_was_withdrawn_may_be_gone_from_the_digest() -> None:
+    world = World()
+    ledger = _settled(world, 2)
+    ledger.accept(_digest(ledger))
+    withdrawn = world.remove(1)
+    ledger.hold(withdrawn)
+    keys = {placed.key for placed in withdrawn}
+    ledger.accept(Digest(3, tuple(entry for entry in _digest(ledger).entries if entry.key not in keys)))

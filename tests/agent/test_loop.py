@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from mooring.compile.tables import BRIDGE, FIP_IN, PORT
 from mooring.model.faults import Unavailable
 from mooring.model.ids import InstanceId
 from mooring.model.subjects import (
+    Digest,
     DigestEntry,
     GuestNic,
     HostRole,
@@ -37,6 +39,7 @@ class _Controller:
         self.confirmed: dict[tuple[SubjectKey, HostRole], int] = {}
         self.reports: list[Report] = []
         self.away = False
+        self.epoch = 0
 
     def place(self, placements: Sequence[Placement]) -> None:
         with self.lock:
@@ -55,13 +58,14 @@ class _Controller:
                 if (placed.key in keys if keys is not None else self.confirmed.get(part, 0) < placed.generation)
             ]
 
-    def digest(self) -> Sequence[DigestEntry]:
+    def digest(self) -> Digest:
         self._here()
         with self.lock:
-            return [
+            entries = [
                 DigestEntry(placed.key, placed.role, placed.generation, placed.subject is not None)
                 for placed in self.placements.values()
             ]
+        return Digest(self.epoch, tuple(entries))
 
     def report(self, reports: Sequence[Report]) -> None:
         self._here()
@@ -245,3 +249,38 @@ def test_a_hundred_wake_ups_are_few_pulls(scene: _Scene) -> None:
     _eventually(lambda: scene.backend.read() == scene.world.compiled())
     assert public(0).address in {key.row[0] for key in scene.backend.state if key.table is FIP_IN}
     assert len(scene.backend.applied) < 30
+
+
+def test_it_believes_no_database_that_went_back_until_it_is_renewed() -> None:
+    """Step by step, without threads: a backup is put back under a running host."""
+    scene, moment = _Scene(), [0.0]
+    agent = Agent(scene.controller, scene.backend, scene.guests, compare_every=5.0, monotonic=lambda: moment[0])
+    scene.controller.place([*scene.world.base(), *scene.world.add(0)])
+    backup = dict(scene.controller.placements)
+    agent.step()
+    scene.controller.place([*scene.world.add(1), *scene.world.move(0, 0)])
+    agent.wake()
+    agent.step()
+    held = scene.backend.read()
+    assert any(key.table is FIP_IN for key in held)
+    scene.controller.placements = backup
+    said = len(scene.controller.reports)
+    for _ in range(3):
+        moment[0] += 6.0
+        agent.step()
+        scene.backend.tamper(drop=[next(key for key in scene.backend.state if key.table is FIP_IN)])
+        agent.wake()
+        agent.step()
+    moment[0] += 6.0
+    agent.step()
+    # What a stranger changes is still repaired, and nobody is told anything.
+    assert scene.backend.read() == held
+    assert len(scene.controller.reports) == said
+    scene.controller.epoch = 1
+    scene.controller.placements = {
+        part: replace(placed, generation=placed.generation + 100) for part, placed in backup.items()
+    }
+    moment[0] += 6.0
+    agent.step()
+    assert not any(key.table is FIP_IN for key in scene.backend.read())
+    assert len(scene.controller.reports) > said

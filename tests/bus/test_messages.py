@@ -25,6 +25,7 @@ from mooring.bus.messages import (
 from mooring.model.faults import NotFound, Unavailable
 from mooring.model.ids import InstanceId, NetworkId, NicId, RouterId, UplinkId
 from mooring.model.subjects import (
+    Digest,
     DigestEntry,
     GuestNic,
     HostRole,
@@ -89,7 +90,8 @@ def test_keys_digests_and_reports_survive() -> None:
     assert load_keys(dump_keys([key])) == [key]
     assert load_keys(dump_keys(None)) is None
     entries = [DigestEntry(key, HostRole.GATEWAY, 7, present=False)]
-    assert load_digest(dump_digest(entries)) == entries
+    digest = Digest(7, tuple(entries))
+    assert load_digest(dump_digest(digest)) == digest
     reports = [Report(key, HostRole.COMPUTE, 7, "because"), Report(key, HostRole.COMPUTE, 8)]
     assert load_reports(dump_reports(reports)) == reports
 

@@ -4,6 +4,9 @@ import re
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,39 +16,109 @@ from sqlalchemy import create_engine
 
 from mooring.store import Options, SchemaFault, SqlStore, migrate
 from mooring.store.schema import metadata
+from tests.store.postgres import Postgres
 from tests.store.world import Town, World
 
 QUICK = Options(durable=False)
 
+PARTS = """
+SELECT t.relname, a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull
+FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid AND t.relkind = 'r'
+WHERE t.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL SELECT t.relname, c.conname || ' ' || pg_get_constraintdef(c.oid)
+FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid WHERE t.relnamespace = 'public'::regnamespace
+UNION ALL SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'
+"""
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "mooring.db"
-
-
-def open_and_close(path: Path) -> None:
-    SqlStore(f"sqlite:///{path}", QUICK).close()
-
-
-def layout(path: Path) -> dict[str, frozenset[str]]:
-    """Return each table and index as the set of its parts: their order is of no meaning."""
-    with sqlite3.connect(path) as connection:
-        rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    connection.close()
-    parts = {name: re.split(r", (?=[a-z_]+ [A-Z]|CONSTRAINT)|\(|\) ", re.sub(r"\s+", " ", sql)) for name, sql in rows}
-    return {
-        name: frozenset(part.strip(" )") for part in made if part.strip(" )"))
-        for name, made in parts.items()
-        if "alembic" not in name
-    }
+Layout = dict[str, frozenset[str]]
+"""Each table and index as the set of its parts: their order is of no meaning."""
 
 
-def test_the_migrations_make_the_schema_that_the_code_speaks_of(path, tmp_path):
-    open_and_close(path)
-    direct = create_engine(f"sqlite:///{tmp_path / 'direct.db'}")
+@dataclass
+class File:
+    """A database of SQLite."""
+
+    path: Path
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.path}"
+
+    def beside(self) -> "File":
+        return File(self.path.with_name("beside.db"))
+
+    def do(self, statement: str) -> None:
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute(statement)
+
+    def content(self) -> object:
+        return self.path.read_bytes()
+
+    def layout(self) -> Layout:
+        with closing(sqlite3.connect(self.path)) as connection:
+            rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        parts = {
+            name: re.split(r", (?=[a-z_]+ [A-Z]|CONSTRAINT)|\(|\) ", re.sub(r"\s+", " ", sql)) for name, sql in rows
+        }
+        return {
+            name: frozenset(part.strip(" )") for part in made if part.strip(" )"))
+            for name, made in parts.items()
+            if "alembic" not in name
+        }
+
+
+@dataclass
+class Served:
+    """A database of PostgreSQL."""
+
+    server: Postgres
+    name: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.name)
+
+    def beside(self) -> "Served":
+        return Served(self.server, self.server.new())
+
+    def do(self, statement: str) -> None:
+        self.server.do(self.name, statement)
+
+    def content(self) -> object:
+        return self.layout(), self.server.ask(self.name, "SELECT * FROM alembic_version")
+
+    def layout(self) -> Layout:
+        rows = self.server.ask(self.name, PARTS)
+        found: dict[str, set[str]] = {}
+        for table, part in rows:
+            found.setdefault(str(table), set()).add(str(part))
+        return {name: frozenset(parts) for name, parts in found.items() if name != "alembic_version"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[File | Served]:
+    """Return where nothing is yet."""
+    if request.param == "sqlite":
+        yield File(tmp_path / "mooring.db")
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    made = Served(server, server.new())
+    yield made
+    server.drop(made.name)
+
+
+def open_and_close(place: File | Served) -> None:
+    SqlStore(place.url, QUICK).close()
+
+
+def test_the_migrations_make_the_schema_that_the_code_speaks_of(place):
+    open_and_close(place)
+    other = place.beside()
+    direct = create_engine(other.url)
     metadata.create_all(direct)
     direct.dispose()
-    assert layout(path) == layout(tmp_path / "direct.db")
+    assert place.layout() == other.layout()
+    assert len(place.layout()) >= len(metadata.tables)
 
 
 def test_the_newest_version_is_the_one_that_the_code_names():
@@ -54,48 +127,44 @@ def test_the_newest_version_is_the_one_that_the_code_names():
     assert ScriptDirectory.from_config(config).get_heads() == [migrate.LATEST]
 
 
-def test_there_and_back_and_there_again(path):
-    store = SqlStore(f"sqlite:///{path}", QUICK)
+def test_there_and_back_with_data_in_place_and_there_again(place):
+    store = SqlStore(place.url, QUICK)
     Town.build(World(store))
     with store._writer.connect() as connection, connection.begin():
         migrate.downgrade(connection, "base")
     store.close()
-    assert layout(path) == {}
-    again = SqlStore(f"sqlite:///{path}", QUICK)
+    assert place.layout() == {}
+    again = SqlStore(place.url, QUICK)
     Town.build(World(again))
     again.close()
 
 
-def test_opening_again_changes_nothing(path):
-    store = SqlStore(f"sqlite:///{path}", QUICK)
+def test_opening_again_changes_nothing(place):
+    store = SqlStore(place.url, QUICK)
     town = Town.build(World(store))
     store.close()
-    again = SqlStore(f"sqlite:///{path}", QUICK)
+    again = SqlStore(place.url, QUICK)
     with again.read() as tx:
         assert tx.instances.get(town.instance) is not None
     again.close()
 
 
-def test_a_newer_database_is_refused_with_what_to_do(path):
-    open_and_close(path)
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
-    before = path.read_bytes()
+def test_a_newer_database_is_refused_with_what_to_do(place):
+    open_and_close(place)
+    place.do("UPDATE alembic_version SET version_num = '9999'")
+    before = place.content()
     with pytest.raises(SchemaFault, match=r"newer mooring.*9999.*Start the newer mooring, or restore a backup"):
-        open_and_close(path)
-    assert path.read_bytes() == before
+        open_and_close(place)
+    assert place.content() == before
 
 
-def test_somebody_elses_database_is_refused(path):
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE diary (day, text)")
-    connection.close()
+def test_somebody_elses_database_is_refused(place):
+    place.do("CREATE TABLE diary (day text, words text)")
     with pytest.raises(SchemaFault, match=r"no database of mooring.*diary"):
-        open_and_close(path)
+        open_and_close(place)
 
 
-def test_a_migration_that_fails_leaves_nothing(path, monkeypatch):
+def test_a_migration_that_fails_leaves_nothing(place, monkeypatch):
     upgrade = migrate.upgrade
 
     def failing(connection) -> None:
@@ -104,28 +173,29 @@ def test_a_migration_that_fails_leaves_nothing(path, monkeypatch):
 
     monkeypatch.setattr(migrate, "upgrade", failing)
     with pytest.raises(ZeroDivisionError):
-        open_and_close(path)
-    assert layout(path) == {}
+        open_and_close(place)
+    assert place.layout() == {}
     monkeypatch.undo()
-    open_and_close(path)
-    assert "addresses" in layout(path)
+    open_and_close(place)
+    assert "addresses" in place.layout()
 
 
-def test_several_processes_that_start_together_make_one_schema(path):
-    code = f"from mooring.store import SqlStore; SqlStore('sqlite:///{path}').close(); print('open')"
+def test_several_processes_that_start_together_make_one_schema(place):
+    code = f"from mooring.store import SqlStore; SqlStore({place.url!r}).close(); print('open')"
     started = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
     assert [process.communicate(timeout=60) for process in started] == [("open\n", "")] * 4
-    assert "addresses" in layout(path)
+    assert "addresses" in place.layout()
 
 
-def test_an_up_to_date_database_is_opened_without_alembic(path):
-    """It takes as long to import as all the rest of the store."""
-    open_and_close(path)
+def test_an_up_to_date_database_is_opened_without_alembic_and_without_the_other_ones_driver(place):
+    """Alembic takes as long to import as all the rest of the store."""
+    open_and_close(place)
+    unwanted = ("alembic", "psycopg") if isinstance(place, File) else ("alembic",)
     code = (
-        f"import sys; from mooring.store import SqlStore; SqlStore('sqlite:///{path}').close(); "
-        "print([name for name in sys.modules if name.startswith('alembic')])"
+        f"import sys; from mooring.store import SqlStore; SqlStore({place.url!r}).close(); "
+        f"print([name for name in sys.modules if name.startswith({unwanted!r})])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

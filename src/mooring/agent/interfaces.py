@@ -5,7 +5,7 @@ from typing import Protocol
 
 from mooring.compile.facts import Delta, HostState, Place, Refused
 from mooring.model.ids import InstanceId
-from mooring.model.subjects import DigestEntry, GuestFailure, InstanceIntent, Placement, Report, SubjectKey
+from mooring.model.subjects import Digest, GuestFailure, InstanceIntent, Placement, Report, SubjectKey
 from mooring.model.traits import Traits
 
 __all__ = ["Backend", "Controller", "GuestFailure", "Guests", "Refused"]
@@ -70,7 +70,7 @@ class Controller(Protocol):
         """Return the newest placements of these subjects, or of all that this host has not confirmed."""
         ...
 
-    def digest(self) -> Sequence[DigestEntry]:
+    def digest(self) -> Digest:
         """Return the newest generation of every subject of this host."""
         ...
 

@@ -12,9 +12,13 @@ from dataclasses import dataclass
 
 from mooring.compile.facts import Delta, HostState, Key, Place, Row, fact_line
 from mooring.compile.host import facts_of
-from mooring.model.subjects import DigestEntry, HostRole, InstanceIntent, Placement, SubjectKey, SubjectKind
+from mooring.model.subjects import Digest, DigestEntry, HostRole, InstanceIntent, Placement, SubjectKey, SubjectKind
 
 _ORDER = {SubjectKind.NETWORK: 0, SubjectKind.ROUTER: 1, SubjectKind.NIC: 2, SubjectKind.INSTANCE: 3}
+
+
+class WentBack(Exception):
+    """The controller's database is an older one, and nobody has said that this is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Ledger:
 
     def __init__(self) -> None:
         """Know nothing."""
+        self._epoch: int | None = None
         self._held: dict[Part, Placement] = {}
         self._facts: dict[Part, dict[Key, Row]] = {}
         self._desired: dict[Key, Row] = {}
@@ -92,8 +97,26 @@ class Ledger:
             self._owner[key] = part
             self._pending.add(key)
 
+    def accept(self, digest: Digest) -> None:
+        """Look whether a digest can follow on what is held.
+
+        Raises:
+            WentBack: it is of an older epoch, or within the same one something got older, or disappeared without having been withdrawn.
+        """
+        if self._epoch is not None and digest.epoch <= self._epoch:
+            if digest.epoch < self._epoch:
+                raise WentBack(f"epoch {digest.epoch} after {self._epoch}")
+            listed = {Part(entry.key, entry.role): entry.generation for entry in digest.entries}
+            for part, placed in self._held.items():
+                newest = listed.get(part)
+                if newest is None and placed.subject is not None:
+                    raise WentBack(f"{part.key} is gone, and was not withdrawn")
+                if newest is not None and newest < placed.generation:
+                    raise WentBack(f"generation {newest} of {part.key} after {placed.generation}")
+        self._epoch = digest.epoch
+
     def forget_absent(self, digest: Sequence[DigestEntry]) -> None:
-        """Give up what the controller no longer lists: its withdrawal was confirmed, or the host's name was given anew."""
+        """Give up what the controller no longer lists: its withdrawal was confirmed, or a new epoch does not know it."""
         listed = {Part(entry.key, entry.role) for entry in digest}
         for part in [part for part in self._held if part not in listed]:
             self._withdraw_facts(part)

@@ -11,7 +11,7 @@ import structlog
 
 from mooring.agent.crew import Crew, Job, Outcome
 from mooring.agent.interfaces import Backend, Controller, Guests, Refused
-from mooring.agent.ledger import Ledger, Part
+from mooring.agent.ledger import Ledger, Part, WentBack
 from mooring.agent.settle import settle
 from mooring.bus.messages import Remote, Request, working_on
 from mooring.compile.facts import HostState, Place
@@ -99,6 +99,7 @@ class Agent:
         self._ledger = Ledger()
         self.crew = Crew(guests, self._events.put)
         self._introduced = False
+        self._estranged = False
         self._reported: dict[Part, Report] = {}
         self._unreported: set[Part] = set()
         self._there: set[InstanceId] = set()
@@ -151,6 +152,13 @@ class Agent:
         except (Fault, Remote) as fault:
             _log.warning("controller away; the host stays as it is", reason=fault.reason)
             self._due = min(self._due, self._monotonic() + _RETRY_EVERY)
+        except WentBack as reason:
+            # Between this comparison and the next, too, nothing is believed of what such a database says.
+            self._estranged = True
+            _log.error(
+                "the controller's database is an older one; the host stays as it is until it is renewed",
+                reason=str(reason),
+            )
         except Refused as refusal:
             _log.warning("host could not be read", reason=str(refusal))
             self._due = min(self._due, self._monotonic() + _RETRY_EVERY)
@@ -185,12 +193,13 @@ class Agent:
         elif self._introduced:
             for place in {event.place for event in events if isinstance(event, _Doubt)}:
                 self._observe(self._backend.read(place), place)
-            if any(isinstance(event, _Wake) for event in events):
+            if any(isinstance(event, _Wake) for event in events) and not self._estranged:
                 self._hold(self._controller.pull(None))
         if self._introduced:
             self._settle()
             self._tend(outcomes)
-            self._report()
+            if not self._estranged:
+                self._report()
         self.figures.refused = len(self._ledger.refused)
         self.figures.guests = len(self._there)
         self.figures.facts = self._ledger.size
@@ -226,9 +235,11 @@ class Agent:
         """Compare the whole host with the controller's digest: what was lost on the way, and what changed unseen, ends here."""
         try:
             digest = self._controller.digest()
-            missing = self._ledger.missing(digest)
+            self._ledger.accept(digest)
+            self._estranged = False
+            missing = self._ledger.missing(digest.entries)
             placements = [placed for some in _in_parts(missing) for placed in self._controller.pull(some)]
-            self._ledger.forget_absent(digest)
+            self._ledger.forget_absent(digest.entries)
             # What was refused gets another try: what stood in its way may be gone.
             self._ledger.refused.clear()
             self._hold(placements)

@@ -17,7 +17,7 @@ from mooring.bus.messages import (
 from mooring.bus.topics import controller_topic
 from mooring.model.faults import Unavailable
 from mooring.model.ids import HostId, InstanceId
-from mooring.model.subjects import DigestEntry, Placement, Report, SubjectKey
+from mooring.model.subjects import Digest, Placement, Report, SubjectKey
 
 _DEADLINE = 10.0
 
@@ -51,7 +51,7 @@ class RemoteController:
         """Return the newest placements of these subjects, or of all that this host has not confirmed."""
         return load_placements(self._call("pull", dump_keys(keys)))
 
-    def digest(self) -> Sequence[DigestEntry]:
+    def digest(self) -> Digest:
         """Return the newest generation of every subject of this host."""
         return load_digest(self._call("digest"))
 

@@ -18,7 +18,7 @@ from mooring.model import faults
 from mooring.model.faults import Fault, Invalid, Unavailable
 from mooring.model.ids import InstanceId
 from mooring.model.subjects import (
-    DigestEntry,
+    Digest,
     HostRole,
     InstanceIntent,
     NetworkIntent,
@@ -78,7 +78,7 @@ _REQUEST = TypeAdapter(Request)
 _REGISTRATION = TypeAdapter(Registration)
 _REPLY = TypeAdapter(Reply)
 _KEYS = TypeAdapter(list[SubjectKey] | None)
-_DIGEST = TypeAdapter(list[DigestEntry])
+_DIGEST = TypeAdapter(Digest)
 _REPORTS = TypeAdapter(list[Report])
 _SUBJECTS: dict[SubjectKind, TypeAdapter[Any]] = {
     SubjectKind.NETWORK: TypeAdapter(NetworkIntent),
@@ -185,12 +185,12 @@ def load_keys(value: Any) -> Sequence[SubjectKey] | None:
     return _KEYS.validate_python(value)
 
 
-def dump_digest(entries: Sequence[DigestEntry]) -> Any:
+def dump_digest(digest: Digest) -> Any:
     """Write a digest as JSON values."""
-    return _DIGEST.dump_python(list(entries), mode="json")
+    return _DIGEST.dump_python(digest, mode="json")
 
 
-def load_digest(value: Any) -> Sequence[DigestEntry]:
+def load_digest(value: Any) -> Digest:
     """Read a digest."""
     return _DIGEST.validate_python(value)
 

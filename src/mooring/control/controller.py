@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -50,6 +51,7 @@ class Controller:
         self._bus = bus
         self.figures = Figures()
         self._counting = threading.Lock()
+        self._hearing: datetime | None = None
         self._stop = threading.Event()
         self._served: list[Subscription] = []
         self._thread = threading.Thread(target=self._repeat, name="controller", daemon=True)
@@ -145,12 +147,14 @@ class Controller:
             self.figures.behind = len(behind)
             for host in behind:
                 self._bus.cast(host_topic(host), ask())
-            for instance in self._operations.launches.stranded():
+            self._hearing = self._operations.launches.hearing(self._hearing)
+            for instance in self._operations.launches.stranded(self._hearing):
                 if instance.host is not None:
                     self._relaunch(instance.id, instance.host, "Its host is away.")
             for instance in self._operations.launches.stuck():
                 self._schedule(instance.id)
         except Fault as fault:
+            self._hearing = None
             _log.warning("controller waits", reason=fault.reason, detail=fault.detail)
         except Exception:  # noqa: BLE001 - the loop that heals everything else must not die itself
             _log.exception("controller loop failed")

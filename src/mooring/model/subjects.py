@@ -257,6 +257,19 @@ class DigestEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Digest:
+    """Everything that a host should hold or has to give up, in one snapshot.
+
+    Generations only grow, unless the database was put back to an older state.  An operator who did that begins a new `epoch`, in which
+    everything has a newer generation than ever before: what a host holds and no longer finds listed then is to go.  Within one epoch
+    nothing gets older and nothing disappears that was not withdrawn.
+    """
+
+    epoch: int
+    entries: tuple[DigestEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a host says of a subject: that generation holds in its kernel, or why it does not."""
 

@@ -32,6 +32,7 @@ class Limits:
     """What an installation allows.  Times are in seconds.
 
     `vlans` and `vxlans` are the segment numbers that mooring may use.  `liveness` is after how long without a word a host counts as dead.
+    `launch_patience` is for how long after its creation an instance waits for hosts that are away.
     `first_network` is made for a project that launches an instance and has no network; None makes none.
     """
 
@@ -42,6 +43,7 @@ class Limits:
     token_lifetime: int = 3600
     liveness: float = 10.0
     launch_attempts: int = 3
+    launch_patience: float = 30.0
     vlans: range = VLAN_TAGS
     vxlans: range = VXLAN_IDENTIFIERS
     first_network: FirstNetwork | None = None

@@ -376,6 +376,14 @@ class Deliveries(Protocol):
 
     def digest(self, host: HostId) -> Sequence[DigestEntry]: ...
 
+    def epoch(self) -> int:
+        """Return the newest epoch; 0 if none was ever begun."""
+        ...
+
+    def renew(self, epoch: int) -> None:
+        """Begin an epoch: every subject gets a generation of 2**20 times its number or more, which no host has confirmed."""
+        ...
+
     def hosts(self, key: SubjectKey) -> Sequence[tuple[HostId, HostRole]]:
         """Return the hosts that hold a subject, and in which role; those that have to give it up are left out."""
         ...

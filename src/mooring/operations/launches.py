@@ -1,8 +1,9 @@
 """The steps of a launch that hosts call for: a host, the networks there, and last the addresses."""
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 
 from mooring.model.faults import Conflict, Exhausted, NotFound, Unavailable
@@ -20,6 +21,15 @@ from mooring.policy.managers import why_not
 _STUCK_AFTER = timedelta(seconds=10)
 
 
+@dataclass(slots=True)
+class _Fit:
+    """The hosts that can run an instance, whether others could that are away, and why each of the others can't."""
+
+    hosts: list[Host] = field(default_factory=list)
+    away: bool = False
+    reasons: list[str] = field(default_factory=list)
+
+
 class LaunchOperations:
     """Called by the scheduler and by hosts, not by projects.  Every step may be repeated at any time."""
 
@@ -30,7 +40,8 @@ class LaunchOperations:
     def schedule(self, instance: InstanceId) -> HostId | None:
         """Choose a host for an instance that has none; return its host, or None if it needs none any longer.
 
-        An instance for which no host can be found goes to the error state with the reason.
+        An instance for which no host can be found goes to the error state with the reason.  Where there are hosts that could run it but are
+        away, it first waits for them a while: after an outage of the database or the bus, all of them seem to be.
         """
         with self._door.store.write() as tx:
             known = tx.instances.get(instance)
@@ -38,34 +49,41 @@ class LaunchOperations:
                 return None
             if known.host is not None:
                 return known.host
-            fit, reasons = self._fit(tx, known)
-            if not fit:
-                reason = "No host can run this instance: " + ("; ".join(reasons) or "there is none") + "."
-                tx.instances.move(instance, {InstanceState.BUILDING}, InstanceState.ERROR, reason)
+            fit = self._fit(tx, known)
+            if fit.hosts:
+                chosen = rank_compute(fit.hosts, tx.instances.per_host())[0]
+                tx.instances.assign(instance, chosen.id)
+                return chosen.id
+            waited = tx.now() - known.created
+            if fit.away and timedelta() <= waited < timedelta(seconds=self._door.limits.launch_patience):
                 return None
-            chosen = rank_compute(fit, tx.instances.per_host())[0]
-            tx.instances.assign(instance, chosen.id)
-            return chosen.id
+            changes = _fail(
+                tx, known, "No host can run this instance: " + ("; ".join(fit.reasons) or "there is none") + "."
+            )
+        self._wake(changes)
+        return None
 
-    def _fit(self, tx: Transaction, instance: Instance) -> tuple[list[Host], list[str]]:
-        """Return the hosts that can run an instance, and why each of the others can't."""
+    def _fit(self, tx: Transaction, instance: Instance) -> _Fit:
         avoided = tx.instances.avoided(instance.id)
         choices = [_siblings(tx, nic) for nic in instance.nics]
         now = tx.now()
-        fit: list[Host] = []
-        reasons: list[str] = []
+        fit = _Fit()
         for host in tx.topology.hosts():
             if not host.compute:
                 continue
-            if not self._door.alive(host, now):
-                reasons.append(f"host {host.name} is away")
-            elif host.id in avoided:
-                reasons.append(f"host {host.name} has failed to launch it")
+            if host.id in avoided:
+                fit.reasons.append(f"host {host.name} has failed to launch it")
             elif missing := [why[0] for choice in choices if all(why := [why_not(one, host) for one in choice])]:
-                reasons += [str(reason) for reason in missing]
+                fit.reasons.extend(str(reason) for reason in missing)
+            elif not self._door.alive(host, now):
+                fit.away = True
+                fit.reasons.append(f"host {host.name} is away")
             else:
-                fit.append(host)
-        return fit, reasons
+                fit.hosts.append(host)
+        return fit
+
+    def _wake(self, changes: Iterable[Published]) -> None:
+        self._door.bell.wake(sorted(frozenset[HostId]().union(*(change.hosts for change in changes))))
 
     def set_up_network(self, host: HostId, instance: InstanceId) -> None:
         """Bring the networks of an instance to its host and, where they need one, a router to a gateway host.
@@ -94,8 +112,8 @@ class LaunchOperations:
     def _give_up(self, host: HostId, instance: InstanceId, fault: Exhausted) -> None:
         """End a launch for which there is no address, if it is still on its host."""
         with self._door.store.write() as tx:
-            _on_host(tx, host, instance)
-            tx.instances.move(instance, {InstanceState.BUILDING}, InstanceState.ERROR, fault.reason)
+            changes = _fail(tx, _on_host(tx, host, instance), fault.reason)
+        self._wake(changes)
 
     def _bring(self, tx: Transaction, network: Network, host: Host) -> list[Published]:
         places = [host.id]
@@ -212,20 +230,33 @@ class LaunchOperations:
                 return False
             changes = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
             tx.instances.unassign(instance, host)
-            others, _ = self._fit(tx, known)
-            again = bool(others) and len(tx.instances.avoided(instance)) < self._door.limits.launch_attempts
+            others = self._fit(tx, known)
+            again = bool(others.hosts) or others.away
+            again = again and len(tx.instances.avoided(instance)) < self._door.limits.launch_attempts
             if again:
                 changes += [withdraw(tx, SubjectKey(SubjectKind.NIC, nic.id)) for nic in known.nics]
             else:
-                changes += [withdraw_nic(tx, nic.id) for nic in known.nics]
-                tx.instances.move(instance, {InstanceState.BUILDING}, InstanceState.ERROR, reason)
-        self._door.bell.wake(sorted(frozenset[HostId]().union(*(change.hosts for change in changes))))
+                changes += _fail(tx, known, reason)
+        self._wake(changes)
         return again
 
-    def stranded(self) -> Sequence[Instance]:
-        """Return instances that are being launched on a host that is dead."""
+    def hearing(self, since: datetime | None) -> datetime | None:
+        """Return since when hosts have been heard of without a break, as far as the caller knows; None if none is heard of now."""
         with self._door.store.read() as tx:
             now = tx.now()
+            if not any(self._door.alive(host, now) for host in tx.topology.hosts()):
+                return None
+        return now if since is None else min(since, now)
+
+    def stranded(self, hearing: datetime | None) -> Sequence[Instance]:
+        """Return instances that are being launched on a host that is dead.
+
+        That a host is silent says nothing while nobody could be heard: it counts from when hosts are heard of, see `hearing`.
+        """
+        with self._door.store.read() as tx:
+            now = tx.now()
+            if hearing is None or now - hearing < timedelta(seconds=self._door.limits.liveness):
+                return []
             dead = {host.id for host in tx.topology.hosts() if not self._door.alive(host, now)}
             building = tx.instances.stale({InstanceState.BUILDING}, now)
         return [instance for instance in building if instance.host in dead]
@@ -234,6 +265,12 @@ class LaunchOperations:
         """Return instances whose launch has not moved for a while: a message was lost, or a process died in mid-launch."""
         with self._door.store.read() as tx:
             return tx.instances.stale({InstanceState.BUILDING}, tx.now() - _STUCK_AFTER)
+
+
+def _fail(tx: Transaction, instance: Instance, reason: str) -> list[Published]:
+    """End a launch, and give its addresses back."""
+    tx.instances.move(instance.id, {InstanceState.BUILDING}, InstanceState.ERROR, reason)
+    return [withdraw_nic(tx, nic.id) for nic in instance.nics]
 
 
 def _on_host(tx: Transaction, host: HostId, instance: InstanceId) -> Instance:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mooring.model.ids import HostId, InstanceId, NicId
 from mooring.model.nouns import InstanceState
-from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey, SubjectKind
+from mooring.model.subjects import Digest, HostRole, Placement, Report, SubjectKey, SubjectKind
 from mooring.operations.addresses import reclaim_unheld
 from mooring.operations.door import Door, Published, publish
 from mooring.operations.interfaces import Transaction
@@ -40,10 +40,21 @@ class SettlementOperations:
         with self._door.store.read() as tx:
             return tx.deliveries.pending(host, keys)
 
-    def digest(self, host: HostId) -> Sequence[DigestEntry]:
+    def digest(self, host: HostId) -> Digest:
         """Return the newest generation of every subject of a host."""
         with self._door.store.read() as tx:
-            return tx.deliveries.digest(host)
+            return Digest(tx.deliveries.epoch(), tuple(tx.deliveries.digest(host)))
+
+    def renew(self) -> int:
+        """Begin an epoch, once the database has been put back to an older state; return its number.
+
+        Hosts then pull everything anew, and give up what the database does not know.  Until one has, it may hold addresses that are free.
+        """
+        with self._door.store.write() as tx:
+            # The time, because the database itself no longer knows how many there have been since its backup.
+            epoch = max(tx.deliveries.epoch() + 1, int(tx.now().timestamp()))
+            tx.deliveries.renew(epoch)
+        return epoch
 
     def behind(self) -> Sequence[HostId]:
         """Return the hosts that have not confirmed everything."""

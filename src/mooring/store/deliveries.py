@@ -11,16 +11,19 @@ The laws, each of which a test of its own holds:
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import bindparam, case, delete, null, select, true, update
+from sqlalchemy import bindparam, case, delete, func, null, select, true, update
 
 from mooring.model.ids import HostId
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey, SubjectKind
 from mooring.store.generations import forget
-from mooring.store.schema import deliveries, generations
+from mooring.store.schema import deliveries, epochs, generations
 from mooring.store.selection import ALL, BEHIND, NAMED
 from mooring.store.session import Session
 from mooring.store.subjects import load
 from mooring.store.topology import Topology
+
+_EPOCH_BITS = 20
+"""A subject is published less often than a million times a second, so a generation that is made of the time is newer than any before."""
 
 _FEW = 200
 """Up to so many keys are asked for by name; for more, all of a host's deliveries are read and the others left out."""
@@ -64,6 +67,22 @@ _FAIL = (
     )
     .values(failed=bindparam("reported"), error=bindparam("new_error"))
 )
+_EPOCH = select(func.max(epochs.c.epoch))
+_RENEW_GENERATIONS = update(generations).values(
+    generation=case(
+        (generations.c.generation + 2 < bindparam("least"), bindparam("least")), else_=generations.c.generation + 2
+    )
+)
+_RENEW_DELIVERIES = update(deliveries).values(
+    generation=select(generations.c.generation - case((deliveries.c.present, 0), else_=1))
+    .where(generations.c.kind == deliveries.c.kind, generations.c.subject == deliveries.c.subject)
+    .correlate(deliveries)
+    .scalar_subquery(),
+    confirmed=0,
+    failed=0,
+    error=null(),
+)
+
 _DROP = delete(deliveries).where(*_ONE, ~deliveries.c.present, ~_NOT_CONFIRMED)
 
 _ENTRIES = select(
@@ -196,6 +215,16 @@ class Deliveries:
             subjects=sorted({key.id for key in wanted}),
         )
         return [entry for entry in (_entry(*row) for row in rows) if entry.key in wanted]
+
+    def epoch(self) -> int:
+        row = self._session.row(_EPOCH)
+        return row[0] if row is not None and row[0] is not None else 0
+
+    def renew(self, epoch: int) -> None:
+        self._session.add(epochs, epoch=epoch, begun=self._session.now())
+        # Two at least, as a withdrawal takes: what has to be given up gets the first, what is present the second.
+        self._session.change(_RENEW_GENERATIONS, least=(epoch << _EPOCH_BITS) + 1)
+        self._session.change(_RENEW_DELIVERIES)
 
     def digest(self, host: HostId) -> Sequence[DigestEntry]:
         return [_entry(*row) for row in self._session.rows(_DIGEST, host=host)]

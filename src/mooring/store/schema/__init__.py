@@ -19,7 +19,7 @@ from mooring.store.schema.addresses import (
     router_uplinks,
 )
 from mooring.store.schema.columns import macs, metadata
-from mooring.store.schema.deliveries import deliveries, generations, memory, quotas
+from mooring.store.schema.deliveries import deliveries, epochs, generations, memory, quotas
 from mooring.store.schema.identities import grants, projects, tokens, users
 from mooring.store.schema.instances import failed_launches, instances, nics
 from mooring.store.schema.topology import hosts, networks, pool_ranges, pools, routers, uplinks
@@ -31,6 +31,7 @@ __all__ = [
     "associations",
     "cursors",
     "deliveries",
+    "epochs",
     "failed_launches",
     "generations",
     "grants",

@@ -64,6 +64,16 @@ generations = Table(
 )
 
 
+class EpochColumns(TypedColumns):
+    """When the database was put back to an older state, and an operator said so; see mooring.model.subjects.Digest."""
+
+    epoch: Named[int] = Column(BigInteger, primary_key=True, autoincrement=False)
+    begun: Named[datetime] = Column(Moment, nullable=False)
+
+
+epochs = Table("epochs", metadata, EpochColumns, sqlite_with_rowid=False)
+
+
 class DeliveryColumns(TypedColumns):
     """The outbox: what a host must make true in a role, what it said it did, and what it could not.
 

@@ -36,6 +36,13 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "epochs",
+        sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("begun", _MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("epoch", name="pk_epochs"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "generations",
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
@@ -378,7 +385,7 @@ def downgrade() -> None:
     tables = (
         "router_uplinks lingering associations addresses nics pool_ranges networks tokens "
         "routers quotas pools memory failed_launches instances grants deliveries "
-        "users uplinks projects macs hosts generations cursors address_blocks "
+        "users uplinks projects macs hosts generations epochs cursors address_blocks "
     )
     for table in tables.split():
         op.drop_table(table)
