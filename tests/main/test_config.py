@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,16 @@ from mooring.config import (
     HostSettings,
     Process,
     Settings,
+    credentials_file,
     effective,
     fits,
     load,
     read,
 )
 from mooring.config.roles import misfits
+from mooring.main.service import limits_of
+from mooring.model.nouns import NetworkKind, Resource
+from mooring.operations.door import FirstNetwork
 
 Write = Callable[[str], Path]
 
@@ -114,6 +119,12 @@ def _told(path: Path, process: Process | None = None) -> str:
         ("[networks]\nvlans = [5, 4]", "networks: vlans must be two numbers in order, within 1 to 4094"),
         ("[networks]\nvlans = [0, 4]", "networks: vlans must be two numbers in order, within 1 to 4094"),
         ('[networks]\nfirst_cidr = "10.0.0.1/24"', "networks.first_cidr = '10.0.0.1/24'"),
+        ('[networks]\nfirst_cidr = "10.0.0.0/30"', "networks.first_cidr = '10.0.0.0/30': must have a prefix length"),
+        (
+            '[networks]\nfirst_cidr = "127.0.0.0/8"',
+            "networks.first_cidr = '127.0.0.0/8': 127.0.0.0/8 cannot be a guest",
+        ),
+        ('[networks]\nfirst_kind = "flat"', "networks.first_kind = 'flat': must be "),
         ("[quotas]\ninstances = -2", "quotas.instances = -2: must be greater than or equal to -1"),
         ("x = ", "it is no TOML: "),
         ("x = 1\nx = 2", "it is no TOML: "),
@@ -204,6 +215,30 @@ def test_the_bus_needs_servers_and_credentials(write: Write, tmp_path: Path) -> 
     (tmp_path / "credentials").unlink()
     assert "No such file" in _told(path, Process.AGENT)
     assert "uses no bus" in _told(write(SERVICE), Process.UP)
+
+
+def test_credentials_may_be_a_directory_where_each_takes_its_own(write: Write, tmp_path: Path) -> None:
+    """So api and controller share a file and don't share a password."""
+    (tmp_path / "credentials").unlink()
+    (tmp_path / "credentials").mkdir()
+    path = write(AGENT)
+    told = _told(path, Process.AGENT)
+    assert f"{tmp_path}/credentials/host-1.credentials: No such file" in told
+    for process, name in ((Process.API, "api"), (Process.CONTROLLER, "controller"), (Process.AGENT, "host-1")):
+        own = tmp_path / "credentials" / f"{name}.credentials"
+        own.touch(mode=0o600)
+        settings = load(write(AGENT if process is Process.AGENT else SERVICE), process)
+        assert settings.bus is not None
+        assert credentials_file(process, settings.bus, settings.host) == own
+
+
+def test_what_operations_allow_is_what_the_file_says(write: Write) -> None:
+    assert limits_of(load(write(""))).first_network is None
+    text = '[networks]\nvlans = [100, 199]\nfirst_kind = "vlan"\nfirst_cidr = "172.16.0.0/16"\n[quotas]\ninstances = -1'
+    limits = limits_of(load(write(text)))
+    assert limits.first_network == FirstNetwork(NetworkKind.VLAN, IPv4Network("172.16.0.0/16"))
+    assert limits.segments(NetworkKind.VLAN) == range(100, 200)
+    assert limits.quotas == {Resource.INSTANCES: -1, Resource.FLOATING_IPS: 10}
 
 
 def test_a_host_without_a_name_is_told(write: Write) -> None:

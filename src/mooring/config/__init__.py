@@ -7,7 +7,7 @@ text.py       the settings that hold, as text without secrets
 """
 
 from mooring.config.load import ConfigurationError, Problem, load, named, read
-from mooring.config.roles import Process, fits, warnings
+from mooring.config.roles import Process, credentials_file, fits, warnings
 from mooring.config.settings import (
     AccountSettings,
     AgentSettings,
@@ -42,6 +42,7 @@ __all__ = [
     "QuotaSettings",
     "Settings",
     "TlsSettings",
+    "credentials_file",
     "effective",
     "fits",
     "load",

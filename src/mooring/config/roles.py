@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, assert_never
 
-from mooring.config.settings import Settings
+from mooring.config.settings import BusSettings, HostSettings, Settings
 
 
 class Process(StrEnum):
@@ -51,6 +51,12 @@ def fits(settings: Settings, values: Mapping[str, Any]) -> Sequence[Process]:
     if settings.bus is None:
         return [Process.UP]
     return [Process.AGENT] if "host" in values or "agent" in values else [Process.API, Process.CONTROLLER]
+
+
+def credentials_file(process: Process, bus: BusSettings, host: HostSettings) -> Path:
+    """Return the file with a process's credentials for the bus: the one that is named, or its own of the directory that is named."""
+    name = host.name if process is Process.AGENT else process.value
+    return bus.credentials / f"{name}.credentials" if bus.credentials.is_dir() else bus.credentials
 
 
 def misfits(process: Process, settings: Settings, values: Mapping[str, Any]) -> Sequence[Misfit]:
@@ -93,7 +99,7 @@ def _bus(process: Process, settings: Settings) -> list[Misfit]:
     if settings.bus is None:
         return [Misfit("bus", f"is missing: {process} needs the bus's servers and its credentials")]
     found: list[Misfit] = []
-    credentials = settings.bus.credentials
+    credentials = credentials_file(process, settings.bus, settings.host)
     try:
         mode = credentials.stat().st_mode
     except OSError as error:

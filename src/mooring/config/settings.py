@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mooring.model.nouns import NetworkKind, Role
+from mooring.policy.addresses import guest_network_fault
 from mooring.policy.managers import VLAN_TAGS, VXLAN_IDENTIFIERS
 
 _DEFAULT_STATE = Path("/var/lib/mooring")
@@ -44,6 +45,12 @@ def _server(url: str) -> str:
     if not _SERVER.fullmatch(url):
         raise ValueError("must be as in nats://10.0.0.1:4222 or tls://bus.example.org:4222, without user and password")
     return url
+
+
+def _guest_network(cidr: IPv4Network) -> IPv4Network:
+    if (fault := guest_network_fault(cidr)) is not None:
+        raise ValueError(fault)
+    return cidr
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -164,7 +171,10 @@ class BusSettings(Section):
         Field(min_length=1, description="one or more of nats://host:port or tls://host:port"),
     ]
     credentials: Annotated[
-        AbsolutePath, Field(description="the file that `mooring bus config` wrote for this process or host")
+        AbsolutePath,
+        Field(
+            description="the file that `mooring bus config` wrote for this process or host, or the directory where they are"
+        ),
     ]
     tls: Annotated[
         TlsSettings | None, Field(description="certificates; a section of its own, needed only with tls://")
@@ -283,7 +293,9 @@ class NetworkSettings(Section):
         Field(description="vlan or vxlan: a project that has no network gets one of this kind when it is first needed"),
     ] = None
     first_cidr: Annotated[
-        IPv4Network, Field(description="the addresses of that first network, the same in every project")
+        IPv4Network,
+        AfterValidator(_guest_network),
+        Field(description="the addresses of that first network, the same in every project; /8 to /29"),
     ] = IPv4Network("10.0.0.0/24")
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from mooring.config import ConfigurationError, Process, Settings, load
+from mooring.config import ConfigurationError, Process, Settings, credentials_file, load
 from mooring.main import process
 from mooring.main.bus import Credentials, bus_check, open_bus, read_credentials
 from mooring.main.host import HostPart
@@ -23,7 +23,8 @@ def run(config: Path | None) -> int:
     settings = load(config, Process.AGENT)
     if settings.bus is None:
         raise ConfigurationError("bus: is missing")
-    access, credentials = settings.bus, read_credentials(settings.bus.credentials)
+    access = settings.bus
+    credentials = read_credentials(credentials_file(Process.AGENT, access, settings.host))
     _check_name(settings, credentials)
     settings.state_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.run_directory.mkdir(parents=True, exist_ok=True, mode=0o755)

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from mooring.config import ConfigurationError, Process, Settings, load
+from mooring.config import ConfigurationError, Process, Settings, credentials_file, load
 from mooring.dialects import native, openstack
 from mooring.main import process
 from mooring.main.bus import bus_check, open_bus, read_credentials
@@ -48,7 +48,8 @@ def run(config: Path | None) -> int:
     settings = load(config, Process.API)
     if settings.bus is None:
         raise ConfigurationError("bus: is missing")
-    access, credentials = settings.bus, read_credentials(settings.bus.credentials)
+    access = settings.bus
+    credentials = read_credentials(credentials_file(Process.API, access, settings.host))
 
     def start(stack: contextlib.ExitStack, done: process.Ending) -> None:
         registry = new_registry()

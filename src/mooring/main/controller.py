@@ -8,7 +8,7 @@ import structlog
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from mooring.config import ConfigurationError, Process, load
+from mooring.config import ConfigurationError, Process, credentials_file, load
 from mooring.control.controller import Controller
 from mooring.main import process
 from mooring.main.bus import bus_check, open_bus, read_credentials
@@ -45,7 +45,8 @@ def run(config: Path | None) -> int:
     settings = load(config, Process.CONTROLLER)
     if settings.bus is None:
         raise ConfigurationError("bus: is missing")
-    access, credentials = settings.bus, read_credentials(settings.bus.credentials)
+    access = settings.bus
+    credentials = read_credentials(credentials_file(Process.CONTROLLER, access, settings.host))
 
     def start(stack: contextlib.ExitStack, done: process.Ending) -> None:
         registry = new_registry()

@@ -96,10 +96,10 @@ def database_check(store: Store) -> Check:
     return check
 
 
-def build_operations(settings: Settings, foundation: Foundation) -> Operations:
-    """Build the operations."""
+def limits_of(settings: Settings) -> Limits:
+    """Return what operations allow, as the configuration has it."""
     networks = settings.networks
-    limits = Limits(
+    return Limits(
         quotas={
             Resource.INSTANCES: settings.quotas.instances,
             Resource.FLOATING_IPS: settings.quotas.floating_ips,
@@ -109,11 +109,15 @@ def build_operations(settings: Settings, foundation: Foundation) -> Operations:
         vxlans=range(networks.vxlans[0], networks.vxlans[1] + 1),
         first_network=FirstNetwork(networks.first_kind, networks.first_cidr) if networks.first_kind else None,
     )
+
+
+def build_operations(settings: Settings, foundation: Foundation) -> Operations:
+    """Build the operations."""
     door = Door(
         store=foundation.store,
         bell=MeasuredBell(BusBell(foundation.bus), foundation.registry),
         chance=SystemClock(),
-        limits=limits,
+        limits=limits_of(settings),
         images=qemu.IMAGES if settings.host.guests == "qemu" else netns.IMAGES,
         flavors=FLAVORS,
     )

@@ -12,14 +12,13 @@ from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, checked_name, once, publish, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction
 from mooring.operations.routing import shared_router
-from mooring.policy.addresses import usable
+from mooring.policy.addresses import guest_network_fault, usable
 from mooring.policy.managers import VXLAN_OVERHEAD, manager_of, segments_of
 from mooring.policy.roles import Verb
 
 _DEFAULT_MTU = 1500
 _MAX_DNS_SERVERS = 5
 _MTU = range(576, 9001)
-_PREFIXES = range(8, 30)
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,14}")
 _SEGMENT_ATTEMPTS = 16
 
@@ -190,10 +189,8 @@ class NetworkOperations:
 
 
 def _gateway(new: NewNetwork) -> IPv4Address:
-    if new.cidr.prefixlen not in _PREFIXES:
-        raise Invalid("cidr", f"must have a prefix length from {_PREFIXES.start} to {_PREFIXES.stop - 1}")
-    if new.cidr.is_loopback or new.cidr.is_multicast or new.cidr.is_link_local or new.cidr.is_unspecified:
-        raise Invalid("cidr", f"{new.cidr} cannot be a guest network")
+    if (fault := guest_network_fault(new.cidr)) is not None:
+        raise Invalid("cidr", fault)
     if new.mtu is not None and new.mtu not in _MTU:
         raise Invalid("mtu", f"must be from {_MTU.start} to {_MTU.stop - 1} bytes")
     if len(new.dns) > _MAX_DNS_SERVERS:

@@ -10,6 +10,8 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mooring.model.nouns import AddressRange
 
+_GUEST_PREFIXES = range(8, 30)
+
 
 def search_order(ranges: Sequence[AddressRange], cursor: IPv4Address | None) -> Iterator[AddressRange]:
     """Return the parts of the ranges in the order in which to look for a free address: after the cursor first, then from the start."""
@@ -28,6 +30,15 @@ def search_order(ranges: Sequence[AddressRange], cursor: IPv4Address | None) -> 
 def usable(cidr: IPv4Network) -> AddressRange:
     """Return the addresses of a subnet that a machine can have: all but the network's own and the broadcast address."""
     return AddressRange(cidr.network_address + 1, cidr.broadcast_address - 1)
+
+
+def guest_network_fault(cidr: IPv4Network) -> str | None:
+    """Say why guests can't have a network's addresses, if they can't."""
+    if cidr.prefixlen not in _GUEST_PREFIXES:
+        return f"must have a prefix length from {_GUEST_PREFIXES.start} to {_GUEST_PREFIXES.stop - 1}"
+    if cidr.is_loopback or cidr.is_multicast or cidr.is_link_local or cidr.is_unspecified:
+        return f"{cidr} cannot be a guest network"
+    return None
 
 
 def overlapping(ranges: Iterable[AddressRange]) -> tuple[AddressRange, AddressRange] | None:
