@@ -1,6 +1,6 @@
 """Messages survive the way there and back, and newer ones are refused loudly."""
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
@@ -23,15 +23,19 @@ from mooring.bus.messages import (
     load_reports,
 )
 from mooring.model.faults import NotFound, Unavailable
-from mooring.model.ids import InstanceId, NetworkId, NicId, RouterId, UplinkId
+from mooring.model.ids import GroupId, InstanceId, NetworkId, NicId, RouterId, UplinkId
 from mooring.model.subjects import (
     Digest,
     DigestEntry,
+    Direction,
+    FilterRule,
+    GroupIntent,
     GuestNic,
     HostRole,
     InstanceIntent,
     NetworkIntent,
     NicAddress,
+    NicFilter,
     NicIntent,
     Placement,
     PublicAddress,
@@ -72,6 +76,27 @@ _SUBJECTS = (
         (NicAddress(IPv4Address("10.0.0.2"), (_PUBLIC,)),),
         (_PUBLIC,),
     ),
+    NicIntent(
+        NicId("c"),
+        6,
+        NetworkId("n"),
+        None,
+        "m",
+        "h",
+        (NicAddress(IPv4Address("10.0.0.2")),),
+        filter=NicFilter((1, 7), (IPv4Address("10.0.0.9"), IPv6Address("2001:db8::9"))),
+    ),
+    GroupIntent(
+        GroupId("g"),
+        7,
+        11,
+        (
+            FilterRule(Direction.EGRESS, 6),
+            FilterRule(Direction.INGRESS, 4, 6, 22, 23, IPv4Network("192.0.2.0/24")),
+            FilterRule(Direction.INGRESS, 6, 17, remote_prefix=IPv6Network("2001:db8::/64")),
+            FilterRule(Direction.INGRESS, 4, 1, 0x0800, 0x08FF, remote_group=11),
+        ),
+    ),
     InstanceIntent(InstanceId("i"), 6, "web", "image", (GuestNic(NicId("c"), NetworkId("n"), "m", 1500),)),
 )
 
@@ -79,7 +104,7 @@ _SUBJECTS = (
 @pytest.mark.parametrize("subject", _SUBJECTS, ids=lambda subject: type(subject).__name__)
 @pytest.mark.parametrize("role", list(HostRole))
 def test_placements_survive(subject: object, role: HostRole) -> None:
-    assert isinstance(subject, NetworkIntent | RouterIntent | NicIntent | InstanceIntent)
+    assert isinstance(subject, NetworkIntent | RouterIntent | NicIntent | InstanceIntent | GroupIntent)
     placed = [Placement(subject.key, subject.generation, role, subject), Placement(subject.key, 9, role, None)]
     message = answer(lambda _: dump_placements(placed), ask())
     assert load_placements(decode_reply(message)) == placed

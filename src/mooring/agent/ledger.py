@@ -14,7 +14,13 @@ from mooring.compile.facts import Delta, HostState, Key, Place, Row, fact_line
 from mooring.compile.host import facts_of
 from mooring.model.subjects import Digest, DigestEntry, HostRole, InstanceIntent, Placement, SubjectKey, SubjectKind
 
-_ORDER = {SubjectKind.NETWORK: 0, SubjectKind.ROUTER: 1, SubjectKind.NIC: 2, SubjectKind.INSTANCE: 3}
+_ORDER = {
+    SubjectKind.NETWORK: 0,
+    SubjectKind.ROUTER: 1,
+    SubjectKind.GROUP: 2,
+    SubjectKind.NIC: 3,
+    SubjectKind.INSTANCE: 4,
+}
 
 
 class WentBack(Exception):
@@ -30,7 +36,7 @@ class Part:
 
     @property
     def order(self) -> tuple[int, str, str]:
-        """Networks before routers before NICs: the order in which one can rest on another."""
+        """Networks before routers before groups before NICs: the order in which one can rest on another."""
         return (_ORDER[self.key.kind], self.key.id, self.role)
 
 
@@ -223,7 +229,7 @@ class Ledger:
         return parts | set(self._orphans) | set(self.refused)
 
     def parts(self) -> list[Part]:
-        """Return all parts, networks before routers before NICs."""
+        """Return all parts, networks before routers before groups before NICs."""
         return sorted(self._held.keys() | self._orphans.keys(), key=lambda part: part.order)
 
     def placement(self, part: Part) -> Placement | None:

@@ -19,6 +19,7 @@ from mooring.model.faults import Fault, Invalid, Unavailable
 from mooring.model.ids import InstanceId
 from mooring.model.subjects import (
     Digest,
+    GroupIntent,
     HostRole,
     InstanceIntent,
     NetworkIntent,
@@ -85,6 +86,7 @@ _SUBJECTS: dict[SubjectKind, TypeAdapter[Any]] = {
     SubjectKind.ROUTER: TypeAdapter(RouterIntent),
     SubjectKind.NIC: TypeAdapter(NicIntent),
     SubjectKind.INSTANCE: TypeAdapter(InstanceIntent),
+    SubjectKind.GROUP: TypeAdapter(GroupIntent),
 }
 
 

@@ -6,6 +6,7 @@ from typing import assert_never
 from mooring.compile import carriers, dhcp, links, nat
 from mooring.compile.facts import Fact, HostState, union
 from mooring.model.subjects import (
+    GroupIntent,
     HostRole,
     InstanceIntent,
     NetworkIntent,
@@ -34,8 +35,12 @@ def facts_of(subject: Subject, role: HostRole) -> Iterator[Fact]:
                     yield from dhcp.nic(subject)
                 case HostRole.PEER:
                     yield from carriers.peer(subject)
+                case HostRole.MEMBER:
+                    pass
                 case _:
                     assert_never(role)
+        case GroupIntent():
+            pass
         case InstanceIntent():
             # A guest is started by the guest driver, after its NICs' facts hold; it adds nothing to the host's network.
             pass

@@ -6,20 +6,22 @@ never goes back to an older one, and an acknowledgement counts only for the gene
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
-from mooring.model.ids import InstanceId, NetworkId, NicId, RouterId, UplinkId
+from mooring.model.ids import GroupId, InstanceId, NetworkId, NicId, RouterId, UplinkId
 
 
 class HostRole(StrEnum):
     """What part a host plays for a subject: the same NIC is a port on one host and an address translation on another.
 
-    A `PEER` has the subject's network, and must know on which host it is to reach it.
+    A `PEER` has the subject's network, and must know on which host it is to reach it.  A `MEMBER` has a security group with a rule about
+    members of one of the NIC's groups, and must know by which addresses to tell them.
     """
 
     COMPUTE = "compute"
     GATEWAY = "gateway"
     PEER = "peer"
+    MEMBER = "member"
 
 
 class SubjectKind(StrEnum):
@@ -29,6 +31,7 @@ class SubjectKind(StrEnum):
     ROUTER = "router"
     NIC = "nic"
     INSTANCE = "instance"
+    GROUP = "group"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -91,12 +94,17 @@ Carrier = OperatorBridge | Trunk | Vlan | Vxlan
 
 @dataclass(frozen=True, slots=True)
 class NetworkIntent:
-    """A guest network as a host sees it: one bridge, and how it is carried to the other hosts; None where it is on this host only."""
+    """A guest network as a host sees it: one bridge, and how it is carried to the other hosts; None where it is on this host only.
+
+    `zone` tells its flows from those of other networks, which may have the same addresses: a number from 1 to 65535 that no other network
+    has; 0 means that no port of it is filtered.
+    """
 
     id: NetworkId
     generation: int
     mtu: int
     carrier: Carrier | None = None
+    zone: int = 0
 
     @property
     def key(self) -> SubjectKey:
@@ -166,13 +174,72 @@ class NicAddress:
     floating: tuple[PublicAddress, ...] = ()
 
 
+class Direction(StrEnum):
+    """Which way a flow goes, as its guest sees it: whoever sends the first packet decides."""
+
+    INGRESS = "ingress"
+    EGRESS = "egress"
+
+
+@dataclass(frozen=True, slots=True)
+class FilterRule:
+    """What a security group admits: flows of one direction and family (4 or 6).
+
+    `protocol` is an IP protocol's number (ICMP for IPv6 is 58), None for any.  `first` and `last` are destination ports for TCP, UDP, UDP-Lite,
+    DCCP and SCTP, type * 256 + code for ICMP, and 0 and 65535 for all others.  The other side is in `remote_prefix`, of the rule's
+    family, or has a NIC in the group of number `remote_group`; with neither it is anybody.
+    """
+
+    direction: Direction
+    family: int
+    protocol: int | None = None
+    first: int = 0
+    last: int = 65535
+    remote_prefix: IPv4Network | IPv6Network | None = None
+    remote_group: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupIntent:
+    """A security group: what its members may send and receive is what at least one rule of one of their groups admits.
+
+    `number` is its short name in the kernel, from 1 to 2^32 - 1, which no other group has, nor had while a host may still know it.
+    """
+
+    id: GroupId
+    generation: int
+    number: int
+    rules: tuple[FilterRule, ...] = ()
+
+    @property
+    def key(self) -> SubjectKey:
+        """Return the subject's name."""
+        return SubjectKey(SubjectKind.GROUP, self.id)
+
+
+MAX_GROUPS = 8
+"""A NIC may be in so many security groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class NicFilter:
+    """What a NIC may send and receive: only as itself, and only what its security groups admit; without any, nothing.
+
+    `groups` are the groups' numbers, sorted, at most `MAX_GROUPS`.  `extra` are addresses that the NIC may use beside its own.
+    """
+
+    groups: tuple[int, ...] = ()
+    extra: tuple[IPv4Address | IPv6Address, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class NicIntent:
     """A NIC: a bridge port on its compute host, a DHCP entry and translations on its network's gateway host.
 
     `shared` are the router's own addresses (uplink, address) behind which the NIC reaches the world where it has no floating IP.
     `router` is None on a network without one.  `bridge` is the operator's bridge, where the network is not a bridge of ours.  `endpoint` is
-    the tunnel endpoint of the NIC's host, where the network is a VXLAN.
+    the tunnel endpoint of the NIC's host, where the network is a VXLAN.  `filter` is None for a NIC that may send as anybody and receive
+    everything; only a network with a zone has NICs with a filter.
     """
 
     id: NicId
@@ -185,6 +252,7 @@ class NicIntent:
     shared: tuple[PublicAddress, ...] = ()
     bridge: str | None = None
     endpoint: IPv4Address | None = None
+    filter: NicFilter | None = None
 
     @property
     def key(self) -> SubjectKey:
@@ -233,7 +301,7 @@ class GuestFailure(Exception):
     """A guest could not be started or stopped; the message is the reason."""
 
 
-Subject = NetworkIntent | RouterIntent | NicIntent | InstanceIntent
+Subject = NetworkIntent | RouterIntent | NicIntent | InstanceIntent | GroupIntent
 
 
 @dataclass(frozen=True, slots=True)

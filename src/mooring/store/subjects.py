@@ -80,6 +80,8 @@ class _Read:
                 return self._nics()
             case SubjectKind.INSTANCE:
                 return self._instances()
+            case SubjectKind.GROUP:
+                return iter(())
 
     def _generation(self, kind: SubjectKind, identifier: str) -> int | None:
         return self.wanted.get(SubjectKey(kind, identifier))

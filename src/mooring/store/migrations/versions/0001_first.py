@@ -47,7 +47,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("generation", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("kind IN ('network', 'router', 'nic', 'instance')", name="ck_generations_kind"),
+        sa.CheckConstraint("kind IN ('network', 'router', 'nic', 'instance', 'group')", name="ck_generations_kind"),
         sa.CheckConstraint("generation > 0", name="ck_generations_generation"),
         sa.PrimaryKeyConstraint("kind", "subject", name="pk_generations"),
         sqlite_with_rowid=False,
@@ -116,8 +116,8 @@ def upgrade() -> None:
         sa.Column("present", sa.Boolean(), nullable=False),
         sa.Column("failed", sa.BigInteger(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
-        sa.CheckConstraint("kind IN ('network', 'router', 'nic', 'instance')", name="ck_deliveries_kind"),
-        sa.CheckConstraint("role IN ('compute', 'gateway', 'peer')", name="ck_deliveries_role"),
+        sa.CheckConstraint("kind IN ('network', 'router', 'nic', 'instance', 'group')", name="ck_deliveries_kind"),
+        sa.CheckConstraint("role IN ('compute', 'gateway', 'peer', 'member')", name="ck_deliveries_role"),
         sa.CheckConstraint(
             "failed BETWEEN 0 AND generation AND (failed = 0) = (error IS NULL)", name="ck_deliveries_failed"
         ),
