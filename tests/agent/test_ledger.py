@@ -172,6 +172,19 @@ def test_a_new_epoch_is_believed_whatever_it_lists() -> None:
     assert not ledger.parts() or all(ledger.placement(part) is None for part in ledger.parts())
 
 
+def test_a_new_epoch_may_number_a_subject_from_one_again() -> None:
+    """It was made after the backup, published often, and made again after the renewal."""
+    world = World()
+    ledger = _settled(world, 2)
+    ledger.accept(_digest(ledger))
+    again = replace(_digest(ledger, epoch=4).entries[0], generation=1)
+    assert ledger.missing([again]) == []
+    ledger.accept(Digest(4, (again,)))
+    assert ledger.missing([again]) == [again.key]
+    (held,) = (placed for part in ledger.parts() if (placed := ledger.placement(part)) and placed.key == again.key)
+    assert ledger.hold([replace(held, generation=1)])
+
+
 def test_what_was_withdrawn_may_be_gone_from_the_digest() -> None:
     world = World()
     ledger = _settled(world, 2)

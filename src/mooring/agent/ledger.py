@@ -8,7 +8,7 @@ One subject's change costs what that subject has in facts, however many others t
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mooring.compile.facts import Delta, HostState, Key, Place, Row, fact_line
 from mooring.compile.host import facts_of
@@ -106,6 +106,8 @@ class Ledger:
     def accept(self, digest: Digest) -> None:
         """Look whether a digest can follow on what is held.
 
+        What is held of an older epoch counts as older than anything of a newer one, in which what was made late may be numbered from 1 again.
+
         Raises:
             WentBack: it is of an older epoch, or within the same one something got older, or disappeared without having been withdrawn.
         """
@@ -119,6 +121,8 @@ class Ledger:
                     raise WentBack(f"{part.key} is gone, and was not withdrawn")
                 if newest is not None and newest < placed.generation:
                     raise WentBack(f"generation {newest} of {part.key} after {placed.generation}")
+        elif self._epoch is not None:
+            self._held = {part: replace(placed, generation=0) for part, placed in self._held.items()}
         self._epoch = digest.epoch
 
     def forget_absent(self, digest: Sequence[DigestEntry]) -> None:
