@@ -45,14 +45,15 @@ class SettlementOperations:
         with self._door.store.read() as tx:
             return Digest(tx.deliveries.epoch(), tuple(tx.deliveries.digest(host)))
 
-    def renew(self) -> int:
-        """Begin an epoch, once the database has been put back to an older state; return its number.
+    def renew(self, after: int = 0) -> int:
+        """Begin an epoch, once the database has been put back to an older state; return its number, which is greater than `after`.
 
         Hosts then pull everything anew, and give up what the database does not know.  Until one has, it may hold addresses that are free.
+        Hosts that have seen a later epoch stay as they are, and tell its number: they have, if the clock was set back since.
         """
         with self._door.store.write() as tx:
             # The time, because the database itself no longer knows how many there have been since its backup.
-            epoch = max(tx.deliveries.epoch() + 1, int(tx.now().timestamp()))
+            epoch = max(tx.deliveries.epoch() + 1, after + 1, int(tx.now().timestamp()))
             tx.deliveries.renew(epoch)
         return epoch
 
