@@ -13,12 +13,10 @@ from mooring.bus.messages import (
     decode_reply,
     decode_request,
     dump_digest,
-    dump_keys,
     dump_placements,
     dump_reports,
     encode_request,
     load_digest,
-    load_keys,
     load_placements,
     load_reports,
 )
@@ -110,10 +108,8 @@ def test_placements_survive(subject: object, role: HostRole) -> None:
     assert load_placements(decode_reply(message)) == placed
 
 
-def test_keys_digests_and_reports_survive() -> None:
+def test_digests_and_reports_survive() -> None:
     key = SubjectKey(SubjectKind.NIC, "c")
-    assert load_keys(dump_keys([key])) == [key]
-    assert load_keys(dump_keys(None)) is None
     entries = [DigestEntry(key, HostRole.GATEWAY, 7, present=False)]
     digest = Digest(7, tuple(entries))
     assert load_digest(dump_digest(digest)) == digest

@@ -8,12 +8,10 @@ from mooring.bus.messages import (
     Registration,
     ask,
     decode_reply,
-    dump_keys,
     dump_registration,
     dump_reports,
-    load_digest,
-    load_placements,
 )
+from mooring.bus.pages import all_placements, whole_digest
 from mooring.bus.topics import controller_topic
 from mooring.model.faults import Unavailable
 from mooring.model.ids import HostId, InstanceId
@@ -49,11 +47,11 @@ class RemoteController:
 
     def pull(self, keys: Sequence[SubjectKey] | None) -> Sequence[Placement]:
         """Return the newest placements of these subjects, or of all that this host has not confirmed."""
-        return load_placements(self._call("pull", dump_keys(keys)))
+        return all_placements(keys, lambda wish: self._call("pull", wish))
 
     def digest(self) -> Digest:
         """Return the newest generation of every subject of this host."""
-        return load_digest(self._call("digest"))
+        return whole_digest(lambda wish: self._call("digest", wish))
 
     def report(self, reports: Sequence[Report]) -> None:
         """Tell what holds and what does not."""

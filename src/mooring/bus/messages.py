@@ -78,7 +78,6 @@ class Registration:
 _REQUEST = TypeAdapter(Request)
 _REGISTRATION = TypeAdapter(Registration)
 _REPLY = TypeAdapter(Reply)
-_KEYS = TypeAdapter(list[SubjectKey] | None)
 _DIGEST = TypeAdapter(Digest)
 _REPORTS = TypeAdapter(list[Report])
 _SUBJECTS: dict[SubjectKind, TypeAdapter[Any]] = {
@@ -175,16 +174,6 @@ def decode_reply(message: bytes) -> Any:
         raise Unavailable(reply.reason)
     kind = getattr(faults, reply.fault, Fault)
     raise Remote(cast("type[Fault]", kind), reply.reason)
-
-
-def dump_keys(keys: Sequence[SubjectKey] | None) -> Any:
-    """Write subject keys as JSON values."""
-    return _KEYS.dump_python(None if keys is None else list(keys), mode="json")
-
-
-def load_keys(value: Any) -> Sequence[SubjectKey] | None:
-    """Read subject keys."""
-    return _KEYS.validate_python(value)
 
 
 def dump_digest(digest: Digest) -> Any:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,14 +16,12 @@ from mooring.bus.messages import (
     answer,
     ask,
     decode_request,
-    dump_digest,
-    dump_placements,
     load_instance,
-    load_keys,
     load_registration,
     load_reports,
     working_on,
 )
+from mooring.bus.pages import digest_page, placements_page
 from mooring.bus.topics import CONTROLLER, SCHEDULER, caller_of, compute_topic, host_topic
 from mooring.model.faults import Fault, Forbidden, NotFound
 from mooring.model.ids import HostId, InstanceId, host_id
@@ -57,8 +56,8 @@ class Controller:
         self._thread = threading.Thread(target=self._repeat, name="controller", daemon=True)
         self._methods: dict[str, Callable[[HostId, Any], Any]] = {
             "register": self._register,
-            "pull": self._pull,
-            "digest": lambda host, _: dump_digest(operations.settlement.digest(host)),
+            "pull": lambda host, value: placements_page(value, partial(operations.settlement.pull, host)),
+            "digest": lambda host, value: digest_page(value, partial(operations.settlement.digest, host)),
             "report": self._report,
             "heartbeat": lambda host, machine: operations.hosts.heartbeat(host, str(machine or "")),
             "set_up_network": lambda host, value: operations.launches.set_up_network(host, load_instance(value)),
@@ -107,9 +106,6 @@ class Controller:
             said.name, compute=said.compute, gateway=said.gateway, links=links, machine=said.machine
         )
         _log.info("host registered", name=said.name)
-
-    def _pull(self, host: HostId, value: Any) -> Any:
-        return dump_placements(self._operations.settlement.pull(host, load_keys(value)))
 
     def _report(self, host: HostId, value: Any) -> None:
         for failed in self._operations.settlement.report(host, load_reports(value)):

@@ -16,6 +16,7 @@ from mooring.model.ids import (
     UserId,
 )
 from mooring.model.nouns import AddressKind, Project, Role, User
+from mooring.model.subjects import HostRole, SubjectKey
 
 
 class Duplicate(Exception):
@@ -110,3 +111,14 @@ class Remembered:
 
     fingerprint: str
     object_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of what a host has to hold: in the database's order, after one entry, and at most so many."""
+
+    after: tuple[SubjectKey, HostRole] | None = None
+    most: int | None = None
+
+
+WHOLE = Page()

@@ -40,11 +40,13 @@ from mooring.model.nouns import (
     Uplink,
 )
 from mooring.model.records import (
+    WHOLE,
     AddressRow,
     Credentials,
     Duplicate,
     InstanceRow,
     NicRow,
+    Page,
     Referenced,
     Remembered,
     RouterRow,
@@ -367,14 +369,14 @@ class Deliveries(Protocol):
         """Publish a new generation in which the hosts must hold the subject no longer."""
         ...
 
-    def pending(self, host: HostId, keys: Sequence[SubjectKey] | None) -> Sequence[Placement]:
+    def pending(self, host: HostId, keys: Sequence[SubjectKey] | None, page: Page = WHOLE) -> Sequence[Placement]:
         """Return a host's placements of the given keys, or all that it has not confirmed, with their subjects, in one snapshot.
 
         A public address that lingers on another NIC, whose gateway on another host has not confirmed it away, is left out.
         """
         ...
 
-    def digest(self, host: HostId) -> Sequence[DigestEntry]: ...
+    def digest(self, host: HostId, page: Page = WHOLE) -> Sequence[DigestEntry]: ...
 
     def epoch(self) -> int:
         """Return the newest epoch; 0 if none was ever begun."""

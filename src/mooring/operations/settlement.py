@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mooring.model.ids import HostId, InstanceId, NicId
 from mooring.model.nouns import InstanceState
+from mooring.model.records import WHOLE, Page
 from mooring.model.subjects import Digest, HostRole, Placement, Report, SubjectKey, SubjectKind
 from mooring.operations.addresses import reclaim_unheld
 from mooring.operations.door import Door, Published, publish
@@ -35,15 +36,15 @@ class SettlementOperations:
         """Keep the door."""
         self._door = door
 
-    def pull(self, host: HostId, keys: Sequence[SubjectKey] | None) -> Sequence[Placement]:
+    def pull(self, host: HostId, keys: Sequence[SubjectKey] | None, page: Page = WHOLE) -> Sequence[Placement]:
         """Return the newest placements of some subjects of a host, or of all that it has not confirmed."""
         with self._door.store.read() as tx:
-            return tx.deliveries.pending(host, keys)
+            return tx.deliveries.pending(host, keys, page)
 
-    def digest(self, host: HostId) -> Digest:
+    def digest(self, host: HostId, page: Page = WHOLE) -> Digest:
         """Return the newest generation of every subject of a host."""
         with self._door.store.read() as tx:
-            return Digest(tx.deliveries.epoch(), tuple(tx.deliveries.digest(host)))
+            return Digest(tx.deliveries.epoch(), tuple(tx.deliveries.digest(host, page)))
 
     def renew(self, after: int = 0) -> int:
         """Begin an epoch, once the database has been put back to an older state; return its number, which is greater than `after`.

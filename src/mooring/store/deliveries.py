@@ -10,10 +10,12 @@ The laws, each of which a test of its own holds:
 """
 
 from collections.abc import Collection, Sequence
+from itertools import islice
 
-from sqlalchemy import bindparam, case, delete, func, null, select, true, update
+from sqlalchemy import bindparam, case, delete, func, null, select, true, tuple_, update
 
 from mooring.model.ids import HostId
+from mooring.model.records import WHOLE, Page
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey, SubjectKind
 from mooring.store.generations import forget
 from mooring.store.schema import deliveries, epochs, generations
@@ -24,6 +26,8 @@ from mooring.store.topology import Topology
 
 _EPOCH_BITS = 20
 """A subject is published less often than a million times a second, so a generation that is made of the time is newer than any before."""
+
+_ALL_THERE_ARE = 2**31
 
 _FEW = 200
 """Up to so many keys are asked for by name; for more, all of a host's deliveries are read and the others left out."""
@@ -92,10 +96,14 @@ _ENTRIES = select(
     deliveries.c.generation,
     deliveries.c.present,
 )
-_DIGEST = _ENTRIES.where(deliveries.c.host == bindparam("host")).order_by(
-    deliveries.c.kind,
-    deliveries.c.subject,
-    deliveries.c.role,
+_ORDER = (deliveries.c.kind, deliveries.c.subject, deliveries.c.role)
+_DIGEST = (
+    _ENTRIES.where(
+        deliveries.c.host == bindparam("host"),
+        tuple_(*_ORDER) > tuple_(bindparam("after_kind"), bindparam("after_subject"), bindparam("after_role")),
+    )
+    .order_by(*_ORDER)
+    .limit(bindparam("most"))
 )
 _PENDING = _DIGEST.where(_NOT_CONFIRMED)
 _SOME = _DIGEST.where(
@@ -189,8 +197,8 @@ class Deliveries:
         )
         return generation, frozenset(host for (host,) in told)
 
-    def pending(self, host: HostId, keys: Sequence[SubjectKey] | None) -> Sequence[Placement]:
-        entries = self._entries(host, keys)
+    def pending(self, host: HostId, keys: Sequence[SubjectKey] | None, page: Page = WHOLE) -> Sequence[Placement]:
+        entries = self._entries(host, keys, page)
         present = {entry.key: entry.generation for entry in entries if entry.present}
         at = Topology(self._session).host(host)
         if len(present) <= _FEW:
@@ -202,19 +210,21 @@ class Deliveries:
             for entry in entries
         ]
 
-    def _entries(self, host: HostId, keys: Sequence[SubjectKey] | None) -> Sequence[DigestEntry]:
+    def _entries(self, host: HostId, keys: Sequence[SubjectKey] | None, page: Page) -> Sequence[DigestEntry]:
         if keys is None:
-            return [_entry(*row) for row in self._session.rows(_PENDING, host=host)]
+            return [_entry(*row) for row in self._session.rows(_PENDING, host=host, **_bounds(page))]
         wanted = frozenset(keys)
         if len(wanted) > _FEW:
-            return [entry for entry in self.digest(host) if entry.key in wanted]
+            found = (entry for entry in self.digest(host, Page(page.after)) if entry.key in wanted)
+            return list(islice(found, page.most))
         rows = self._session.rows(
             _SOME,
             host=host,
+            **_bounds(Page(page.after)),
             kinds=sorted({key.kind.value for key in wanted}),
             subjects=sorted({key.id for key in wanted}),
         )
-        return [entry for entry in (_entry(*row) for row in rows) if entry.key in wanted]
+        return [entry for entry in (_entry(*row) for row in rows) if entry.key in wanted][: page.most]
 
     def epoch(self) -> int:
         row = self._session.row(_EPOCH)
@@ -226,8 +236,8 @@ class Deliveries:
         self._session.change(_RENEW_GENERATIONS, least=(epoch << _EPOCH_BITS) + 1)
         self._session.change(_RENEW_DELIVERIES)
 
-    def digest(self, host: HostId) -> Sequence[DigestEntry]:
-        return [_entry(*row) for row in self._session.rows(_DIGEST, host=host)]
+    def digest(self, host: HostId, page: Page = WHOLE) -> Sequence[DigestEntry]:
+        return [_entry(*row) for row in self._session.rows(_DIGEST, host=host, **_bounds(page))]
 
     def hosts(self, key: SubjectKey) -> Sequence[tuple[HostId, HostRole]]:
         rows = self._session.rows(_HOLDERS, of_kind=key.kind.value, of_subject=key.id)
@@ -275,6 +285,12 @@ class Deliveries:
             (where, Report(SubjectKey(SubjectKind(kind), subject), HostRole(role), failed, error))
             for where, kind, subject, role, failed, error in rows
         ]
+
+
+def _bounds(page: Page) -> dict[str, str | int]:
+    kind, subject, role = ("", "", "") if page.after is None else (page.after[0].kind, page.after[0].id, page.after[1])
+    most = _ALL_THERE_ARE if page.most is None else page.most
+    return {"after_kind": str(kind), "after_subject": subject, "after_role": str(role), "most": most}
 
 
 def _entry(kind: str, subject: str, role: str, generation: int, present: bool) -> DigestEntry:  # noqa: FBT001
