@@ -21,14 +21,25 @@ from mooring.compile.journey import (
 )
 from mooring.compile.trace import round_trip, trace, ways_in
 from mooring.model.ids import bridge_name, uplink_name
-from tests.strategies import OUTSIDE, Cloud, clouds, packets, provider, uplink_id
+from mooring.model.subjects import Vxlan
+from tests.strategies import ENDPOINT, OUTSIDE, PEERS, Cloud, carried, clouds, packets, provider, uplink_id
 
 GOT_THROUGH = {Outcome.DELIVERED, Outcome.LEFT, Outcome.TAKEN}
 
 
 @st.composite
+def tunnelled(draw) -> Cloud:
+    """Draw a cloud all of whose networks are tunnels, with NICs on this host and on others."""
+    cloud = draw(clouds(busy=True))
+    networks = (replace(net, carrier=Vxlan(number, ENDPOINT)) for number, net in enumerate(cloud.networks, 1))
+    nics = tuple(replace(nic, endpoint=draw(st.sampled_from((ENDPOINT, *PEERS)))) for nic in cloud.nics)
+    remote = frozenset(nic.id for nic in nics if nic.endpoint in PEERS)
+    return replace(cloud, networks=tuple(networks), nics=nics, remote=remote)
+
+
+@st.composite
 def asked(draw) -> tuple[Cloud, Packet]:
-    cloud = draw(clouds(busy=draw(st.booleans())))
+    cloud = draw(clouds(busy=draw(st.booleans())) | carried() | tunnelled())
     return cloud, draw(packets(cloud))
 
 
@@ -40,9 +51,10 @@ def check(cloud: Cloud, state: HostState, journey: Journey) -> None:
         assert header.src in provider(number), "only an uplink's own addresses leave there"
         if isinstance(journey.packet.entry, FromGuest):
             assert header.src in {public.address for public in cloud.associations} | owns(cloud)
-    assert (journey.reached is not None) is (journey.outcome in GOT_THROUGH)
-    assert (journey.device is not None) is (journey.outcome in {Outcome.DELIVERED, Outcome.LEFT})
-    assert journey.mac is None or journey.outcome is Outcome.DELIVERED
+    if journey.outcome is not Outcome.CARRIED:  # that is answered where the other host sends its answer
+        assert (journey.reached is not None) is (journey.outcome in GOT_THROUGH)
+    assert (journey.device is not None) is (journey.outcome in {Outcome.DELIVERED, Outcome.LEFT, Outcome.CARRIED})
+    assert journey.mac is None or journey.outcome in {Outcome.DELIVERED, Outcome.CARRIED}
     assert [step.event for step in journey.steps].count(Event.ENDED) <= 1
     assert journey.steps, "there is always a reason"
     for step in journey.steps:
@@ -51,6 +63,27 @@ def check(cloud: Cloud, state: HostState, journey: Journey) -> None:
         for key in step.missing:
             assert key not in state, "only facts that do not hold are missed"
     assert str(journey).endswith("\n")
+
+
+@given(tunnelled())
+def test_a_guest_is_found_on_its_host(cloud):
+    """Wherever a tunnel leads, the guest there is meant and no other; and nobody is sought elsewhere who is here."""
+    state = cloud.state
+    for sender in cloud.nics:
+        for receiver in cloud.nics:
+            if sender.network != receiver.network or sender == receiver:
+                continue
+            for source in sender.addresses:
+                for target in receiver.addresses:
+                    header = Header(IpProtocol.ICMP, source.address, target.address)
+                    trip = round_trip(state, Packet(header, FromGuest(sender.network)))
+                    event(str(trip.there.outcome))
+                    far = receiver.id in cloud.remote
+                    assert (trip.there.outcome is Outcome.CARRIED) is far
+                    if far:
+                        assert trip.there.mac == receiver.mac
+                        assert f"endpoint {receiver.endpoint}" in trip.there.end
+                        assert (trip.back is None) is (sender.id in cloud.remote)
 
 
 def owns(cloud: Cloud) -> set[IPv4Address]:

@@ -161,10 +161,11 @@ def fact_at(state: HostState, key: Key) -> Fact | None:
 
 @dataclass(frozen=True, slots=True)
 class Atlas:
-    """The routers of a host, found by one pass over its facts."""
+    """The routers of a host, and the interfaces that are ports of its bridges, found by one pass over its facts."""
 
     state: HostState
     routers: dict[Place, Router]
+    trunks: dict[str, Fact]
 
     def servers(self) -> Iterator[tuple[Router, Server]]:
         """Return every DHCP server, with its router."""
@@ -176,6 +177,7 @@ class Atlas:
 def atlas(state: HostState) -> Atlas:
     """Look through a host state."""
     found: dict[Place, Router] = {}
+    trunks: dict[str, Fact] = {}
     for key, value in state.items():
         if key.place.kind is PlaceKind.ROUTER:
             router = found.get(key.place)
@@ -184,4 +186,6 @@ def atlas(state: HostState) -> Atlas:
             # Elements are found by their keys; only a set of prefixes has to be searched.
             if key.table.stage is not Stage.ELEMENT or IPv4Network in key.table.key:
                 router.take_in(key, value)
-    return Atlas(state, found)
+        elif key.table == tables.TRUNK:
+            trunks[str(value[0])] = Fact(key, value)
+    return Atlas(state, found, trunks)

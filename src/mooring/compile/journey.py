@@ -122,6 +122,7 @@ class Outcome(StrEnum):
 
     DELIVERED = "delivered to a guest"
     LEFT = "left by an uplink"
+    CARRIED = "carried to another host"
     TAKEN = "taken by the router itself"
     DROPPED = "dropped"
     UNANSWERED = "nobody is there"
@@ -157,9 +158,9 @@ class Step:
 class Journey:
     """A packet's way through a host.
 
-    `header` is the packet as it came out, or as it was where it ended.  `device` is where: the bridge of the guest's network, or the
-    uplink's device.  `mac` names the guest's NIC; a guest's secondary address is in no DHCP entry, so there it is None.  `reached` is
-    where an answer would enter, and `flow` what the router remembers, of a packet that got through.
+    `header` is the packet as it came out, or as it was where it ended.  `device` is where: the bridge of the guest's network, the
+    uplink's device, or the carrier's.  `mac` names the guest's NIC; a guest's secondary address is in no DHCP entry, so there it is
+    None.  `reached` is where an answer would enter, and `flow` what the router remembers, of a packet that got through.
     """
 
     packet: Packet
@@ -191,6 +192,8 @@ class Journey:
                 return f"{self.outcome}, {self.mac or 'by a secondary address'} on {self.device}: {self.header}"
             case Outcome.LEFT:
                 return f"left by {self.device} as {self.header.src}: {self.header}"
+            case Outcome.CARRIED:
+                return f"{self.steps[-1].text}: {self.header}"
             case Outcome.DROPPED:
                 return f"dropped at {self.steps[-1].at}: {self.steps[-1].text.removeprefix('dropped: ')}"
             case Outcome.TAKEN | Outcome.UNANSWERED | Outcome.NOT_MODELLED:
@@ -201,7 +204,7 @@ class Journey:
 
 @dataclass(frozen=True, slots=True)
 class RoundTrip:
-    """A packet's way and that of the answer to it; `back` is None where nobody could answer."""
+    """A packet's way and that of the answer to it; `back` is None where nobody could answer, or where that is another host's business."""
 
     there: Journey
     back: Journey | None
@@ -211,11 +214,13 @@ class RoundTrip:
         """Whether the sender gets an answer that it knows for one: from the address it sent to, to the one it sent from."""
         return (
             self.back is not None
-            and self.back.outcome in {Outcome.DELIVERED, Outcome.LEFT, Outcome.TAKEN}
+            and self.back.outcome in {Outcome.DELIVERED, Outcome.LEFT, Outcome.CARRIED, Outcome.TAKEN}
             and self.back.header == self.there.packet.header.reversed()
         )
 
     def __str__(self) -> str:
         """Write both journeys and the verdict."""
+        if self.there.outcome is Outcome.CARRIED and self.back is None:
+            return f"{self.there}the rest is up to that host\n"
         back = "" if self.back is None else f"and back: {self.back}"
         return f"{self.there}{back}{'answered' if self.answered else 'no answer'}\n"

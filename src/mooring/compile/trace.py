@@ -34,9 +34,9 @@ from mooring.compile.journey import (
 )
 from mooring.compile.links import router_place
 from mooring.compile.rules import Chain, Decision, Direction, Moment, NotModelledError, Verb, chains_at, decide
+from mooring.compile.wires import BROADCAST, Carried, carried, unserved, whereabouts, wire
 from mooring.model.ids import NetworkId, RouterId, bridge_name
 
-_EVERYBODY = IPv4Address("255.255.255.255")
 _NOBODY = IPv4Address("0.0.0.0")  # noqa: S104 - an address in a packet, not one to listen on
 _DHCP, _DNS = 67, 53
 
@@ -133,30 +133,36 @@ class _Walk:
 
     def _from_guest(self, network: NetworkId) -> Outcome:
         """Follow the guest's own routes, as DHCP gave them: its subnet is on the bridge, all else is at the router."""
-        found = [pair for pair in self.known.servers() if pair[1].network == network]
-        if len(found) != 1:
-            raise NotModelledError(
-                f"{len(found)} routers on this host serve network {network}, and it takes one to know more"
-            )
-        router, server = found[0]
-        dst, own = self.header.dst, server.own
-        if dst == self.header.src or dst.is_multicast or dst.is_loopback or dst == _NOBODY:
+        src, dst = self.header.src, self.header.dst
+        if dst in {src, _NOBODY} or dst.is_multicast or dst.is_loopback:
             raise NotModelledError(f"what a guest does with a packet to {dst}")
+        found = [pair for pair in self.known.servers() if pair[1].network == network]
+        if not found:
+            return self._carried(unserved(self.known, network, self.header), network)
+        if len(found) != 1:
+            raise NotModelledError(f"{len(found)} routers on this host serve network {network}: which is meant?")
+        router, server = found[0]
+        own = server.own
         if lacking := self._lacks_bridge(server):
             return self._end(Outcome.UNANSWERED, lacking)
         if dst in own.network and dst not in {own.ip, own.network.broadcast_address}:
             text = f"{dst} is in the guest's own subnet: no router is asked"
             self.steps.append(Step(HOST, "guest", Event.SENT, text, facts=(server.fact,)))
             return self._at_bridge(router, server)
-        everybody = dst in {_EVERYBODY, own.network.broadcast_address}
+        everybody = dst in {BROADCAST, own.network.broadcast_address}
         text = f"sent to everybody, the router {own.ip} among them" if everybody else f"sent to the router {own.ip}"
-        self.steps.append(Step(HOST, "guest", Event.SENT, text, facts=(server.fact,)))
+        way = wire(self.known, network)
+        far = whereabouts(way, src)
+        if way is not None and far:
+            text += f", from another host: it comes by {way.name} from endpoint {far[-1].value[0]}"
+        self.steps.append(Step(HOST, "guest", Event.SENT, text, facts=(server.fact, *far)))
         if server.device not in router.inner:
             missing = (Key(tables.INNER, router.place, (server.device,)),)
             step = Step(HOST, "bridge", Event.ENDED, "the router is not at the bridge", missing=missing)
             return self._end(Outcome.UNANSWERED, step)
         _check_rules(router)
-        if not everybody:
+        # A guest on another host has been told the router's hardware address there: the tunnel answers for it.
+        if not everybody and not far:
             self.steps.append(ask(router, server.device, replace(self.header, dst=own.ip)))
             if self.steps[-1].event is Event.ARP_UNANSWERED:
                 return Outcome.UNANSWERED
@@ -192,7 +198,7 @@ class _Walk:
         if router is None:
             raise NotModelledError(f"router {sender} is not on this host")
         self._enter_router(router, "")
-        if self.header.dst in router.own or self.header.dst == _EVERYBODY or router.is_broadcast(self.header.dst):
+        if self.header.dst in router.own or self.header.dst == BROADCAST or router.is_broadcast(self.header.dst):
             raise NotModelledError(f"what a router does with a packet of its own to {self.header.dst}")
         route = self._route(router)
         if isinstance(route, Outcome):
@@ -218,8 +224,8 @@ class _Walk:
         if outcome := self._hook(router, "prerouting"):
             return outcome
         src, dst = self.header.src, self.header.dst
-        everybody = dst == _EVERYBODY or router.is_broadcast(dst)
-        martian = src.is_loopback or src.is_multicast or src == _EVERYBODY or (src == _NOBODY and not everybody)
+        everybody = dst == BROADCAST or router.is_broadcast(dst)
+        martian = src.is_loopback or src.is_multicast or src == BROADCAST or (src == _NOBODY and not everybody)
         if src in router.own or martian:
             facts = (router.own[src],) if src in router.own else ()
             text = f"dropped: nobody else may have the source {src}"
@@ -349,14 +355,27 @@ class _Walk:
         """Somebody on the bridge, a guest or the router, asks who has the destination."""
         if lacking := self._lacks_bridge(server):
             return self._end(Outcome.UNANSWERED, lacking)
-        bridge, dst = bridge_name(NetworkId(server.network)), self.header.dst
+        network = NetworkId(server.network)
+        bridge, dst, way = bridge_name(network), self.header.dst, wire(self.known, network)
+        if way is not None and (gone := carried(way, self.header, bridged=self.router is None)):
+            return self._carried(gone, network)
         guest = router.guest_at(server, dst)
         if guest is None:
             text = f"no fact says that a guest on {bridge} has {dst}"
             return self._end(Outcome.UNANSWERED, Step(HOST, "bridge", Event.ENDED, text))
-        self.mac, self.device, self.reached = guest.mac, bridge, FromGuest(NetworkId(server.network))
+        self.mac, self.device, self.reached = guest.mac, bridge, FromGuest(network)
         text = f"{dst} is {guest.mac or 'a secondary address of a guest'} on {bridge}"
-        return self._end(Outcome.DELIVERED, Step(HOST, "bridge", Event.ENDED, text, facts=(guest.fact,)))
+        if way is None or way.is_told:
+            return self._end(Outcome.DELIVERED, Step(HOST, "bridge", Event.ENDED, text, facts=(guest.fact,)))
+        text += f", here or by {way.name} on another host"
+        return self._end(Outcome.DELIVERED, Step(HOST, "bridge", Event.ENDED, text, facts=(guest.fact, way.fact)))
+
+    def _carried(self, gone: Carried, network: NetworkId) -> Outcome:
+        """What comes of the packet is up to another host."""
+        self.mac, self.device = gone.mac, gone.device
+        self.reached = FromGuest(network) if gone.answered_here else None
+        self.steps += gone.steps
+        return gone.outcome
 
     def _take(self, router: Router, device: str) -> Outcome:
         """The router lets in what is meant for itself: who in it takes the packet?"""
@@ -368,7 +387,7 @@ class _Walk:
             server = router.server_on(device)
             if header.dport not in {_DHCP, _DNS} or server is None:
                 raise NotModelledError(f"who in the router takes {header}")
-            if header.dst not in {server.own.ip, server.own.network.broadcast_address, _EVERYBODY}:
+            if header.dst not in {server.own.ip, server.own.network.broadcast_address, BROADCAST}:
                 raise NotModelledError(f"whether dnsmasq takes {header}, which is not to its own address")
             text, facts = "dnsmasq takes it", (server.fact,)
         self.reached = FromRouter(RouterId(router.place.id))

@@ -1,0 +1,133 @@
+"""Between hosts: where a packet goes that a bridge hands to the network's carrier, as far as the facts of this host tell.
+
+bridge ─┬─ tunnel: answers ARP for who is on another host, and knows behind which endpoint
+        └─ tag or interface: takes all that is not on this host, and nobody here knows who is there
+"""
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+
+from mooring.compile import tables
+from mooring.compile.atlas import Atlas, fact_at
+from mooring.compile.carriers import EVERYBODY
+from mooring.compile.facts import HOST, Fact, HostState, Key, Table
+from mooring.compile.journey import Event, Header, Outcome, Step
+from mooring.model.ids import NetworkId, bridge_name, vlan_name, vxlan_name
+
+BROADCAST = IPv4Address("255.255.255.255")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What joins a network's bridge to those of other hosts; `name` is what a person calls it."""
+
+    device: str
+    name: str
+    fact: Fact
+    state: HostState
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it is a tunnel, which is told who is where."""
+        return self.fact.key.table == tables.VXLAN
+
+    def told(self, table: Table, about: str | IPv4Address) -> Fact | None:
+        """Return what a tunnel was told; other carriers are told nothing."""
+        return fact_at(self.state, Key(table, HOST, (self.device, about)))
+
+    def goal(self, mac: str) -> Fact | None:
+        """Return where a tunnel sends frames to a hardware address."""
+        return self.told(tables.FDB, mac) or self.told(tables.FDB, EVERYBODY)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The end of a packet's way on this host that goes on, or stays, on another one.
+
+    `answered_here` says whether an answer would come by this host.
+    """
+
+    steps: tuple[Step, ...]
+    outcome: Outcome
+    device: str | None = None
+    mac: str | None = None
+    answered_here: bool = False
+
+
+def wire(known: Atlas, network: NetworkId) -> Wire | None:
+    """Return a network's carrier; None of one that stays on its host."""
+    state = known.state
+    if tunnel := fact_at(state, Key(tables.VXLAN, HOST, (vxlan_name(network),))):
+        return Wire(vxlan_name(network), f"VXLAN {tunnel.value[0]}", tunnel, state)
+    if tag := fact_at(state, Key(tables.VLAN, HOST, (vlan_name(network),))):
+        return Wire(vlan_name(network), f"VLAN {tag.value[1]} of {tag.value[0]}", tag, state)
+    if trunk := known.trunks.get(bridge_name(network)):
+        return Wire(str(trunk.key.row[0]), str(trunk.key.row[0]), trunk, state)
+    return None
+
+
+def carried(wire: Wire, header: Header, *, bridged: bool) -> Carried | None:
+    """Return how a packet goes on whose destination a tunnel knows on another host; None if it doesn't.
+
+    `bridged` says that a guest's frame is on its way, not a router's.
+    """
+    found = wire.told(tables.NEIGHBOUR, header.dst)
+    if found is None:
+        return None
+    mac = str(found.value[0])
+    text = f"the tunnel answers ARP: {header.dst} is {mac}, on another host"
+    asked = Step(HOST, "tunnel", Event.ARP_ANSWERED, text, facts=(found,))
+    goal = wire.goal(mac)
+    if goal is None:
+        lacking = (Key(tables.FDB, HOST, (wire.device, mac)),)
+        text = f"dropped: {wire.name} leads to no endpoint for {mac}"
+        return Carried((asked, Step(HOST, "tunnel", Event.ENDED, text, missing=lacking)), Outcome.DROPPED)
+    endpoint = goal.value[0]
+    if bridged and (sender := whereabouts(wire, header.src)):
+        text = f"goes to endpoint {endpoint} by {wire.name}, and not by this host: the sender is on another one"
+        last = Step(HOST, "tunnel", Event.ENDED, text, facts=(*sender, found, goal))
+        return Carried((last,), Outcome.CARRIED, wire.device, mac)
+    text = f"leaves the host by {wire.name} towards endpoint {endpoint}"
+    last = Step(HOST, "tunnel", Event.ENDED, text, facts=(wire.fact, goal))
+    return Carried((asked, last), Outcome.CARRIED, wire.device, mac, answered_here=True)
+
+
+def whereabouts(wire: Wire | None, address: IPv4Address) -> tuple[Fact, ...]:
+    """Return the facts that say on which other host an address is, the endpoint's last; none, if it isn't known to be on one."""
+    found = None if wire is None else wire.told(tables.NEIGHBOUR, address)
+    goal = None if wire is None or found is None else wire.told(tables.FDB, str(found.value[0]))
+    return () if found is None or goal is None else (found, goal)
+
+
+def unserved(known: Atlas, network: NetworkId, header: Header) -> Carried:
+    """Return the way of a guest's packet where no router of this host serves its network, so that its subnet is not known here."""
+    alone = f"no router of this host serves network {network}"
+    bridge, way = fact_at(known.state, Key(tables.BRIDGE, HOST, (bridge_name(network),))), wire(known, network)
+    if bridge is None:
+        return _unknown(f"{alone}, nor is there a bridge of ours for it")
+    if way is None:
+        return _unknown(f"{alone}, and it is carried to no other", bridge)
+    if not way.is_told:
+        text = (
+            f"whether {header.dst} is on {bridge.key.row[0]} here or, by {way.name}, on another host: no fact says it"
+        )
+        return _unknown(text, bridge, way.fact)
+    if found := carried(way, header, bridged=True):
+        asked = Step(HOST, "guest", Event.SENT, f"the guest asks who has {header.dst}")
+        return replace(found, steps=(asked, *found.steps), answered_here=False)
+    router = way.told(tables.FDB, EVERYBODY)
+    if router is None:
+        return _unknown(f"{alone}, and {way.name} leads to none", bridge, way.fact)
+    leaves = f"leaves the host by {way.name} towards endpoint {router.value[0]}"
+    if header.dst == BROADCAST:
+        sent = Step(HOST, "guest", Event.SENT, "sent to everybody, the router on another host among them")
+        last = Step(HOST, "tunnel", Event.ENDED, leaves, facts=(way.fact, router))
+        return Carried((sent, last), Outcome.CARRIED, way.device)
+    text = (
+        f"whether {header.dst} is for a guest here: no fact tells the network's subnet; what is for the router {leaves}"
+    )
+    return _unknown(text, bridge, router)
+
+
+def _unknown(text: str, *facts: Fact) -> Carried:
+    return Carried((Step(HOST, "guest", Event.ENDED, text, facts=facts),), Outcome.NOT_MODELLED)
