@@ -28,9 +28,9 @@ GOT_THROUGH = {Outcome.DELIVERED, Outcome.LEFT, Outcome.TAKEN}
 
 
 @st.composite
-def tunnelled(draw) -> Cloud:
+def tunnelled(draw: st.DrawFn) -> Cloud:
     """Draw a cloud all of whose networks are tunnels, with NICs on this host and on others."""
-    cloud = draw(clouds(busy=True))
+    cloud: Cloud = draw(clouds(busy=True))
     networks = (replace(net, carrier=Vxlan(number, ENDPOINT)) for number, net in enumerate(cloud.networks, 1))
     nics = tuple(replace(nic, endpoint=draw(st.sampled_from((ENDPOINT, *PEERS)))) for nic in cloud.nics)
     remote = frozenset(nic.id for nic in nics if nic.endpoint in PEERS)

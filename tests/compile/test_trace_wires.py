@@ -7,7 +7,7 @@ import pytest
 
 from mooring.compile import tables
 from mooring.compile.carriers import EVERYBODY as ALL_MACS
-from mooring.compile.facts import HOST, HostState, Key
+from mooring.compile.facts import HOST, Atom, HostState, Key, Table
 from mooring.compile.host import compile_host
 from mooring.compile.journey import Event, FromGuest, FromRouter, FromUplink, Outcome
 from mooring.compile.trace import round_trip, trace, ways_in
@@ -28,20 +28,20 @@ from tests.compile.sending import (
     udp,
 )
 from tests.compile.small import ALICE, BOB, FIRST, FREE, RED, ROUTER
-from tests.strategies import ENDPOINT, PEERS, SEGMENT, mac
+from tests.strategies import ENDPOINT, PEERS, SEGMENT, Cloud, mac
 
 TUNNEL, VNI = vxlan_name(RED), 17
 INNER_IP = IPv4Address("10.0.1.1")
 ALL_IN_RED = {"alice": ALICE_IP, "bob": BOB_IP}
 
 
-def carried_by(carrier: Carrier):
+def carried_by(carrier: Carrier) -> Cloud:
     """Return the small cloud with that network between hosts."""
     networks = tuple(replace(net, carrier=carrier) if net.id == RED else net for net in CLOUD.networks)
     return replace(CLOUD, networks=networks)
 
 
-def tunnelled(cloud=CLOUD):
+def tunnelled(cloud: Cloud = CLOUD) -> Cloud:
     """Return the cloud with a VXLAN: Alice is on the gateway's host, Bob on another."""
     places = {ALICE: ENDPOINT, BOB: PEERS[0]}
     nics = tuple(replace(nic, endpoint=places.get(nic.id)) for nic in cloud.nics)
@@ -64,7 +64,7 @@ def elsewhere(endpoint: IPv4Address) -> HostState:
 BOBS, THIRD = (dict(elsewhere(endpoint)) for endpoint in PEERS)
 
 
-def told(table, about, state=GATEWAY):
+def told(table: Table, about: Atom, state: HostState = GATEWAY) -> HostState:
     """Return a host state without one thing that the tunnel was told."""
     key = Key(table, HOST, (TUNNEL, about))
     assert key in state
@@ -198,7 +198,7 @@ def test_a_network_of_this_host_alone_without_a_router():
 
 # ----------------------------------------------------------------------------------------------------- tags and trunks
 
-UNTOLD = {"VLAN 100 of seg0": Vlan(SEGMENT, 100), "seg0": Trunk(SEGMENT)}
+UNTOLD: dict[str, Carrier] = {"VLAN 100 of seg0": Vlan(SEGMENT, 100), "seg0": Trunk(SEGMENT)}
 
 
 @pytest.mark.parametrize("name", UNTOLD)
