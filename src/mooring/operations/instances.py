@@ -22,6 +22,7 @@ from mooring.operations.addresses import detach, reclaim_unheld
 from mooring.operations.door import Door, Published, checked_name, once, visible_instance, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, InstanceRow, NicRow, Transaction
 from mooring.operations.networks import NetworkOperations
+from mooring.operations.routing import next_fixed
 from mooring.operations.settlement import finish_deletion
 from mooring.policy.addresses import usable
 from mooring.policy.roles import Verb
@@ -219,7 +220,6 @@ def _networks(
             raise Invalid("networks", f"several networks are named {nic.network}: use an id")
         chosen.append((named[0], nic.address))
     for network, _ in chosen:
-        inside = usable(network.cidr)
-        if tx.addresses.first_gap(network.id, inside.first, inside.last) is None:
+        if next_fixed(tx, network) is None:
             raise Exhausted(f"No more addresses are available on network {network.name}.")
     return chosen

@@ -5,11 +5,11 @@ from ipaddress import IPv4Address
 
 from mooring.model.faults import Exhausted, Unavailable
 from mooring.model.ids import AddressId, NetworkId, PoolId, RouterId
-from mooring.model.nouns import AddressKind, AddressPool, AddressRange
+from mooring.model.nouns import AddressKind, AddressPool, AddressRange, Network
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, publish
 from mooring.operations.interfaces import AddressRow, RouterRow, Transaction
-from mooring.policy.addresses import search_order
+from mooring.policy.addresses import search_order, usable
 
 _ATTEMPTS = 32
 
@@ -28,11 +28,7 @@ def take_next(
     """
     cursor = tx.addresses.cursor(owner)
     for _ in range(_ATTEMPTS):
-        gap = None
-        for part in search_order(ranges, cursor):
-            gap = tx.addresses.first_gap(row.scope, part.first, part.last)
-            if gap is not None:
-                break
+        gap = _free(tx, row.scope, ranges, cursor)
         if gap is None:
             raise Exhausted("No more addresses are available.")
         taken = AddressRow(row.id, row.scope, gap, row.kind, row.project, row.pool, row.network, row.nic)
@@ -41,6 +37,18 @@ def take_next(
             return gap
         cursor = gap
     raise Unavailable("Too many requests for addresses at once.", retry_after=1)
+
+
+def next_fixed(tx: Transaction, network: Network) -> IPv4Address | None:
+    """Return the fixed IP that a network would give out next; None if every one is in use."""
+    return _free(tx, network.id, (usable(network.cidr),), tx.addresses.cursor(network.id))
+
+
+def _free(
+    tx: Transaction, scope: str, ranges: Sequence[AddressRange], cursor: IPv4Address | None
+) -> IPv4Address | None:
+    gaps = (tx.addresses.first_gap(scope, part.first, part.last) for part in search_order(ranges, cursor))
+    return next((gap for gap in gaps if gap is not None), None)
 
 
 def shared_router(door: Door, tx: Transaction) -> tuple[RouterRow, list[Published]]:
