@@ -201,7 +201,7 @@ class InstantHost:
             else:
                 self.held[placed.key, placed.role] = placed
         if reports:
-            for failed in operations.settlement.report(self._id, reports):
+            for failed in operations.settlement.report(self._id, reports).failed:
                 if operations.launches.relaunch(failed.instance, failed.host, failed.reason):
                     self.launch(failed.instance)
             self._again = self._again or not all(report.error for report in reports)

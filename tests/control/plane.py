@@ -14,7 +14,7 @@ from mooring.agent.loop import Agent
 from mooring.agent.remote import RemoteController
 from mooring.backends.fake import FakeBackend
 from mooring.bus.inprocess import InProcessBus
-from mooring.bus.messages import decode_request, load_instance
+from mooring.bus.messages import decode_request, load_instance, working_on
 from mooring.bus.topics import compute_topic, host_topic
 from mooring.control.bell import BusBell
 from mooring.control.controller import Controller
@@ -61,9 +61,10 @@ class FakeGuests:
 class Plane:
     """One host, its agent and a controller."""
 
-    def __init__(self, directory: Path, quota: int = 100) -> None:
+    def __init__(self, directory: Path, quota: int = 100, compare_every: float = 0.3) -> None:
         self.store = SqlStore(f"sqlite:///{directory / 'mooring.db'}", Options(durable=False))
         self.bus = InProcessBus()
+        self.compare_every = compare_every
         self.operations = Operations(
             Door(
                 store=self.store,
@@ -83,16 +84,18 @@ class Plane:
         self.controller = Controller(self.operations, self.bus)
         self.remote = RemoteController(self.bus, self.host.id)
         self.launcher = Launcher(self.remote)
-        self.agent = Agent(self.remote, self.backend, self.guests, compare_every=0.3)
+        self.agent = Agent(self.remote, self.backend, self.guests, compare_every=self.compare_every)
         self.bus.serve(host_topic(self.host.id), self._wake)
         self.bus.serve(compute_topic(self.host.id), self._run_instance)
 
-    def _wake(self, _topic: str, _message: bytes) -> bytes:
-        self.agent.wake()
+    def _wake(self, _topic: str, message: bytes) -> bytes:
+        self.agent.wake(decode_request(message).request_id)
         return b""
 
     def _run_instance(self, _topic: str, message: bytes) -> bytes:
-        self.launcher.run(load_instance(decode_request(message).argument))
+        request = decode_request(message)
+        with working_on(request):
+            self.launcher.run(load_instance(request.argument))
         return b""
 
     def start(self) -> None:
@@ -110,7 +113,7 @@ class Plane:
     def restart_agent(self) -> None:
         """Kill the agent and start another on the same host."""
         self.agent.stop()
-        self.agent = Agent(self.remote, self.backend, self.guests, compare_every=0.3)
+        self.agent = Agent(self.remote, self.backend, self.guests, compare_every=self.compare_every)
         self.agent.start()
 
     def caller(self, user: str = "demo") -> Caller:

@@ -5,7 +5,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
+from mooring.bus.messages import Request, working_on
 from mooring.compile.tables import DHCP_HOST, FIP_IN, OWNED, PAIR
 from mooring.model.faults import Exhausted, NotFound
 from mooring.model.nouns import InstanceState
@@ -40,6 +43,27 @@ def test_an_instance_is_answered_at_once_and_gets_its_address_late(plane: Plane)
         instance.nics[0].fixed[0].address
     }
     assert _compiled(plane)
+
+
+def test_every_step_of_a_launch_is_logged_with_its_request_and_its_instance(tmp_path: Path) -> None:
+    # What a comparison finds is logged for nobody.
+    plane = Plane(tmp_path, compare_every=3600)
+    plane.start()
+    plane.set_up()
+    demo = plane.caller()
+    with capture_logs([merge_contextvars]) as logs, working_on(Request(request_id="req-1")):
+        made = plane.operations.instances.create(demo, NewInstance("web-1", "web", "1"))
+        eventually(lambda: "instance is active" in {line["event"] for line in logs})
+    plane.stop()
+    lines = [line for line in logs if line.get("request_id") == "req-1"]
+    steps = {line["event"]: line for line in lines if line.get("instance") == made.id}
+    assert list(steps) == ["launch", "networks set up", "fixed IPs taken", "guest runs", "instance is active"]
+    assert steps["launch"]["host"] == steps["networks set up"]["host"] == plane.host.id
+    assert steps["networks set up"]["networks"] == [{"network": "private", "gateway": plane.host.id, "chosen": True}]
+    assert steps["fixed IPs taken"]["addresses"] == ["10.0.0.2"]
+    assert steps["guest runs"]["injected"] == []
+    changes = [line["tables"] for line in lines if line["event"] == "change applied"]
+    assert [tables["dhcp_host"] for tables in changes if "dhcp_host" in tables] == [1]
 
 
 def test_an_association_holds_in_the_host_when_the_call_returns(plane: Plane) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from mooring.agent.interfaces import GuestFailure, Guests
+from mooring.bus.messages import Request, working_on
 from mooring.model.ids import InstanceId
 from mooring.model.subjects import InstanceIntent
 
@@ -18,11 +19,15 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Start a guest, or stop it where `guest` is None; `generation` is handed back with the outcome."""
+    """Start a guest, or stop it where `guest` is None; `generation` is handed back with the outcome.
+
+    `request_id` is of the API request that it is done for, if it is known.
+    """
 
     instance: InstanceId
     generation: int
     guest: InstanceIntent | None
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +83,28 @@ class Crew:
 
     def work(self, job: Job) -> None:
         """Do one job, and tell of its outcome."""
-        error = None
-        try:
-            if job.guest is None:
-                self._guests.stop(job.instance)
-            else:
-                self._guests.start(job.guest)
-        except GuestFailure as failure:
-            error = str(failure)
-        except Exception as failure:  # noqa: BLE001 - whatever a driver does, the guest must not stay busy for ever
-            _log.exception("guest driver failed", instance=job.instance)
-            error = f"{type(failure).__name__}: {failure}"
+        with working_on(Request(request_id=job.request_id)):
+            error = self._try(job)
         with self._lock:
             self._busy.discard(job.instance)
         self._done(Outcome(job, error))
+
+    def _try(self, job: Job) -> str | None:
+        """Do a job; return what went wrong."""
+        try:
+            if job.guest is None:
+                self._guests.stop(job.instance)
+                _log.info("guest stopped", instance=job.instance)
+            else:
+                self._guests.start(job.guest)
+                injected = [str(nic.injected.address) for nic in job.guest.nics if nic.injected]
+                _log.info("guest runs", instance=job.instance, injected=injected)
+        except GuestFailure as failure:
+            return str(failure)
+        except Exception as failure:  # noqa: BLE001 - whatever a driver does, the guest must not stay busy for ever
+            _log.exception("guest driver failed", instance=job.instance)
+            return f"{type(failure).__name__}: {failure}"
+        return None
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

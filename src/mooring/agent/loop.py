@@ -13,7 +13,7 @@ from mooring.agent.crew import Crew, Job, Outcome
 from mooring.agent.interfaces import Backend, Controller, Guests, Refused
 from mooring.agent.ledger import Ledger, Part, WentBack
 from mooring.agent.settle import settle
-from mooring.bus.messages import Remote, Request, working_on
+from mooring.bus.messages import Remote, Request, current_request_id, working_on
 from mooring.compile.facts import HostState, Place
 from mooring.compile.tables import PORT
 from mooring.model.faults import Fault
@@ -70,7 +70,9 @@ class Figures:
 
 def _request_of(events: Sequence[_Event]) -> Request:
     """Return the API requests that a turn is for, as one: several wake-ups are one pull."""
-    ids = dict.fromkeys(event.request_id for event in events if isinstance(event, _Wake) and event.request_id)
+    told = [event.request_id for event in events if isinstance(event, _Wake)]
+    told += [event.job.request_id for event in events if isinstance(event, Outcome)]
+    ids = dict.fromkeys(id for request in told for id in request.split())
     return Request(request_id=" ".join(list(ids)[:_REQUESTS_TOLD]))
 
 
@@ -269,13 +271,13 @@ class Agent:
             wanted.add(instance)
             if not isinstance(placed.subject, InstanceIntent):
                 if instance in self._there:
-                    self.crew.put(Job(instance, placed.generation, None))
+                    self.crew.put(Job(instance, placed.generation, None, current_request_id()))
             elif instance not in self._there or self._running.get(instance) != placed.generation:
                 if instance in self._failures:
                     # It is tried again at the next comparison, not in a tight loop.
                     continue
                 if self._ledger.ready(placed.subject):
-                    self.crew.put(Job(instance, placed.generation, placed.subject))
+                    self.crew.put(Job(instance, placed.generation, placed.subject, current_request_id()))
                 else:
                     self._untended = True
         for instance in self._there - wanted:

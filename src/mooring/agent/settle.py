@@ -1,5 +1,7 @@
 """Settling: one ordered change for everything that is pending; where that is refused, part by part, so that a poison one stands alone."""
 
+from collections import Counter
+
 import structlog
 
 from mooring.agent.interfaces import Backend, Refused
@@ -27,7 +29,8 @@ def settle(ledger: Ledger, backend: Backend) -> set[Key]:
         _apart(ledger, backend)
     else:
         ledger.applied(delta)
-        _log.info("change applied", put=len(delta.put), dropped=len(delta.drop))
+        tables = Counter(key.table.name for key in delta.put)
+        _log.info("change applied", put=len(delta.put), dropped=len(delta.drop), tables=dict(tables))
     return set(delta.put)
 
 

@@ -1,6 +1,7 @@
 """Answers agents' calls, launches instances, and periodically repeats what may have been lost."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,10 +61,8 @@ class Controller:
             "digest": lambda host, value: digest_page(value, partial(operations.settlement.digest, host)),
             "report": self._report,
             "heartbeat": lambda host, machine: operations.hosts.heartbeat(host, str(machine or "")),
-            "set_up_network": lambda host, value: operations.launches.set_up_network(host, load_instance(value)),
-            "allocate_fixed_ips": lambda host, value: operations.launches.allocate_fixed_ips(
-                host, load_instance(value)
-            ),
+            "set_up_network": self._set_up_network,
+            "allocate_fixed_ips": self._allocate_fixed_ips,
         }
 
     def start(self) -> None:
@@ -108,8 +107,23 @@ class Controller:
         _log.info("host registered", name=said.name)
 
     def _report(self, host: HostId, value: Any) -> None:
-        for failed in self._operations.settlement.report(host, load_reports(value)):
+        reported = self._operations.settlement.report(host, load_reports(value))
+        for instance in reported.active:
+            _log.info("instance is active", instance=instance)
+        for failed in reported.failed:
             self._relaunch(failed.instance, failed.host, failed.reason)
+
+    def _set_up_network(self, host: HostId, value: Any) -> None:
+        instance, began = load_instance(value), time.perf_counter()
+        made = self._operations.launches.set_up_network(host, instance)
+        told = [{"network": one.network, "gateway": one.gateway, "chosen": one.chosen} for one in made]
+        _log.info("networks set up", instance=instance, networks=told, milliseconds=_since(began))
+
+    def _allocate_fixed_ips(self, host: HostId, value: Any) -> None:
+        instance, began = load_instance(value), time.perf_counter()
+        taken = self._operations.launches.allocate_fixed_ips(host, instance)
+        told = [str(address) for address in taken]
+        _log.info("fixed IPs taken", instance=instance, addresses=told, milliseconds=_since(began))
 
     def _relaunch(self, instance: InstanceId, host: HostId, reason: str) -> None:
         if self._operations.launches.relaunch(instance, host, reason):
@@ -154,3 +168,8 @@ class Controller:
             _log.warning("controller waits", reason=fault.reason, detail=fault.detail)
         except Exception:  # noqa: BLE001 - the loop that heals everything else must not die itself
             _log.exception("controller loop failed")
+
+
+def _since(began: float) -> float:
+    """Return the milliseconds that a host has waited for us."""
+    return round((time.perf_counter() - began) * 1000, 1)

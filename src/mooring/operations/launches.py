@@ -25,9 +25,21 @@ _STUCK_AFTER = timedelta(seconds=10)
 class _Fit:
     """The hosts that can run an instance, whether others could that are away, and why each of the others can't."""
 
-    hosts: list[Host] = field(default_factory=list)
+    hosts: list[Host] = field(default_factory=list[Host])
     away: bool = False
-    reasons: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSetUp:
+    """A network that is on a compute host, and the host of its router: None where the router is not ours.
+
+    `chosen` is whether that host was chosen just now, and not for an earlier launch.
+    """
+
+    network: str
+    gateway: HostId | None
+    chosen: bool
 
 
 class LaunchOperations:
@@ -85,8 +97,8 @@ class LaunchOperations:
     def _wake(self, changes: Iterable[Published]) -> None:
         self._door.bell.wake(sorted(frozenset[HostId]().union(*(change.hosts for change in changes))))
 
-    def set_up_network(self, host: HostId, instance: InstanceId) -> None:
-        """Bring the networks of an instance to its host and, where they need one, a router to a gateway host.
+    def set_up_network(self, host: HostId, instance: InstanceId) -> Sequence[NetworkSetUp]:
+        """Bring the networks of an instance to its host and, where they need one, a router to a gateway host; return them.
 
         Where a router finds no address for itself on any uplink, the instance goes to the error state with the reason.
 
@@ -95,6 +107,7 @@ class LaunchOperations:
             Unavailable: no host can be a gateway.
         """
         changes: list[Published] = []
+        made: list[NetworkSetUp] = []
         try:
             with self._door.store.write() as tx:
                 known = _on_host(tx, host, instance)
@@ -103,11 +116,12 @@ class LaunchOperations:
                     raise NotFound("Host", host)
                 for nic in known.nics:
                     network = _network_at(tx, nic, here)
-                    changes += self._bring(tx, network, here)
+                    made.append(self._bring(tx, network, here, changes))
         except Exhausted as fault:
             self._give_up(host, instance, fault)
-            return
+            return []
         self._door.settle(changes)
+        return made
 
     def _give_up(self, host: HostId, instance: InstanceId, fault: Exhausted) -> None:
         """End a launch for which there is no address, if it is still on its host."""
@@ -115,9 +129,10 @@ class LaunchOperations:
             changes = _fail(tx, _on_host(tx, host, instance), fault.reason)
         self._wake(changes)
 
-    def _bring(self, tx: Transaction, network: Network, host: Host) -> list[Published]:
+    def _bring(self, tx: Transaction, network: Network, host: Host, changes: list[Published]) -> NetworkSetUp:
+        """Bring a network and its router to hosts, and add to `changes` what that changes."""
         places = [host.id]
-        changes: list[Published] = []
+        gateway: HostId | None = None
         router = tx.topology.router(network.router) if network.router else None
         if router is not None:
             gateway = router.host or self._choose_gateway(tx, router, network)
@@ -132,7 +147,7 @@ class LaunchOperations:
                 changes.append(publish(tx, router_key))
         for place in dict.fromkeys(places):
             changes += _join(tx, network, place)
-        return changes
+        return NetworkSetUp(network.name, gateway, chosen=router is not None and router.host is None)
 
     def _ways_out(self, tx: Transaction, router: RouterRow) -> list[Published]:
         """Connect a router of its own to every pool, now that guests want out; the shared one has been since it was made.
@@ -170,25 +185,30 @@ class LaunchOperations:
                 return claimed.host
         raise Unavailable(f"No host can be a gateway of network {network.name}.")
 
-    def allocate_fixed_ips(self, host: HostId, instance: InstanceId) -> None:
+    def allocate_fixed_ips(self, host: HostId, instance: InstanceId) -> Sequence[IPv4Address]:
         """Give every NIC of an instance a fixed IP and bring it to the compute host, its gateway, and the hosts that must find it.
 
-        Without a free address the instance goes to the error state with the reason.
+        Returns the fixed IPs that it has then.  Without a free address the instance goes to the error state with the reason.
 
         Raises:
             NotFound: the instance is not on this host (any longer).
             Conflict: a network has not been set up on this host.
         """
+        changes: list[Published] = []
         try:
             with self._door.store.write() as tx:
-                changes = self._allocate(tx, _on_host(tx, host, instance), host)
+                taken = self._allocate(tx, _on_host(tx, host, instance), host, changes)
         except Exhausted as fault:
             self._give_up(host, instance, fault)
-            return
+            return []
         self._door.settle(changes)
+        return taken
 
-    def _allocate(self, tx: Transaction, instance: Instance, host: HostId) -> list[Published]:
-        changes: list[Published] = []
+    def _allocate(
+        self, tx: Transaction, instance: Instance, host: HostId, changes: list[Published]
+    ) -> list[IPv4Address]:
+        """Take what addresses are lacking, and add to `changes` what that changes; return all that the instance has."""
+        taken = [fixed.address for nic in instance.nics for fixed in nic.fixed]
         for nic in instance.nics:
             network = tx.topology.network(nic.network)
             router = tx.topology.router(network.router) if network and network.router else None
@@ -203,7 +223,7 @@ class LaunchOperations:
                     network=network.id,
                     nic=nic.id,
                 )
-                take_next(tx, network.id, (usable(network.cidr),), row)
+                taken.append(take_next(tx, network.id, (usable(network.cidr),), row))
             key = SubjectKey(SubjectKind.NIC, nic.id)
             if nic.fixed and tx.deliveries.hosts(key):
                 continue
@@ -215,7 +235,7 @@ class LaunchOperations:
                     if other != host:
                         tx.deliveries.place(key, other, HostRole.PEER)
             changes.append(publish(tx, key))
-        return changes
+        return taken
 
     def relaunch(self, instance: InstanceId, host: HostId, reason: str) -> bool:
         """Take a launch back from a host where it failed, or that is dead, and let the scheduler try another one.

@@ -29,6 +29,14 @@ class FailedLaunch:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What followed from a host's reports: the launches that failed there, and the instances that are active from now on."""
+
+    failed: Sequence[FailedLaunch]
+    active: Sequence[InstanceId]
+
+
 class SettlementOperations:
     """The controller's side of its hosts' work."""
 
@@ -69,13 +77,11 @@ class SettlementOperations:
             names = {host.id: host.name for host in tx.topology.hosts()}
             return [Trouble(names.get(host, host), report) for host, report in tx.deliveries.errors()]
 
-    def report(self, host: HostId, reports: Sequence[Report]) -> Sequence[FailedLaunch]:
-        """Record what a host says, free what no host holds any longer, and take instances a step further.
-
-        Returns the launches that failed on the host.
-        """
+    def report(self, host: HostId, reports: Sequence[Report]) -> Reported:
+        """Record what a host says, free what no host holds any longer, and take instances a step further."""
         changes: list[Published] = []
         failed: list[FailedLaunch] = []
+        active: list[InstanceId] = []
         with self._door.store.write() as tx:
             for report in reports:
                 # An old report still ends the wait of those who asked for that generation: it says nothing new, so nothing follows.
@@ -84,11 +90,11 @@ class SettlementOperations:
                 if report.key.kind is SubjectKind.NIC:
                     changes += _nic_reported(tx, report, failed)
                 elif report.key.kind is SubjectKind.INSTANCE:
-                    _instance_reported(tx, host, report, failed)
+                    active += _instance_reported(tx, host, report, failed)
         self._door.bell.settled()
         if changes:
             self._door.bell.wake(sorted(frozenset[HostId]().union(*(change.hosts for change in changes))))
-        return failed
+        return Reported(failed, active)
 
 
 def _nic_reported(tx: Transaction, report: Report, failed: list[FailedLaunch]) -> list[Published]:
@@ -132,19 +138,24 @@ def _start_if_ready(tx: Transaction, instance: InstanceId, host: HostId) -> list
     return [publish(tx, key)]
 
 
-def _instance_reported(tx: Transaction, host: HostId, report: Report, failed: list[FailedLaunch]) -> None:
+def _instance_reported(
+    tx: Transaction, host: HostId, report: Report, failed: list[FailedLaunch]
+) -> Sequence[InstanceId]:
+    """Return the instance if it has become active."""
     instance = InstanceId(report.key.id)
     known = tx.instances.get(instance)
     if known is None or (known.state is not InstanceState.DELETING and known.host != host):
         # A host that it was taken from lets go of it: that says nothing of how it is where it is now.
-        return
+        return []
     if report.error is None:
-        if not tx.instances.move(instance, {InstanceState.BUILDING, InstanceState.ERROR}, InstanceState.ACTIVE):
-            finish_deletion(tx, instance)
+        if tx.instances.move(instance, {InstanceState.BUILDING, InstanceState.ERROR}, InstanceState.ACTIVE):
+            return [instance]
+        finish_deletion(tx, instance)
     elif known.state is InstanceState.BUILDING:
         failed.append(FailedLaunch(instance, host, report.error))
     else:
         tx.instances.move(instance, {InstanceState.ACTIVE}, InstanceState.ERROR, report.error)
+    return []
 
 
 def finish_deletion(tx: Transaction, instance: InstanceId) -> bool:
