@@ -284,3 +284,24 @@ def test_it_believes_no_database_that_went_back_until_it_is_renewed() -> None:
     agent.step()
     assert not any(key.table is FIP_IN for key in scene.backend.read())
     assert len(scene.controller.reports) > said
+
+
+def test_what_a_controller_has_forgotten_is_said_again_but_not_what_is_in_trouble() -> None:
+    """A database that was put back knows less than it was told; what could not be done it is not told each second."""
+    scene, moment = _Scene(), [0.0]
+    agent = Agent(scene.controller, scene.backend, scene.guests, compare_every=5.0, monotonic=lambda: moment[0])
+    scene.guests.fail = True
+    scene.controller.place([*scene.world.base(), *scene.world.add(0), scene.guest(1)])
+    agent.step()
+    for job in agent.crew.waiting():
+        agent.crew.work(job)
+    agent.step()
+    assert [report.error for report in scene.controller.reports if report.error] == ["no room"]
+    confirmed = dict(scene.controller.confirmed)
+    assert confirmed
+    said = len(scene.controller.reports)
+    scene.controller.confirmed.clear()
+    agent.wake()
+    agent.step()
+    assert scene.controller.confirmed == confirmed
+    assert len(scene.controller.reports) == said + len(confirmed)

@@ -196,7 +196,9 @@ class Agent:
             for place in {event.place for event in events if isinstance(event, _Doubt)}:
                 self._observe(self._backend.read(place), place)
             if any(isinstance(event, _Wake) for event in events) and not self._estranged:
-                self._hold(self._controller.pull(None))
+                unconfirmed = self._controller.pull(None)
+                self._say_again(unconfirmed)
+                self._hold(unconfirmed)
         if self._introduced:
             self._settle()
             self._tend(outcomes)
@@ -211,6 +213,15 @@ class Agent:
         self._ledger.observe(state, place)
         # At the first look nothing is known of the host, so that everything is pending before.
         self.figures.drift += max(0, self._ledger.pending - before)
+
+    def _say_again(self, unconfirmed: Sequence[Placement]) -> None:
+        """Take back that the controller was told of these: it says that it was not, because its database is an older one."""
+        for placed in unconfirmed:
+            part = Part(placed.key, placed.role)
+            said = self._reported.get(part)
+            if said is not None and said.error is None and said.generation == placed.generation:
+                del self._reported[part]
+                self._unreported.add(part)
 
     def _hold(self, placements: Sequence[Placement]) -> None:
         changed = self._ledger.hold(placements)
