@@ -9,7 +9,9 @@ import pytest
 from mooring.compile import rules, tables
 from mooring.compile.facts import Key, Place, PlaceKind, Row, Stage, Table
 from mooring.compile.journey import Header, IpProtocol
-from mooring.compile.rules import RULES, Chain, Direction, Elements, Moment, NotModelledError, Verb, chains_at, decide
+from mooring.compile.moments import Direction, Moment, NotModelledError
+from mooring.compile.rulebook import ROUTER
+from mooring.compile.rules import Chain, Elements, Verb, chains_at, decide
 
 PLACE = Place(PlaceKind.ROUTER, "r")
 PUBLIC, PRIVATE, OUTSIDE = (IPv4Address(text) for text in ("198.51.100.10", "10.0.0.5", "192.0.2.77"))
@@ -34,7 +36,7 @@ def blocks(text: str, opening: str) -> dict[str, list[str]]:
 
 
 def test_the_rules_are_those_that_the_back_end_loads():
-    assert blocks(RULESET, "chain") == {title: list(lines) for title, lines in RULES.items()}
+    assert blocks(RULESET, "chain") == {title: list(lines) for title, lines in ROUTER.items()}
 
 
 def test_every_table_of_elements_is_a_set_or_map_of_the_ruleset_with_its_columns():

@@ -4,7 +4,8 @@ from mooring.compile import tables
 from mooring.compile.atlas import Router
 from mooring.compile.facts import Fact, Key
 from mooring.compile.journey import Event, Header, Step
-from mooring.compile.rules import Moment, Verb, chains_at, decide
+from mooring.compile.moments import Moment
+from mooring.compile.rules import Verb, chains_at, decide
 
 FORWARDING = "ipv4/ip_forward"
 

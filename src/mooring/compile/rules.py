@@ -1,143 +1,19 @@
-"""The static rules of a router as data, and what they decide about a packet.
+"""What the static rules decide about a packet.
 
-RULES says the same as backends/linux/router.nft, rule by rule in nft's own words; a test holds the two equal.  Only the shapes of rules
-that are used here are understood: a rule of another shape is an error when this module is imported, never a guess.
+Only the shapes of rules that are used in `rulebook` are understood: a rule of another shape is an error when this module is imported,
+never a guess.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 
 from mooring.compile.facts import Atom, Fact, HostState, Key, Place, Row, Stage, Table
-from mooring.compile.journey import Header, IpProtocol
+from mooring.compile.moments import SELECTORS, Moment
+from mooring.compile.rulebook import ROUTER
 from mooring.compile.tables import TABLES
-
-RULES: Mapping[str, tuple[str, ...]] = {
-    "arp asked": (
-        "type filter hook input priority 0; policy accept;",
-        "iifgroup 100 arp operation request iifname . arp daddr ip != @owned drop",
-    ),
-    "ip arriving": (
-        "type nat hook prerouting priority dstnat; policy accept;",
-        "dnat to ip daddr map @fip_in",
-    ),
-    "ip leaving": (
-        "type nat hook postrouting priority srcnat; policy accept;",
-        "oifgroup 100 snat to ip saddr . oifname map @fip_out",
-        "oifgroup != 100 ct status dnat snat to ip saddr map @hair",
-    ),
-    "ip checked": (
-        "type filter hook postrouting priority srcnat + 10; policy accept;",
-        "oifgroup 100 oifname . ip saddr != @public drop",
-        "oifgroup != 100 ct direction original ct status snat ip saddr . ct original ip saddr != @pair drop",
-    ),
-    "ip passing": (
-        "type filter hook forward priority 0; policy drop;",
-        "iifgroup 100 goto passing_in",
-        "oifgroup 100 goto passing_out",
-        "ct direction original ct original ip daddr . ip daddr @pair accept",
-        "ct direction reply ct original ip daddr . ip saddr @pair accept",
-    ),
-    "ip passing_in": (
-        "ct direction original ct original ip daddr . ip daddr @pair accept",
-        "ct direction reply ct reply ip daddr . ip daddr @pair accept",
-        "drop",
-    ),
-    "ip passing_out": (
-        "ct direction reply ct original ip daddr . ip saddr @pair accept",
-        "ct status ! confirmed ip saddr . oifname @may_out accept",
-        "ct reply ip daddr . ip saddr @pair accept",
-        "drop",
-    ),
-    "ip own": (
-        "type filter hook input priority 0; policy drop;",
-        'iifname "lo" accept',
-        "ct state established,related accept",
-        "icmp type echo-request accept",
-        "iifgroup != 100 udp dport { 53, 67 } accept",
-        "iifgroup != 100 tcp dport 53 accept",
-    ),
-}
-
-UPLINK_GROUP = "100"
-
-
-class NotModelledError(Exception):
-    """Something that this model of a router does not know; the message says what."""
-
-
-class Direction(StrEnum):
-    """Which way of a flow a packet goes, in nft's words."""
-
-    ORIGINAL = "original"
-    REPLY = "reply"
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A packet at one hook, as far as rules may look at it; a device is empty where there is none.
-
-    `status` are words of `ct status`: confirmed (not the flow's first packet), dnat, snat.
-    """
-
-    header: Header
-    original: Header
-    reply: Header
-    direction: Direction = Direction.ORIGINAL
-    new: bool = True
-    status: str = ""
-    iif: str = ""
-    oif: str = ""
-    uplinks: frozenset[str] = frozenset()
-
-    def group(self, device: str) -> str | None:
-        """Return the interface group of a device; a rule that asks for that of no device does not match."""
-        if not device:
-            return None
-        return UPLINK_GROUP if device in self.uplinks else "0"
-
-    def port(self, protocol: IpProtocol) -> str | None:
-        """Return the destination port, if the packet is of this protocol.
-
-        Raises:
-            NotModelledError: the packet has one, but was described without.
-        """
-        if self.header.protocol is not protocol:
-            return None
-        if self.header.dport is None:
-            raise NotModelledError(f"a rule asks for the {protocol} port, and the packet was described without one")
-        return str(self.header.dport)
-
-    def icmp_type(self) -> str | None:
-        """Return nft's name of the ICMP type: here a new flow is a request and all else is an answer."""
-        if self.header.protocol is not IpProtocol.ICMP:
-            return None
-        return "echo-request" if self.direction is Direction.ORIGINAL else "echo-reply"
-
-
-# What rules may look at.  None means that there is no such thing in this packet or at this hook: the rule does not match.
-_SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
-    "arp operation": lambda _: "request",
-    "arp daddr ip": lambda moment: moment.header.dst,
-    "ct original ip daddr": lambda moment: moment.original.dst,
-    "ct original ip saddr": lambda moment: moment.original.src,
-    "ct reply ip daddr": lambda moment: moment.reply.dst,
-    "ct reply ip saddr": lambda moment: moment.reply.src,
-    "ct direction": lambda moment: moment.direction,
-    "ct state": lambda moment: "new" if moment.new else "established",
-    "ct status": lambda moment: moment.status,
-    "icmp type": Moment.icmp_type,
-    "iifgroup": lambda moment: moment.group(moment.iif),
-    "iifname": lambda moment: moment.iif or None,
-    "ip daddr": lambda moment: moment.header.dst,
-    "ip saddr": lambda moment: moment.header.src,
-    "oifgroup": lambda moment: moment.group(moment.oif),
-    "oifname": lambda moment: moment.oif or None,
-    "tcp dport": lambda moment: moment.port(IpProtocol.TCP),
-    "udp dport": lambda moment: moment.port(IpProtocol.UDP),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +26,7 @@ class Selection:
         """Return what a packet has there, or None if it lacks any of it."""
         values: list[Atom] = []
         for name in self.names:
-            value = _SELECTORS[name](moment)
+            value = SELECTORS[name](moment)
             if value is None:
                 return None
             values.append(value)
@@ -202,7 +78,7 @@ class Chain:
     policy: Verb = Verb.ACCEPT
 
 
-_NAME = "|".join(sorted(_SELECTORS, key=len, reverse=True))
+_NAME = "|".join(sorted(SELECTORS, key=len, reverse=True))
 _SELECTION = rf"(?:{_NAME})(?: \. (?:{_NAME}))*"
 _MATCH = re.compile(
     rf"(?P<left>{_SELECTION}) (?P<not>!=? )?(?P<right>@\w+|\{{[^}}]*\}}|\"\w+\"|[\w-]+(?:,[\w-]+)*)(?: |$)"
@@ -255,7 +131,7 @@ def _chain(title: str, lines: tuple[str, ...]) -> Chain:
     return Chain(family, name, rules, head["hook"], priority, head["type"] == "nat", Verb(head["policy"]))
 
 
-_CHAINS = {title: _chain(title, lines) for title, lines in RULES.items()}
+_CHAINS = {title: _chain(title, lines) for title, lines in ROUTER.items()}
 
 
 def chains_at(family: str, hook: str) -> list[Chain]:

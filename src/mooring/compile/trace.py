@@ -33,7 +33,8 @@ from mooring.compile.journey import (
     Step,
 )
 from mooring.compile.links import router_place
-from mooring.compile.rules import Chain, Decision, Direction, Moment, NotModelledError, Verb, chains_at, decide
+from mooring.compile.moments import Direction, Moment, NotModelledError
+from mooring.compile.rules import Chain, Decision, Verb, chains_at, decide
 from mooring.compile.wires import BROADCAST, Carried, carried, unserved, whereabouts, wire
 from mooring.model.ids import NetworkId, RouterId, bridge_name
 
