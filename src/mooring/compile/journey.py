@@ -8,6 +8,9 @@ from typing import assert_never
 from mooring.compile.facts import HOST, Fact, Key, Place, fact_line
 from mooring.model.ids import NetworkId, RouterId
 
+BROADCAST = IPv4Address("255.255.255.255")
+NOBODY = IPv4Address("0.0.0.0")  # noqa: S104 - an address in a packet, not one to listen on
+
 
 class IpProtocol(StrEnum):
     """What a packet carries.  ICMP stands for an echo request, or for its reply where the packet is one."""
@@ -93,6 +96,15 @@ class Flow:
     original: Header
     reply: Header
     answered: bool = False
+
+    def has(self, header: Header) -> bool:
+        """Say whether a packet with this header, where it enters, belongs to the flow."""
+        return header in {self.original, self.reply}
+
+    def is_answer(self, header: Header) -> bool:
+        """Say whether such a packet goes the answers' way."""
+        # An echo of a guest to its own floating IP looks alike both ways: the second packet is the answer.
+        return header == self.reply and (header != self.original or not self.answered)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,8 @@ from mooring.compile import tables
 from mooring.compile.atlas import Atlas, fact_at
 from mooring.compile.carriers import EVERYBODY
 from mooring.compile.facts import HOST, Fact, HostState, Key, Table
-from mooring.compile.journey import Event, Header, Outcome, Step
+from mooring.compile.journey import BROADCAST, Event, Header, Outcome, Step
 from mooring.model.ids import NetworkId, bridge_name, vlan_name, vxlan_name
-
-BROADCAST = IPv4Address("255.255.255.255")
 
 
 @dataclass(frozen=True, slots=True)
