@@ -31,13 +31,26 @@ class Violation(Exception):
     """An invariant does not hold."""
 
 
+def require(truth: object, invariant: str, text: str) -> None:
+    """Raise Violation unless something is true."""
+    if not truth:
+        raise Violation(f"{invariant}: {text}")
+
+
 @dataclass(eq=False)
 class Process:
     """Something that can be killed: its tasks end, what it kept in memory is gone."""
 
     name: str
     alive: bool = True
+    paused: bool = False
     tasks: "dict[Task, None]" = field(default_factory=dict)
+    parked: "list[Task]" = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """What it is one of: api, controller or agent."""
+        return self.name.split("@")[0].split("-")[0]
 
 
 class Task:
@@ -135,13 +148,13 @@ class Baton:
         self._all[task] = None
         worker = self._idle.pop() if self._idle else _Worker(self)
         worker.take(task)
-        self._ready.append(task)
+        self._get_ready(task)
         return task
 
     def pause(self) -> None:
         """Let others run, perhaps."""
         me = self._me()
-        self._ready.append(me)
+        self._get_ready(me)
         self._pass_on(me)
 
     def sleep(self, seconds: float) -> None:
@@ -184,6 +197,19 @@ class Baton:
             me.killed = True
             raise Killed
 
+    def stop(self, process: Process) -> None:
+        """Let a process make no step until it is continued, as SIGSTOP does; others see nothing of that but silence."""
+        process.paused = True
+        mine = [task for task in self._ready if task.process is process]
+        process.parked += mine
+        self._ready = [task for task in self._ready if task.process is not process]
+
+    def go_on(self, process: Process) -> None:
+        """Continue a process that was stopped."""
+        process.paused = False
+        self._ready += process.parked
+        process.parked = []
+
     def check(self) -> None:
         """Refuse to do anything for the dead."""
         me = self._holder
@@ -209,7 +235,10 @@ class Baton:
     def _wake(self, task: Task) -> None:
         task.waits = None
         task.rings += 1
-        self._ready.append(task)
+        self._get_ready(task)
+
+    def _get_ready(self, task: Task) -> None:
+        (task.process.parked if task.process.paused else self._ready).append(task)
 
     def _choose(self) -> Task | None:
         """Take the next step: time, what is due, then a task by lot."""
@@ -278,8 +307,9 @@ class Baton:
         if task.done:
             return
         task.killed = True
-        if task in self._ready:
-            self._ready.remove(task)
+        for where in (self._ready, task.process.parked):
+            if task in where:
+                where.remove(task)
         if task.waits is not None:
             task.waits.waiting.remove(task)
         task.rings += 1

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import Protocol, TypeVar
 
@@ -55,6 +55,13 @@ class Tenant:
     under_way: Counter[str] = field(default_factory=Counter)
     busy: dict[str, None] = field(default_factory=dict)
     keys: int = 0
+
+    def copy(self) -> "Tenant":
+        """Return what is known now; no request of it is under way."""
+        known = replace(self, under_way=Counter(), busy={})
+        for name in ("floating", "instances", "pending", "leaving", "associated"):
+            setattr(known, name, dict(getattr(self, name)))
+        return known
 
     @property
     def project(self) -> ProjectId:

@@ -12,7 +12,7 @@ from mooring.operations import Door, Limits, Operations
 from tests.simulation.baton import Baton, Process, Signal
 from tests.simulation.bus import Endpoint, SimulatedBus
 from tests.simulation.database.engine import Database, MemoryStore
-from tests.simulation.surroundings import CONTROL, SimulatedClock, SimulatedGate, Surroundings
+from tests.simulation.surroundings import CONTROL, SimulatedChance, SimulatedGate, Surroundings
 
 T = TypeVar("T")
 IMAGE, FLAVOR = Image("image", "image", 1), Flavor("1", "tiny", 1, 1, 1)
@@ -71,9 +71,9 @@ def operations(
 ) -> tuple[Operations, Endpoint]:
     """Build the real operations for a process."""
     endpoint = Endpoint(bus, process)
-    clock = SimulatedClock(around, around.sites[process])
-    store = MemoryStore(database, clock.now, SimulatedGate(around, process))
-    door = Door(store, SimulatedBell(endpoint, around.baton), clock, limits(quota), (IMAGE,), (FLAVOR,))
+    store = MemoryStore(database, around.database_now, SimulatedGate(around, process))
+    bell = SimulatedBell(endpoint, around.baton)
+    door = Door(store, bell, SimulatedChance(around), limits(quota), (IMAGE,), (FLAVOR,))
     with patch("mooring.operations.identity.PasswordHasher", _NoHasher):
         return Operations(door), endpoint
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Chances, per occasion.  The occasion of the first group is a commit, a message, a change of a kernel; of the second a second of time."""
+    """Chances: of the first group for each commit, message, change of a kernel or start of a guest; of the second for each half second."""
 
     crash_before_commit: float = 0.01
     crash_after_commit: float = 0.02
@@ -21,21 +21,24 @@ class Faults:
     slow: float = 0.1
     request_lost: float = 0.03
     answer_lost: float = 0.06
-    crash_in_apply: float = 0.01
-    refuse: float = 0.01
-    tear: float = 0.02
+    crash_in_apply: float = 0.02
+    refuse: float = 0.02
+    tear: float = 0.04
     guest_fails: float = 0.05
     crash_in_launch: float = 0.02
 
-    crash: float = 0.1
-    power_cut: float = 0.02
-    cut: float = 0.06
-    one_way: float = 0.04
-    away: float = 0.03
-    database_away: float = 0.04
-    skew: float = 0.03
+    crash: float = 0.06
+    power_cut: float = 0.015
+    pause: float = 0.03
+    cut: float = 0.03
+    one_way: float = 0.03
+    away: float = 0.01
+    reinstall: float = 0.005
+    database_away: float = 0.02
+    clock: float = 0.02
     tamper: float = 0.04
-    foreign_host: float = 0.01
+    backup: float = 0.1
+    restore: float = 0.015
 
     @classmethod
     def draw(cls, chance: random.Random) -> "Faults":

@@ -1,25 +1,28 @@
 """Simulated hosts: a kernel that outlives its agent and dies with the power, guests, and the real agent on top."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import IPv4Address
 
 from mooring.agent.crew import Job
 from mooring.agent.interfaces import GuestFailure
 from mooring.agent.launch import Launcher
+from mooring.agent.ledger import Part
 from mooring.agent.loop import Agent
 from mooring.agent.pulse import Pulse
 from mooring.agent.remote import RemoteController
 from mooring.backends.fake import FakeBackend
-from mooring.bus.messages import Registration, decode_request, load_instance, working_on
+from mooring.bus.messages import Registration, Remote, decode_request, load_instance, working_on
 from mooring.bus.topics import compute_topic, host_topic
-from mooring.compile.facts import Delta, HostState, Place, Refused
+from mooring.compile.facts import HOST, Delta, HostState, Key, Place, Refused, Row, fact_line
+from mooring.compile.host import facts_of
+from mooring.compile.tables import BRIDGE
 from mooring.model.faults import Fault
 from mooring.model.ids import HostId, InstanceId, host_id
-from mooring.model.subjects import InstanceIntent
+from mooring.model.subjects import InstanceIntent, Report, SubjectKind
 from mooring.model.traits import Traits
-from tests.simulation.baton import Process, Signal
+from tests.simulation.baton import Process, Signal, require
 from tests.simulation.bus import Endpoint, SimulatedBus
 from tests.simulation.surroundings import Surroundings
 
@@ -28,14 +31,16 @@ _PULSE = 2.0
 
 @dataclass
 class Machine:
-    """What there is of a host without any software of ours."""
+    """What there is of a host without any software of ours.
+
+    `strange` are the places that a stranger has changed since the agent last looked there: what it says of them may be wrong.
+    """
 
     registration: Registration
     kernel: FakeBackend
-    guests: set[InstanceId] = field(default_factory=set)
+    guests: dict[InstanceId, None] = field(default_factory=dict)
     agent: "AgentProcess | None" = None
-    declared_dead: bool = False
-    looks: int = 0
+    strange: set[Place] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -53,7 +58,7 @@ class Machine:
             machine=f"machine-{number}",
             compute=True,
             gateway=gateway,
-            cluster="default",
+            cluster="east" if number % 2 else "west",
             endpoint=IPv4Address("192.0.2.0") + number,
             vlan_interface="trunk0",
             trunk_interface="flat0",
@@ -64,6 +69,30 @@ class Machine:
         """Forget everything that is not on disk; nothing of ours is."""
         self.kernel.state.clear()
         self.guests.clear()
+        self.strange.clear()
+
+    def reinstall(self) -> None:
+        """Become another machine of the same name, on which another installation has left something."""
+        self.lose_power()
+        self.registration = replace(self.registration, machine=f"{self.registration.machine}'")
+        self.kernel.state[Key(BRIDGE, HOST, ("mb0123456789ab",))] = (1500,)
+
+    def tamper(self, put: Mapping[Key, Row], drop: Collection[Key], *, silent: bool) -> None:
+        """Be changed by a stranger; `silent` keeps it from the agent until it looks."""
+        self.strange |= {key.place for key in (*put, *drop)}
+        self.kernel.tamper(put, drop, silent=silent)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the agent has seen, or 0."""
+        return (self.agent.agent._ledger._epoch or 0) if self.agent else 0
+
+    def follows(self, epoch: int) -> bool:
+        """Say whether the agent has made an epoch's state true, and given up all else."""
+        if self.agent is None or not self.agent.process.alive:
+            return False
+        ledger = self.agent.agent._ledger
+        return self.epoch == epoch and not ledger.pending and not ledger.unsettled()
 
 
 class SimulatedBackend:
@@ -78,6 +107,7 @@ class SimulatedBackend:
 
     def read(self, place: Place | None = None) -> HostState:
         self._around.baton.pause()
+        self._machine.strange -= {place} if place is not None else self._machine.strange
         return self._machine.kernel.read(place)
 
     def apply(self, delta: Delta) -> None:
@@ -127,16 +157,44 @@ class SimulatedGuests:
             around.reached("agent died while a guest started")
             around.baton.kill(self._process)
         around.baton.note(f"guest {guest.id[:8]} runs")
-        self._machine.guests.add(guest.id)
+        self._machine.guests[guest.id] = None
 
     def stop(self, guest: InstanceId) -> None:
         self._around.baton.sleep(self._around.chance.uniform(0.01, 0.2))
         self._around.baton.note(f"guest {guest[:8]} stopped")
-        self._machine.guests.discard(guest)
+        self._machine.guests.pop(guest, None)
 
     def list(self) -> tuple[InstanceId, ...]:
         self._around.baton.check()
         return tuple(sorted(self._machine.guests))
+
+
+class _Witnessed(RemoteController):
+    """The real way to the controller; what an agent says on it is compared with what is there."""
+
+    def __init__(self, endpoint: Endpoint, machine: Machine) -> None:
+        self._machine = machine
+        super().__init__(endpoint, machine.id)
+
+    def report(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            if report.error is None:
+                self._check(report)
+        super().report(reports)
+
+    def _check(self, report: Report) -> None:
+        machine, what = self._machine, f"generation {report.generation} of {report.key}"
+        assert machine.agent is not None
+        placed = machine.agent.agent._ledger.placement(Part(report.key, report.role))
+        require(placed and placed.generation == report.generation, "I10 fencing", f"{machine.name} reports old {what}")
+        subject = placed.subject if placed else None
+        if report.key.kind is SubjectKind.INSTANCE:
+            there = InstanceId(report.key.id) in machine.guests
+            require(there == (subject is not None), "I10 fencing", f"{machine.name} reports {what}: {there}")
+        elif subject is not None:
+            for fact in facts_of(subject, report.role):
+                held = machine.kernel.state.get(fact.key) == fact.value or fact.key.place in machine.strange
+                require(held, "I10 fencing", f"{machine.name} reports {what} without {fact_line(fact.key, fact.value)}")
 
 
 class AgentProcess:
@@ -144,12 +202,13 @@ class AgentProcess:
 
     def __init__(self, around: Surroundings, bus: SimulatedBus, machine: Machine) -> None:
         self.machine = machine
+        self.number = len(around.sites)
         self.process = around.process(f"agent@{machine.name}", machine.name)
         self._around = around
         self._baton = around.baton
         self._bus = Endpoint(bus, self.process)
         self._something = Signal()
-        remote = RemoteController(self._bus, machine.id)
+        remote = _Witnessed(self._bus, machine)
         self.agent = Agent(
             remote,
             SimulatedBackend(around, self.process, machine),
@@ -164,12 +223,13 @@ class AgentProcess:
         while True:
             try:
                 self._pulse.register()
-            except Fault as fault:
+            except (Fault, Remote) as fault:
+                if isinstance(fault, Remote):
+                    self._around.reached("another machine has the name")
                 self._baton.note(f"not let in: {fault.reason}")
                 self._baton.sleep(1.0)
             else:
                 break
-        self.machine.declared_dead = False
         self._bus.serve(host_topic(self.machine.id), self._wake)
         self._bus.serve(compute_topic(self.machine.id), self._run_instance)
         self.agent.listen()
@@ -190,7 +250,7 @@ class AgentProcess:
             self._baton.sleep(_PULSE)
             try:
                 self._pulse.beat()
-            except Fault as fault:
+            except (Fault, Remote) as fault:
                 self._baton.note(f"no pulse: {fault.reason}")
 
     def _wake(self, _topic: str, _message: bytes) -> bytes:

@@ -1,13 +1,18 @@
-"""Who breaks things, second by second: crashes, power cuts, partitions, clocks, a database that is away, strangers on hosts."""
+"""Who breaks things: crashes, power cuts, pauses, partitions, a database that is away, goes back or has its clock set, strangers on hosts."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mooring.compile.facts import Stage
+from mooring.compile.facts import Key, Stage, fact_line
+from mooring.compile.tables import MAY_OUT
+from tests.simulation.baton import Process
 from tests.simulation.hosts import Machine
+from tests.simulation.sightings import mid_launch
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+_LIVENESS = 10.0
 
 
 class Nemesis:
@@ -18,78 +23,101 @@ class Nemesis:
         self._around = world.around
         self._chance = world.around.chance
         self.active = False
-        process = world.around.process("nemesis", "nemesis")
-        world.baton.spawn(process, "nemesis", self._run)
+        self._stopped: list[Process] = []
+        world.baton.spawn(world.around.process("nemesis", "nemesis"), "nemesis", self._run)
 
     def _run(self) -> None:
         while True:
             self._world.baton.sleep(0.5)
-            self._restart()
+            self._world.restart_dead(0.4 if self.active else 1.0)
             if not self.active:
                 continue
             faults = self._around.faults
             deeds: list[tuple[float, Callable[[], None]]] = [
                 (faults.crash, self._crash),
                 (faults.power_cut, self._power_cut),
+                (faults.pause, self._pause),
                 (faults.cut, self._cut),
                 (faults.one_way, self._one_way),
                 (faults.away, self._away),
+                (faults.reinstall, self._reinstall),
                 (faults.database_away, self._database_away),
-                (faults.skew, self._skew),
+                (faults.clock, self._set_clock),
                 (faults.tamper, self._tamper),
+                (faults.backup, self._world.take_backup),
+                (faults.restore, self._restore),
             ]
             for often, do in deeds:
                 if self._around.happens(often):
                     do()
 
     def heal(self) -> None:
-        """Mend everything, and break nothing any longer."""
+        """Mend everything, and break nothing any longer; what time the database's clock shows is for it to know."""
         self.active = False
-        self._around.deaf.clear()
-        self._around.mute.clear()
-        self._around.skews.clear()
-        self._around.database_away_until = 0.0
+        self.mend_ways()
         for machine in self._world.machines:
             machine.kernel._refusals.clear()
             machine.kernel._tears.clear()
 
-    def _restart(self) -> None:
-        """Start again what has died, as systemd does."""
-        world = self._world
-        for number, api in enumerate(world.apis):
-            if not api.process.alive and (not self.active or self._chance.random() < 0.5):
-                world.reap()
-                world.apis.remove(api)
-                world.start_api(number + 1)
-        for number, controller in enumerate(world.controllers):
-            if not controller.process.alive and (not self.active or self._chance.random() < 0.5):
-                world.controllers.remove(controller)
-                world.start_controller(number + 1)
-        for machine in world.machines:
-            if machine.agent and not machine.agent.process.alive and (not self.active or self._chance.random() < 0.4):
-                world.start_agent(machine)
-
-    def _machine(self) -> Machine:
-        return self._chance.choice(self._world.machines)
+    def mend_ways(self) -> None:
+        """Let every process run and reach every other, and the database."""
+        self._around.deaf.clear()
+        self._around.mute.clear()
+        self._around.database_away_until = 0.0
+        for process in self._stopped:
+            self._world.baton.go_on(process)
+        self._stopped.clear()
 
     def _note(self, text: str) -> None:
         self._around.reached(text)
         self._world.baton.note(f"nemesis: {text}")
 
-    def _crash(self) -> None:
-        processes = [api.process for api in self._world.apis] + [one.process for one in self._world.controllers]
-        processes += [machine.agent.process for machine in self._world.machines if machine.agent]
-        process = self._chance.choice(processes)
-        self._note(f"crash of {process.name.split('@')[0].split('-')[0]}")
+    def _machine(self) -> Machine:
+        return self._chance.choice(self._world.machines)
+
+    def _process(self) -> Process:
+        return self._chance.choice(self._world.processes())
+
+    def _kill(self, process: Process) -> None:
+        for machine in self._world.machines:
+            if (
+                machine.agent
+                and machine.agent.process is process
+                and mid_launch(self._world.database.tables, machine.id)
+            ):
+                self._around.reached("agent restarted mid-launch")
         self._world.baton.kill(process)
+
+    def _crash(self) -> None:
+        process = self._process()
+        self._note(f"crash of {process.kind}")
+        self._kill(process)
 
     def _power_cut(self) -> None:
         machine = self._machine()
         self._note("power cut")
+        if machine.agent:
+            self._kill(machine.agent.process)
         machine.lose_power()
         self._around.kernels_changed = True
+
+    def _reinstall(self) -> None:
+        machine = self._machine()
+        self._note("another machine of the same name")
         if machine.agent:
-            self._world.baton.kill(machine.agent.process)
+            self._kill(machine.agent.process)
+        machine.reinstall()
+        self._around.kernels_changed = True
+
+    def _pause(self) -> None:
+        process = self._process()
+        seconds = self._chance.choice((0.5, 2.0, 15.0)) * self._chance.uniform(0.5, 1.5)
+        self._note(
+            "process stopped for longer than its liveness" if seconds > _LIVENESS else "process stopped for a while"
+        )
+        self._world.baton.stop(process)
+        self._stopped.append(process)
+        self._world.baton.later(seconds, lambda: self._world.baton.go_on(process))
 
     def _isolate(self, site: str, *, deaf: bool, mute: bool, seconds: float) -> None:
         around = self._around
@@ -115,22 +143,44 @@ class Nemesis:
         self._isolate(self._site(), deaf=deaf, mute=not deaf, seconds=self._chance.uniform(1, 8))
 
     def _away(self) -> None:
+        machine = self._machine()
         self._note("host away for longer than its liveness")
-        self._isolate(self._machine().name, deaf=True, mute=True, seconds=self._chance.uniform(11, 25))
+        seconds = self._chance.uniform(11, 25)
+        self._isolate(machine.name, deaf=True, mute=True, seconds=seconds)
+
+        def back() -> None:
+            if machine.kernel.state:
+                self._around.reached("host dead and back with old state")
+
+        self._world.baton.later(seconds, back)
 
     def _database_away(self) -> None:
         self._note("database goes away")
-        self._around.database_away_until = self._world.baton.now + self._chance.uniform(0.5, 6)
+        self._around.database_away_until = self._world.baton.now + self._chance.choice((0.5, 3.0, 20.0))
 
-    def _skew(self) -> None:
-        self._note("clock steps")
-        by = self._chance.uniform(-2, 2)
-        self._around.skews[self._chance.choice(("control-1", "control-2"))] = by
+    def _set_clock(self) -> None:
+        by = self._chance.choice((-3600.0, -60.0, -2.0, 2.0, 60.0, 3600.0))
+        self._note("clock set back" if by < 0 else "clock set forward")
+        self._around.clock_is_off += by
 
     def _tamper(self) -> None:
+        """Be a stranger on a host: take elements of ours away, or add one that is nobody's."""
         machine = self._machine()
         keys = [key for key in machine.kernel.state if key.table.stage in {Stage.ELEMENT, Stage.ENTRY}]
-        if keys:
-            self._note("kernel changed by a stranger")
-            self._around.kernels_changed = True
-            machine.kernel.tamper(drop=[self._chance.choice(keys)], silent=self._chance.random() < 0.5)
+        # The kernel's own order is that of a set, which is another one in each process.
+        keys.sort(key=lambda key: fact_line(key, machine.kernel.state[key]))
+        if not keys:
+            return
+        self._note("kernel changed by a stranger")
+        self._around.kernels_changed = True
+        silent = self._chance.random() < 0.5
+        key = self._chance.choice(keys)
+        if key.table is MAY_OUT:
+            machine.tamper({Key(MAY_OUT, key.place, (key.row[0], "muffffffffff0")): ()}, (), silent=silent)
+        else:
+            machine.tamper({}, [key], silent=silent)
+
+    def _restore(self) -> None:
+        if self._world.backup is not None:
+            self._note("backup restored")
+            self._world.restore(renew_at_once=self._chance.random() < 0.5)

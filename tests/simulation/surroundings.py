@@ -3,6 +3,8 @@
 import random
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from mooring.model.faults import Unavailable
@@ -27,7 +29,7 @@ class Surroundings:
         self.sites: dict[Process, str] = {}
         self.deaf: Counter[str] = Counter()
         self.mute: Counter[str] = Counter()
-        self.skews: dict[str, float] = {}
+        self.clock_is_off = 0.0
         self.database_away_until = 0.0
         self.database_changed = True
         self.kernels_changed = True
@@ -50,20 +52,27 @@ class Surroundings:
         """Say whether a message from one process to another is lost on the way."""
         return self.mute[self.sites[sender]] > 0 or self.deaf[self.sites[receiver]] > 0
 
-    def now(self, site: str) -> datetime:
-        """Return what the wall clock of a site says."""
-        return START + timedelta(seconds=self.baton.now + self.skews.get(site, 0.0))
+    @contextmanager
+    def calm(self) -> Iterator[None]:
+        """Let nothing new go wrong for a while."""
+        before, calm = self.faults, Faults.none()
+        self.faults = calm
+        try:
+            yield
+        finally:
+            if self.faults is calm:
+                self.faults = before
+
+    def database_now(self) -> datetime:
+        """Return what the database's clock says; it may be set, forward and back."""
+        return START + timedelta(seconds=self.baton.now + self.clock_is_off)
 
 
-class SimulatedClock:
-    """See mooring.operations.interfaces.Clock: the clock of a process's own machine, and ids from the seed."""
+class SimulatedChance:
+    """See mooring.operations.interfaces.Chance: ids, addresses and secrets from the seed."""
 
-    def __init__(self, around: Surroundings, site: str) -> None:
+    def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._site = site
-
-    def now(self) -> datetime:
-        return self._around.now(self._site)
 
     def new_id(self) -> str:
         return str(uuid.UUID(int=self._around.chance.getrandbits(128), version=4))

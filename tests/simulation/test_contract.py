@@ -6,6 +6,7 @@ cost, its files, its errors and its migrations.
 
 from tests.store.test_addresses import *  # noqa: F403
 from tests.store.test_deliveries import *  # noqa: F403
+from tests.store.test_epochs import *  # noqa: F403
 from tests.store.test_gaps import *  # noqa: F403
 from tests.store.test_identities import *  # noqa: F403
 from tests.store.test_instances import *  # noqa: F403

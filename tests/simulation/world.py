@@ -2,122 +2,121 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 import structlog
 
-from mooring.compile.host import compile_host
 from mooring.model.ids import ProjectId, UserId
-from mooring.model.nouns import AddressRange, Caller, InstanceState, NetworkKind, Project, Resource, Role, User
+from mooring.model.nouns import AddressRange, Caller, NetworkKind, Project, Resource, Role, User
 from mooring.model.records import Credentials
-from mooring.operations import NewNetwork, NewPool
-from tests.simulation.baton import Killed, Violation
+from mooring.operations import NewNetwork, NewPool, Operations
+from tests.simulation.baton import Process, require
 from tests.simulation.bus import SimulatedBus
 from tests.simulation.clients import Client, Tenant
 from tests.simulation.control import ApiProcess, ControllerProcess, operations
-from tests.simulation.database.engine import Database, MemoryStore, MemoryTransaction
+from tests.simulation.database.engine import Database, MemoryStore
+from tests.simulation.database.tables import Tables
 from tests.simulation.faults import Faults
 from tests.simulation.hosts import AgentProcess, Machine
-from tests.simulation.invariants import Fencing, check_database, check_kernels, require
+from tests.simulation.invariants import Fencing, check_database, check_kernels
+from tests.simulation.liveness import unsettled
 from tests.simulation.nemesis import Nemesis
-from tests.simulation.surroundings import CONTROL, START, Surroundings
+from tests.simulation.sightings import Sightings
+from tests.simulation.surroundings import START, Surroundings
 
 QUOTA = 4
-_CONVERGE = 120.0
+_CONVERGE = 150.0
+_POOLS = ("pool-a", "pool-b")
+_UNTOLD = frozenset({"event", "exc_info", "milliseconds"})
+"""What of a log does not belong into the trace: its own text, and what the real clock measures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """The database at a moment, and what tenants knew at that moment: more cannot be asked of a restored one."""
+
+    tables: Tables
+    tenants: list[Tenant]
 
 
 class World:
     """A run: build it, `run` it, let it `converge`, and `close` it."""
 
-    def __init__(self, seed: int, *, hosts: int = 3, faults: Faults | None = None) -> None:
+    def __init__(self, seed: int, faults: Faults | None = None) -> None:
         self.around = Surroundings(seed, faults)
         self.baton = self.around.baton
         self.bus = SimulatedBus(self.around)
         self.database = Database()
+        hosts = self.around.chance.choice((2, 3, 3, 4))
         self.machines = [Machine.build(number, gateway=number <= 2) for number in range(1, hosts + 1)]
         self.tenants: list[Tenant] = []
         self.controllers: list[ControllerProcess] = []
         self.apis: list[ApiProcess] = []
         self.clients: list[Client] = []
+        self.backup: Backup | None = None
+        self._trusted = True
+        self._closed = False
         self._fencing = Fencing()
+        self._sightings = Sightings(self.around)
         self._prepare()
         self.baton.after_step = self._after_step
         for number in (1, 2):
-            self.start_controller(number)
-            self.start_api(number)
+            self.controllers.append(ControllerProcess(self.around, self.bus, self.database, number, QUOTA))
+            self.apis.append(ApiProcess(self.around, self.bus, self.database, number, QUOTA))
         for machine in self.machines:
-            self.start_agent(machine)
-        pools = ["pool-a", "pool-b"]
-        self.clients += [
-            Client(self, tenant, f"{tenant.caller.project.name}-{n}", pools) for tenant in self.tenants for n in (1, 2)
-        ]
+            machine.agent = AgentProcess(self.around, self.bus, machine)
+        self._start_clients()
         self.nemesis = Nemesis(self)
 
     # ------------------------------------------------------------------------------------------------------ to be built
 
     def _prepare(self) -> None:
         """Make projects, networks and pools before anything can go wrong."""
-        store = MemoryStore(self.database, lambda: START)
         admin = Caller(User(UserId("root"), "root"), Project(ProjectId("ops"), "ops"), frozenset({Role.ADMIN}))
         projects = [Project(ProjectId(f"project-{name}"), name) for name in ("blue", "red")]
-        with store.write() as tx:
+        with MemoryStore(self.database, lambda: START).write() as tx:
             for project in (admin.project, *projects):
-                user = User(UserId(f"user-{project.name}"), project.name)
                 tx.identities.add_project(project)
+                user = User(UserId(f"user-{project.name}"), project.name)
                 tx.identities.add_user(Credentials(user, "-", enabled=True))
                 for resource in Resource:
                     tx.quotas.set(project.id, resource, QUOTA)
-        process = self.around.process("setup")
-
-        def make() -> None:
-            real, endpoint = operations(self.around, self.bus, self.database, process, QUOTA)
-            for name, number, uplink in (("pool-a", 100, "isp-a"), ("pool-b", 101, "isp-b")):
-                first = IPv4Address(f"198.51.{number}.10")
-                new = NewPool(
-                    name,
-                    IPv4Network(f"198.51.{number}.0/24"),
-                    first - 9,
-                    (AddressRange(first, first + 8),),
-                    uplink,
-                    uplink,
-                )
-                real.pools.create(admin, new)
-            every = [
-                NewNetwork("flat-dhcp", IPv4Network("10.0.0.0/28")),
-                NewNetwork("operators", IPv4Network("10.9.0.0/28"), kind=NetworkKind.FLAT, bridge="br0"),
-            ]
-            for project in projects:
-                every += [
-                    NewNetwork(f"{kind}-{project.name}", IPv4Network(cidr), kind=kind, project=project.id)
-                    for kind, cidr in ((NetworkKind.VLAN, "10.1.0.0/28"), (NetworkKind.VXLAN, "10.2.0.0/28"))
-                ]
-            for network in every:
-                real.networks.create(admin, network)
-            endpoint.close()
-            self.baton.limit = self.baton.steps
-
-        self.baton.spawn(process, "setup", make)
+        self.baton.spawn(self.around.process("setup"), "setup", lambda: self._install(admin, projects))
         self.baton.run(1 << 30)
         for project in projects:
             caller = Caller(User(UserId(f"user-{project.name}"), project.name), project, frozenset({Role.MEMBER}))
             names = ["flat-dhcp", "operators", f"vlan-{project.name}", f"vxlan-{project.name}"]
             self.tenants.append(Tenant(caller, names))
 
-    def start_controller(self, number: int) -> None:
-        """Start a controller."""
-        self.controllers.append(ControllerProcess(self.around, self.bus, self.database, number, QUOTA))
+    def _install(self, admin: Caller, projects: list[Project]) -> None:
+        real = self._operations(self.around.process("installer"))
+        for name, number, uplink in (("pool-a", 100, "isp-a"), ("pool-b", 101, "isp-b")):
+            first, net = IPv4Address(f"198.51.{number}.10"), IPv4Network(f"198.51.{number}.0/24")
+            real.pools.create(admin, NewPool(name, net, net[1], (AddressRange(first, first + 8),), uplink, uplink))
+        every = [NewNetwork("flat-dhcp", IPv4Network("10.0.0.0/28"))]
+        every += [
+            NewNetwork("operators", IPv4Network("10.9.0.0/28"), kind=NetworkKind.FLAT, bridge="br0", cluster=cluster)
+            for cluster in ("east", "west")
+        ]
+        for project in projects:
+            every += [
+                NewNetwork(f"{kind}-{project.name}", IPv4Network(cidr), kind=kind, project=project.id)
+                for kind, cidr in ((NetworkKind.VLAN, "10.1.0.0/28"), (NetworkKind.VXLAN, "10.2.0.0/28"))
+            ]
+        for network in every:
+            real.networks.create(admin, network)
+        self.baton.limit = self.baton.steps
 
-    def start_api(self, number: int) -> None:
-        """Start an API server."""
-        self.apis.append(ApiProcess(self.around, self.bus, self.database, number, QUOTA))
+    def _operations(self, process: Process) -> Operations:
+        return operations(self.around, self.bus, self.database, process, QUOTA)[0]
 
-    def start_agent(self, machine: Machine) -> None:
-        """Start a host's agent."""
-        machine.agent = AgentProcess(self.around, self.bus, machine)
-
-    def any_api(self) -> ApiProcess:
-        """Return an API server, dead or alive."""
-        return self.around.chance.choice(self.apis)
+    def _start_clients(self) -> None:
+        self.clients = [
+            Client(self, tenant, f"{tenant.caller.project.name}-{number}", list(_POOLS))
+            for tenant in self.tenants
+            for number in (1, 2)
+        ]
 
     # ------------------------------------------------------------------------------------------------------- to be run
 
@@ -136,59 +135,112 @@ class World:
             client.quiet = True
         end = self.baton.now + _CONVERGE
         with _logs_to(self.baton.note):
-            while self.baton.now < end:
+            while self._closed or self.unsettled():
+                require(self.baton.now < end, "liveness", "; ".join(self.unsettled()) or "the API is still closed")
                 self.baton.run(400)
-                if not self.unsettled():
-                    break
-            wrong = self.unsettled()
-            require(not wrong, "liveness", "; ".join(wrong))
 
     def close(self) -> None:
         """End all threads."""
         self.baton.close()
 
     def _after_step(self) -> None:
-        self.reap()
-        around = self.around
-        if around.database_changed:
-            check_database(self.database.tables, self.tenants)
-        if around.database_changed or around.kernels_changed:
-            check_kernels(self.database.tables, self.machines)
-            self._fencing.check(self.machines)
-        around.database_changed = around.kernels_changed = False
-
-    def reap(self) -> None:
-        """Hang up what dead processes had open."""
         for api in self.apis:
             if not api.process.alive and api.waiting:
                 api.hang_up()
+        around = self.around
+        if around.database_changed:
+            check_database(self.database.tables, self.tenants)
+            self._sightings.look(self.database.tables)
+        if around.database_changed or around.kernels_changed:
+            if self._trusted:
+                check_kernels(self.database.tables, self.machines)
+            self._fencing.check(self.machines, trusted=self._trusted)
+        around.database_changed = around.kernels_changed = False
 
     def unsettled(self) -> list[str]:
         """Return what is not yet as it should be once nothing goes wrong any longer."""
-        tables = self.database.tables
-        wrong = [f"{row.address} is releasing" for row in tables.addresses.values() if row.releasing]
-        wrong += [
-            f"instance {record.row.id} is {record.state}"
-            for record in tables.instances.values()
-            if record.state in (InstanceState.BUILDING, InstanceState.DELETING)
-        ]
-        for (host, key, role), row in tables.deliveries.items():
-            if row.confirmed < row.generation:
-                wrong.append(f"{host} has not confirmed {key} {role} {row.generation}: {row.confirmed} {row.error}")
-        tx = MemoryTransaction(tables, lambda: START)
+        return unsettled(self.database.tables, self.machines)
+
+    # --------------------------------------------------------------------------------------------------- to be broken
+
+    def any_api(self) -> ApiProcess:
+        """Return an API server, dead or alive."""
+        return self.around.chance.choice(self.apis)
+
+    def processes(self) -> list[Process]:
+        """Return every process of ours."""
+        found = [api.process for api in self.apis] + [controller.process for controller in self.controllers]
+        return found + [machine.agent.process for machine in self.machines if machine.agent]
+
+    def restart_dead(self, probability: float) -> None:
+        """Start what has died, as systemd does, unless the operator has stopped it."""
+        draw = self.around.chance.random
+        for number, api in enumerate(self.apis):
+            if not (api.process.alive or self._closed) and draw() < probability:
+                api.hang_up()
+                self.apis[number] = ApiProcess(self.around, self.bus, self.database, number + 1, QUOTA)
+        for number, controller in enumerate(self.controllers):
+            if not controller.process.alive and draw() < probability:
+                self.controllers[number] = ControllerProcess(self.around, self.bus, self.database, number + 1, QUOTA)
         for machine in self.machines:
-            entries = tx.deliveries.digest(machine.id)
-            placed = tx.deliveries.pending(machine.id, [entry.key for entry in entries])
-            intent = compile_host((one.subject, one.role) for one in placed if one.subject is not None)
-            if machine.kernel.read() != intent:
-                wrong.append(f"{machine.name} is not as its subjects say")
-            here = {record.row.id for record in tables.instances.values() if record.host == machine.id}
-            active = {one for one in here if tables.instances[one].state is InstanceState.ACTIVE}
-            if not active <= machine.guests:
-                wrong.append(f"{machine.name} does not run {sorted(active - machine.guests)}")
-            if not machine.guests <= here:
-                wrong.append(f"{machine.name} runs {sorted(machine.guests - here)}, which are not its own")
-        return wrong
+            if machine.agent and not machine.agent.process.alive and draw() < probability:
+                machine.agent = AgentProcess(self.around, self.bus, machine)
+
+    def take_backup(self) -> None:
+        """Remember the database, and with it what tenants know."""
+        self.backup = Backup(self.database.backup(), [tenant.copy() for tenant in self.tenants])
+
+    def restore(self, *, renew_at_once: bool) -> None:
+        """Put the backup back, as an operator does: stop all, restore, begin an epoch, and let tenants in when all hosts have it.
+
+        Without `renew_at_once` the operator forgets the epoch for a while: agents must not go back.
+        """
+        assert self.backup is not None
+        self._closed, self._trusted = True, False
+        for process in [api.process for api in self.apis] + [client.process for client in self.clients]:
+            self.baton.kill(process)
+        self._stop_controllers()
+        self.database.restore(self.backup.tables)
+        self.tenants = [tenant.copy() for tenant in self.backup.tenants]
+        self.around.database_changed = True
+        if not renew_at_once:
+            self.around.reached("database went back, and nobody said so")
+            self._pass(self.around.chance.uniform(6, 15), lambda: False)
+            self._stop_controllers()
+        self.nemesis.mend_ways()
+        epoch = self._begin_epoch(0)
+        later = max(machine.epoch for machine in self.machines)
+        if later > epoch:
+            # Their log says so.
+            self.around.reached("epoch of before the clock was set back")
+            epoch = self._begin_epoch(later)
+        self._pass(200.0, lambda: self._has_begun(epoch))
+        require(self._has_begun(epoch), "liveness", f"hosts do not follow into epoch {epoch}")
+        self._closed, self._trusted = False, True
+        self.around.kernels_changed = True
+        self._start_clients()
+
+    def _begin_epoch(self, after: int) -> int:
+        with self.around.calm():
+            epoch = self._operations(self.around.process("operator")).settlement.renew(after)
+        self.baton.note(f"epoch {epoch}")
+        return epoch
+
+    def _stop_controllers(self) -> None:
+        for controller in self.controllers:
+            self.baton.kill(controller.process)
+
+    def _pass(self, seconds: float, done: Callable[[], bool]) -> None:
+        """Let time pass, from the nemesis's task, which is the operator's too."""
+        end = self.baton.now + seconds
+        while self.baton.now < end and not done():
+            self.restart_dead(0.5)
+            self.baton.sleep(0.5)
+
+    def _has_begun(self, epoch: int) -> bool:
+        """Say whether every host has given up what the database does not know, and made true what it does."""
+        behind = any(row.confirmed < row.generation for row in self.database.tables.deliveries.values())
+        return not behind and all(machine.follows(epoch) for machine in self.machines)
 
 
 @contextmanager
@@ -196,7 +248,9 @@ def _logs_to(note: Callable[[str], None]) -> Iterator[None]:
     """Write the real code's log into the trace; an exception that it swallowed is a failure."""
 
     def write(_logger: object, method: str, event: structlog.types.EventDict) -> str:
-        words = " ".join(f"{key}={value}" for key, value in sorted(event.items()) if key not in {"event", "exc_info"})
+        told = {key: value for key, value in sorted(event.items()) if key not in _UNTOLD}
+        # The order of a mapping in a log is that of whoever counted, and may be that of a set.
+        words = " ".join(f"{key}={sorted(v.items()) if isinstance(v, dict) else v}" for key, v in told.items())
         note(f"[{event['event']}] {words}")
         if method == "exception":
             raise Unexpected(event["event"])
@@ -212,6 +266,3 @@ def _logs_to(note: Callable[[str], None]) -> Iterator[None]:
 
 class Unexpected(BaseException):
     """The code under test swallowed an exception that it did not expect."""
-
-
-__all__ = ["CONTROL", "Killed", "Unexpected", "Violation", "World"]

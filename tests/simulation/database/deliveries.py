@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from mooring.model.ids import HostId
+from mooring.model.records import WHOLE, Page
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey
 from tests.simulation.database.subjects import Subjects
-from tests.simulation.database.tables import Delivered, Delivery, Tables, forget, needs
+from tests.simulation.database.tables import Delivered, Delivery, Tables, forget, needs, unique
 
 
 class Deliveries:
@@ -44,11 +45,12 @@ class Deliveries:
             self._tables.deliveries.put(at, replace(row, generation=generation, present=present))
         return generation, frozenset(host for (host, _, _), _ in told)
 
-    def pending(self, host: HostId, keys: Sequence[SubjectKey] | None) -> Sequence[Placement]:
+    def pending(self, host: HostId, keys: Sequence[SubjectKey] | None, page: Page = WHOLE) -> Sequence[Placement]:
+        listed = self.digest(host, Page(page.after))
         if keys is None:
-            entries = [entry for entry in self.digest(host) if self._is_behind(host, entry)]
+            entries = [entry for entry in listed if self._is_behind(host, entry)][: page.most]
         else:
-            entries = [entry for entry in self.digest(host) if entry.key in keys]
+            entries = [entry for entry in listed if entry.key in keys][: page.most]
         load = Subjects(self._tables, self._tables.hosts.get(host)).load
         return [
             Placement(e.key, e.generation, e.role, load(e.key, e.generation) if e.present else None) for e in entries
@@ -58,10 +60,23 @@ class Deliveries:
         row = self._tables.deliveries[host, entry.key, entry.role]
         return row.confirmed < row.generation
 
-    def digest(self, host: HostId) -> Sequence[DigestEntry]:
+    def epoch(self) -> int:
+        return max(self._tables.epochs.keys(), default=0)
+
+    def renew(self, epoch: int) -> None:
+        unique(epoch in self._tables.epochs, "epochs.epoch")
+        self._tables.epochs.put(epoch, None)
+        for key, generation in list(self._tables.generations.items()):
+            self._tables.generations.put(key, max(generation + 2, (epoch << 20) + 1))
+        for at, row in list(self._tables.deliveries.items()):
+            newest = self._tables.generations[at[1]]
+            self._tables.deliveries.put(at, Delivery(newest if row.present else newest - 1, present=row.present))
+
+    def digest(self, host: HostId, page: Page = WHOLE) -> Sequence[DigestEntry]:
         found = [(at, row) for at, row in self._tables.deliveries.items() if at[0] == host]
         entries = [DigestEntry(key, role, row.generation, row.present) for (_, key, role), row in found]
-        return sorted(entries, key=lambda entry: (entry.key, entry.role))
+        entries.sort(key=lambda entry: (entry.key, entry.role))
+        return [one for one in entries if page.after is None or (one.key, one.role) > page.after][: page.most]
 
     def hosts(self, key: SubjectKey) -> Sequence[tuple[HostId, HostRole]]:
         return [(host, role) for (host, _, role), row in self._of(key) if row.present]

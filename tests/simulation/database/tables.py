@@ -152,6 +152,7 @@ class Tables:
     quotas: Table[tuple[ProjectId, Resource], tuple[int, int]] = field(
         default_factory=Table[tuple[ProjectId, Resource], tuple[int, int]]
     )
+    epochs: Table[int, None] = field(default_factory=Table[int, None])
     generations: Table[SubjectKey, int] = field(default_factory=Table[SubjectKey, int])
     deliveries: Table[Delivered, Delivery] = field(default_factory=Table[Delivered, Delivery])
     memory: Table[tuple[ProjectId, str], Remembered] = field(default_factory=Table[tuple[ProjectId, str], Remembered])
