@@ -138,9 +138,8 @@ def _run(plan: "Plan", port: int, directory: Path | None) -> None:
             _tell(site, "Ctrl-C")
             while True:
                 time.sleep(_WATCH_EVERY)
-                for ended in [each for each in running.programs.values() if not each.runs]:
-                    typer.echo(f"{ended.name} has ended; it is started again")
-                    ended.start()
+                for ended in running.revive():
+                    typer.echo(f"{ended} has ended; it is started again")
                     site.describe(running)
     except LaboratoryFailed as failure:
         raise Failed(str(failure)) from failure

@@ -205,6 +205,13 @@ class Laboratory:
         for name in names:
             self.programs[name].wait()
 
+    def revive(self) -> Sequence[str]:
+        """Start programs that have ended, as a host's init would, without waiting for them; return their names."""
+        ended = [program for program in self.programs.values() if not program.runs]
+        for program in ended:
+            program.start()
+        return [program.name for program in ended]
+
     def start_all(self) -> None:
         """Start every program that does not run, and wait until all do their work."""
         self.restart(*self.programs)
@@ -216,13 +223,18 @@ class Laboratory:
             f"chain {hook} {{ type filter hook {hook} priority -200; {device} eth0 jump cut; }}\n"
             for hook, device in (("input", "iifname"), ("output", "oifname"))
         )
-        self._nft(host, f"table inet {_CUT} {{ chain cut {{ {what}; }}\n{rules} }}")
+        self.nft(host, f"table inet {_CUT} {{ chain cut {{ {what}; }}\n{rules} }}")
 
     def heal(self, host: str) -> None:
         """Undo `cut`."""
-        self._nft(host, f"table inet {_CUT}\ndelete table inet {_CUT}")
+        self.nft(host, f"table inet {_CUT}\ndelete table inet {_CUT}")
 
-    def _nft(self, host: str, text: str) -> None:
+    def nft(self, host: str, text: str) -> None:
+        """Give a machine's kernel rules; those that disturb have tables of their own.
+
+        Raises:
+            LaboratoryFailed: it refuses them.
+        """
         command = self.machines[host].enter("nft", "-f", "-")
         done = subprocess.run(command, input=text, text=True, capture_output=True, timeout=_TIMEOUT, check=False)
         if done.returncode:

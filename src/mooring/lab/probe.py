@@ -17,16 +17,22 @@ from collections.abc import Callable
 
 _PATIENCE = 2.0
 _FIRST_ANSWER = 5.0
+_BUFFER = 1 << 22
+_AT_ONCE = 256
+# Of <linux/socket.h>, <linux/icmp.h>, <asm-generic/socket.h> and <linux/sock_diag.h>, as far as Python does not name them.
+_SOL_RAW, _ICMP_FILTER, _ALL_BUT_REPLIES = 255, 1, 0xFFFFFFFE
+_SO_RCVBUFFORCE, _SO_MEMINFO, _MEMINFO_WORDS, _DROPS = 33, 55, 9, 8
 
 
 class Count:
-    """What was sent, what came back, and the longest time without an answer."""
+    """What was sent, what came back, the longest time without an answer, and what came while we were too slow to take it."""
 
     def __init__(self) -> None:
         """Begin at nothing."""
         self.sent = 0
         self.answered: set[int] = set()
         self.longest = 0.0
+        self.missed = 0
         self.error = ""
         self._last = time.monotonic()
 
@@ -46,6 +52,7 @@ class Count:
             "sent": self.sent,
             "received": len(self.answered),
             "longest": round(self.longest, 4),
+            "missed": self.missed,
             "error": self.error,
         }
         return json.dumps(said)
@@ -82,7 +89,8 @@ def run(
 def ping(address: str, interval: float) -> Count:
     """Ping."""
     channel = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    channel.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("I", _ALL_BUT_REPLIES))
+    _widen(channel)
     channel.setblocking(False)
     identifier = time.time_ns() >> 10 & 0xFFFF
 
@@ -95,12 +103,27 @@ def ping(address: str, interval: float) -> Count:
             return  # no route at this moment: an answer that will not come
 
     def receive(count: Count) -> None:
-        packet = channel.recv(2048)
-        reply = packet[(packet[0] & 15) * 4 :]
-        if reply[0] == 0 and struct.unpack_from("!H", reply, 4)[0] == identifier:
-            count.heard(struct.unpack_from("!I", reply, 8)[0])
+        for _ in range(_AT_ONCE):
+            try:
+                packet = channel.recv(2048)
+            except BlockingIOError:
+                return
+            reply = packet[(packet[0] & 15) * 4 :]
+            if reply[0] == 0 and struct.unpack_from("!H", reply, 4)[0] == identifier:
+                count.heard(struct.unpack_from("!I", reply, 8)[0])
 
-    return run(interval, channel, send, receive)
+    count = run(interval, channel, send, receive)
+    said = channel.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * _MEMINFO_WORDS)
+    count.missed = struct.unpack(f"{_MEMINFO_WORDS}I", said)[_DROPS]
+    return count
+
+
+def _widen(channel: socket.socket) -> None:
+    """Let answers wait while a loaded machine lets us wait: 4 MiB if we may, else what everybody may have."""
+    try:
+        channel.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+    except PermissionError:
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
 
 
 def tcp(address: str, port: int, interval: float) -> Count:

@@ -48,6 +48,11 @@ class Program:
         return self._entrance is not None and self._entrance.poll() is None
 
     @property
+    def ready(self) -> bool:
+        """Whether it runs and does its work."""
+        return self.runs and self._ready(self.said())
+
+    @property
     def pid(self) -> int:
         """Return its number, as the laboratory counts.
 
@@ -81,7 +86,7 @@ class Program:
             LaboratoryFailed: it ended, or was not ready in time; with its last words.
         """
         deadline = time.monotonic() + timeout
-        while not self._ready(self.said()):
+        while not self.ready:
             if not self.runs or time.monotonic() > deadline:
                 why = "is not ready" if self.runs else "has ended"
                 words = self.said().strip().splitlines()[-5:]

@@ -39,12 +39,17 @@ class Flow:
 
 @dataclass(slots=True)
 class Counted:
-    """What a flow's probe counted; times are in seconds."""
+    """What a flow's probe counted; times are in seconds.
+
+    `missed` of the answers came and were dropped at the probe's own door, for want of processor time: they are counted as lost, too, and
+    say that it was not the network.
+    """
 
     name: str
     sent: int = 0
     received: int = 0
     longest: float = 0.0
+    missed: int = 0
     error: str = "not over yet"
 
     @property
@@ -59,8 +64,11 @@ class Counted:
 
     def __str__(self) -> str:
         """Write it as a line."""
+        missed = f" (of which the probe itself missed {self.missed})" if self.missed else ""
         error = f", {self.error}" if self.error else ""
-        return f"{self.name}: {self.sent} sent, {self.lost} lost, longest wait {self.longest * 1000:.0f} ms{error}"
+        return (
+            f"{self.name}: {self.sent} sent, {self.lost} lost{missed}, longest wait {self.longest * 1000:.0f} ms{error}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ def flowing(*flows: Flow) -> Generator[Traffic]:
             said, _ = probe.communicate(timeout=_TIMEOUT)
             told = json.loads(said)
             counted.sent, counted.received = told["sent"], told["received"]
-            counted.longest, counted.error = told["longest"], told["error"]
+            counted.longest, counted.missed, counted.error = told["longest"], told["missed"], told["error"]
 
 
 def _end(probes: Sequence[subprocess.Popen[str]]) -> None:
