@@ -22,6 +22,9 @@ _ORDER = {
     SubjectKind.INSTANCE: 4,
 }
 
+_OF_BEFORE = 0
+"""The generation of whatever is held of an older epoch: it lasts until what is newer has been pulled, which may take several attempts."""
+
 
 class WentBack(Exception):
     """The controller's database is an older one, and nobody has said that this is meant."""
@@ -117,12 +120,12 @@ class Ledger:
             listed = {Part(entry.key, entry.role): entry.generation for entry in digest.entries}
             for part, placed in self._held.items():
                 newest = listed.get(part)
-                if newest is None and placed.subject is not None:
+                if newest is None and placed.subject is not None and placed.generation > _OF_BEFORE:
                     raise WentBack(f"{part.key} is gone, and was not withdrawn")
                 if newest is not None and newest < placed.generation:
                     raise WentBack(f"generation {newest} of {part.key} after {placed.generation}")
         elif self._epoch is not None:
-            self._held = {part: replace(placed, generation=0) for part, placed in self._held.items()}
+            self._held = {part: replace(placed, generation=_OF_BEFORE) for part, placed in self._held.items()}
         self._epoch = digest.epoch
 
     def forget_absent(self, digest: Sequence[DigestEntry]) -> None:
