@@ -18,6 +18,7 @@ def lab(tmp_path: Path) -> Generator[Lab]:
     tmp_path.chmod(0o755)
     made = Lab(Path("/run") / tmp_path.name)
     made.ip(made.host, f"link add {SEGMENT} type veth peer name {SEGMENT}-end")
+    made.ip(made.host, f"link set {SEGMENT} up")
     yield made
     made.close()
 

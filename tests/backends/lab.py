@@ -5,10 +5,12 @@ Everything has a name of its own and goes again with `close`; nothing of the rea
 
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 from secrets import token_hex
-from socket import AF_INET, SO_REUSEADDR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, socket
+from select import POLLIN, poll
+from socket import AF_INET, SO_REUSEADDR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, socket, socketpair
 from threading import Thread
 from time import monotonic, sleep
 from typing import TypeVar
@@ -44,6 +46,8 @@ class Lab:
         self.host = f"{self.tag}-host"
         self._insides: dict[str, Inside] = {}
         self._sockets: list[socket] = []
+        self._echoes: list[Thread] = []
+        self._ending, self._end = socketpair()
         self._names: list[str] = []
         self._backends: list[LinuxBackend] = []
         self.add(self.host)
@@ -123,21 +127,24 @@ class Lab:
     def echo(self, namespace: str, port: int = ECHO) -> None:
         """Answer every datagram in a namespace with the namespace's name and the address that it came from."""
         server = self.open(namespace)
-        server.settimeout(None)
+        server.settimeout(0)
         server.bind(("", port))
+        waiting = poll()
+        waiting.register(server, POLLIN)
+        waiting.register(self._ending, POLLIN)
 
         def answer() -> None:
             while True:
-                try:
-                    text, sender = server.recvfrom(2048)
-                    if sender is None:
-                        # The namespace is gone, and the socket with it.
-                        return
-                    server.sendto(b"%s %s " % (namespace.encode(), sender[0].encode()) + text, sender)
-                except OSError:
+                ready = {file for file, _ in waiting.poll()}
+                if self._ending.fileno() in ready:
                     return
+                # What is wrong with one datagram, as when the namespace loses its way back, is nothing to the next.
+                with suppress(OSError):
+                    text, sender = server.recvfrom(2048)
+                    server.sendto(b"%s %s " % (namespace.encode(), sender[0].encode()) + text, sender)
 
-        Thread(target=answer, daemon=True).start()
+        self._echoes.append(Thread(target=answer, daemon=True))
+        self._echoes[-1].start()
 
     def ask(
         self, namespace: str, target: IPv4Address | str, port: int = ECHO, wait: float = 0.5
@@ -163,6 +170,11 @@ class Lab:
 
     def close(self) -> None:
         """Remove everything."""
+        # First who reads from sockets: its descriptor would be another lab's next, and so would what comes there.
+        self._end.close()
+        for echo in self._echoes:
+            echo.join()
+        self._ending.close()
         for each in self._sockets:
             each.close()
         for inside in self._insides.values():

@@ -17,7 +17,7 @@ def ask(router: Router, device: str, question: Header) -> Step:
     facts: tuple[Fact, ...] = ()
     for chain in chains_at("arp", "input"):
         decision = decide(chain, moment, router.elements)
-        if decision.verb is Verb.DROP:
+        if decision.verb in {Verb.DROP, Verb.HEAR}:
             text = f"ARP for {address} is not answered: the address is not this router's"
             return Step(
                 router.place, chain.name, Event.ARP_UNANSWERED, text, decision.rule, missing=decision.missing[:1]

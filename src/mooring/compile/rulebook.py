@@ -8,7 +8,8 @@ from collections.abc import Mapping
 ROUTER: Mapping[str, tuple[str, ...]] = {
     "arp asked": (
         "type filter hook input priority 0; policy accept;",
-        "iifgroup 100 arp operation request iifname . arp daddr ip != @owned drop",
+        "iifgroup 100 arp operation request iifname . arp daddr ip != @owned arp daddr ether set arp saddr ether "
+        "arp operation set reply",
     ),
     "ip arriving": (
         "type nat hook prerouting priority dstnat; policy accept;",

@@ -51,6 +51,8 @@ class Verb(StrEnum):
     GOTO = "goto"
     DNAT = "dnat"
     SNAT = "snat"
+    HEAR = "arp daddr ether set arp saddr ether arp operation set reply"
+    """A question becomes its sender's announcement of itself: it is heeded, and not answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def _rule(text: str) -> Rule:
         words: frozenset[str] = frozenset() if table else frozenset(re.split(r"[,\s]+", right.strip('{ "}')))
         matches.append(Match(_selection(found["left"]), bool(found["not"]), table, words))
         rest = rest[found.end() :]
-    if rest in {Verb.ACCEPT, Verb.DROP}:
+    if rest in {Verb.ACCEPT, Verb.DROP, Verb.HEAR}:
         return Rule(text, tuple(matches), Verb(rest))
     if rest.startswith("goto "):
         return Rule(text, tuple(matches), Verb.GOTO, chain=rest.removeprefix("goto "))
