@@ -10,6 +10,7 @@ from mooring.backends.linux import carriers, effects, links, netns, routes, rule
 from mooring.backends.linux.aftermath import Aftermath
 from mooring.backends.linux.dnsmasq import Dnsmasq
 from mooring.backends.linux.forwarding import Forwarding
+from mooring.backends.linux.nft import as_loaded
 from mooring.backends.linux.space import Space, Spaces, name_of, place_of
 from mooring.backends.linux.watch import Watch
 from mooring.backends.order import Step, steps
@@ -297,6 +298,8 @@ class LinuxBackend:
     def _put_namespace(self, place: Place) -> None:
         name = name_of(place)
         if self._spaces.open(place) is None:
+            # Some of a router's settings are there only once the kernel has loaded what the rules take.
+            as_loaded(ruleset.NAME)
             netns.create(name)
         space = self._open(place)
         space.rtnl.set(links.LOOPBACK, state="up")

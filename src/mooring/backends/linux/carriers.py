@@ -72,6 +72,8 @@ def put(host: Space, key: Key, value: Row) -> None:
                 master, lower = bridge_of(rtnl, bridge), _interface(rtnl, interface)
                 if lower.mtu < mtu:
                     raise OSError(errno.ERANGE, f"{interface} takes {lower.mtu} bytes at most")
+                if not lower.is_up:
+                    raise OSError(errno.ENETDOWN, f"{interface} is down")
                 make_way(host, {key: value})
                 if rtnl.link(name) is None:
                     _add_vlan(rtnl, name, lower, tag)
