@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class Hosts:
             lab.ip(lab.host, f"address add {self.endpoint(number)}/24 dev und0")
         for name in self.switches.values():
             # The kernel may take a second to see that a cable is in.
-            eventually(lambda name=name: self._is_up(name))
+            eventually(partial(self._is_up, name))
         first.echo(self.outside)
 
     def _is_up(self, switch: str) -> bool:
