@@ -14,8 +14,12 @@ SMALLEST = {
     "associate": ("1", {("associate", "first packet"), ("associate", "call"), ("disassociate", "last packet")}),
     "packets": ("1", {("mooring", "established in, of plain routing"), ("mooring", "new out, of plain routing")}),
     "api": ("0", {("allocate + associate", "operations"), ("allocate + associate", "of the smaller limit")}),
+    "control": (
+        "0",
+        {("launch", "launches"), ("allocate + associate", "of the smaller limit"), ("delete", "deletions")},
+    ),
 }
-SLOW = ("associate", "packets", "api")
+SLOW = ("associate", "packets", "api", "control")
 FIELDS: dict[str, type | tuple[type, ...]] = {
     "work": str,
     "size": int,
