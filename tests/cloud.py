@@ -243,7 +243,7 @@ class Cloud:
             self.database.write_bytes(_empty_database())
         self.store = SqlStore.open(f"sqlite:///{self.database}", Options(durable=False, now=self.clock.now))
         limits = Limits(
-            {Resource.INSTANCES: self.quota, Resource.FLOATING_IPS: self.quota},
+            {**Limits().quotas, Resource.INSTANCES: self.quota, Resource.FLOATING_IPS: self.quota},
             settle_timeout=self.settle_timeout,
             liveness=86400,
         )

@@ -238,7 +238,13 @@ def test_what_operations_allow_is_what_the_file_says(write: Write) -> None:
     limits = limits_of(load(write(text)))
     assert limits.first_network == FirstNetwork(NetworkKind.VLAN, IPv4Network("172.16.0.0/16"))
     assert limits.segments(NetworkKind.VLAN) == range(100, 200)
-    assert limits.quotas == {Resource.INSTANCES: -1, Resource.FLOATING_IPS: 10}
+    assert limits.quotas == {
+        Resource.INSTANCES: -1,
+        Resource.FLOATING_IPS: 10,
+        Resource.SECURITY_GROUPS: 10,
+        Resource.SECURITY_GROUP_RULES: 50,
+        Resource.SECURITY_GROUP_MEMBERS: 1000,
+    }
 
 
 def test_a_host_without_a_name_is_told(write: Write) -> None:

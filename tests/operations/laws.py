@@ -17,7 +17,7 @@ def check(cloud: Cloud) -> None:
         floating = cloud.operations.addresses.listing(caller)
         instances = cloud.operations.instances.listing(caller)
         used = {quota.resource: quota.used for quota in cloud.operations.identity.quotas(caller, project)}
-        assert used == {Resource.FLOATING_IPS: len(floating), Resource.INSTANCES: len(instances)}, project
+        assert (used[Resource.FLOATING_IPS], used[Resource.INSTANCES]) == (len(floating), len(instances)), project
         owned.update(str(each.address) for each in floating)
         nics = {nic.id: nic for instance in instances for nic in instance.nics}
         for each in floating:

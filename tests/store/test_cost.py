@@ -49,7 +49,8 @@ def fill(town: Town, store: SqlStore, number: int) -> None:
             | {"image": "i", "flavor": "f", "host": town.host.id, "created": START, "updated": START},
         )
         rows["nics"].append(
-            {"id": nic, "instance": instance, "network": town.network.id, "mac": macs[guest], "position": 0},
+            {"id": nic, "instance": instance, "network": town.network.id, "mac": macs[guest], "position": 0}
+            | {"filtered": False},
         )
         for kind, scope, id_, address, named in (
             ("fixed", town.network.id, fixed, FIXED + guest, {"network": town.network.id, "nic": nic}),

@@ -276,6 +276,15 @@ class QuotaSettings(Section):
 
     instances: Annotated[int, Field(ge=-1, description="how many instances; -1 is no limit")] = 10
     floating_ips: Annotated[int, Field(ge=-1, description="how many floating IPs; -1 is no limit")] = 10
+    security_groups: Annotated[
+        int, Field(ge=-1, description="how many security groups beside the default one; -1 is no limit")
+    ] = 10
+    security_group_rules: Annotated[
+        int, Field(ge=-1, description="how many rules in each security group; -1 is no limit")
+    ] = 50
+    security_group_members: Annotated[
+        int, Field(ge=-1, description="how many NICs in each security group; -1 is no limit")
+    ] = 1000
 
 
 class NetworkSettings(Section):

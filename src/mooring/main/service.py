@@ -103,6 +103,9 @@ def limits_of(settings: Settings) -> Limits:
         quotas={
             Resource.INSTANCES: settings.quotas.instances,
             Resource.FLOATING_IPS: settings.quotas.floating_ips,
+            Resource.SECURITY_GROUPS: settings.quotas.security_groups,
+            Resource.SECURITY_GROUP_RULES: settings.quotas.security_group_rules,
+            Resource.SECURITY_GROUP_MEMBERS: settings.quotas.security_group_members,
         },
         token_lifetime=settings.identity.token_lifetime,
         vlans=range(networks.vlans[0], networks.vlans[1] + 1),

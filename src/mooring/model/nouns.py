@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from mooring.model.ids import (
     AddressId,
+    GroupId,
     HostId,
     InstanceId,
     NetworkId,
@@ -14,9 +15,11 @@ from mooring.model.ids import (
     PoolId,
     ProjectId,
     RouterId,
+    RuleId,
     UplinkId,
     UserId,
 )
+from mooring.model.subjects import Direction
 
 
 class Role(StrEnum):
@@ -55,10 +58,13 @@ class AddressKind(StrEnum):
 
 
 class Resource(StrEnum):
-    """What a project's quota counts."""
+    """What a project's quota counts: rules and members of security groups in each group, the others in the whole project."""
 
     INSTANCES = "instances"
     FLOATING_IPS = "floating_ips"
+    SECURITY_GROUPS = "security_groups"
+    SECURITY_GROUP_RULES = "security_group_rules"
+    SECURITY_GROUP_MEMBERS = "security_group_members"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +219,61 @@ class FloatingIp:
     nic: NicId | None = None
 
 
+DEFAULT_GROUP = "default"
+"""The name of the security group that every project has, and that an instance is in unless it is said otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRule:
+    """What a security group admits, as the project that made it sees it.
+
+    `protocol` is an IP protocol's number, None for any.  `first` and `last` are a range of destination ports or, for ICMP, a type and a code;
+    None where any will do.  The other side is in `prefix` or a member of the group `remote`; with neither it is anybody.
+    """
+
+    id: RuleId
+    group: GroupId
+    direction: Direction
+    family: int
+    protocol: int | None = None
+    first: int | None = None
+    last: int | None = None
+    prefix: IPv4Network | IPv6Network | None = None
+    remote: GroupId | None = None
+    remote_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroup:
+    """Rules that say what its members may send and receive.  `number` is its short name on hosts."""
+
+    id: GroupId
+    project: ProjectId
+    name: str
+    description: str
+    number: int
+    rules: tuple[GroupRule, ...] = ()
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this is the group that every project has."""
+        return self.name == DEFAULT_GROUP
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class GroupName:
+    """A security group, by name and id."""
+
+    name: str
+    id: GroupId
+
+
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """A guest's network card.  `fixed` is empty until the compute host has asked for an address."""
+    """A guest's network card.  `fixed` is empty until the compute host has asked for an address.
+
+    `groups` are its security groups by name; they say nothing unless it is `filtered`.
+    """
 
     id: NicId
     network: NetworkId
@@ -223,6 +281,8 @@ class Nic:
     mac: str
     fixed: tuple[FixedIp, ...] = ()
     floating: tuple[FloatingIp, ...] = ()
+    groups: tuple[GroupName, ...] = ()
+    filtered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +305,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How many of a resource a project has, and may have; a limit of -1 is none."""
+    """How many of a resource a project has, and may have; a limit of -1 is none.  What is counted in each group: the fullest one's."""
 
     resource: Resource
     used: int

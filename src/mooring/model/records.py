@@ -96,13 +96,14 @@ class InstanceRow:
 
 @dataclass(frozen=True, slots=True)
 class NicRow:
-    """A NIC without its addresses; `position` is its place in the instance, from 0."""
+    """A NIC without its addresses; `position` is its place in the instance, from 0.  A `filtered` one is held to its security groups."""
 
     id: NicId
     instance: InstanceId
     network: NetworkId
     mac: str
     position: int
+    filtered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

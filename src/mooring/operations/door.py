@@ -37,7 +37,13 @@ class Limits:
     """
 
     quotas: Mapping[Resource, int] = field(
-        default_factory=lambda: {Resource.INSTANCES: 10, Resource.FLOATING_IPS: 10},
+        default_factory=lambda: {
+            Resource.INSTANCES: 10,
+            Resource.FLOATING_IPS: 10,
+            Resource.SECURITY_GROUPS: 10,
+            Resource.SECURITY_GROUP_RULES: 50,
+            Resource.SECURITY_GROUP_MEMBERS: 1000,
+        },
     )
     settle_timeout: float = 5.0
     token_lifetime: int = 3600

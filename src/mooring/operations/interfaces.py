@@ -53,6 +53,7 @@ from mooring.model.records import (
     TokenRow,
 )
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey
+from mooring.operations.interfaces_of_groups import Groups
 
 __all__ = [
     "AddressRow",
@@ -62,6 +63,7 @@ __all__ = [
     "Credentials",
     "Deliveries",
     "Duplicate",
+    "Groups",
     "Identities",
     "InstanceRow",
     "Instances",
@@ -442,6 +444,8 @@ class Transaction(Protocol):
     def addresses(self) -> Addresses: ...
     @property
     def instances(self) -> Instances: ...
+    @property
+    def groups(self) -> Groups: ...
     @property
     def quotas(self) -> Quotas: ...
     @property

@@ -10,13 +10,15 @@ The laws, each of which a test of its own holds:
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from sqlalchemy import bindparam, case, delete, func, null, select, true, tuple_, update
 
 from mooring.model.ids import HostId
 from mooring.model.records import WHOLE, Page
-from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey, SubjectKind
+from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, Subject, SubjectKey, SubjectKind
+from mooring.store import numbers
 from mooring.store.generations import forget
 from mooring.store.schema import deliveries, epochs, generations
 from mooring.store.selection import ALL, BEHIND, NAMED
@@ -206,7 +208,7 @@ class Deliveries:
         else:
             subjects = load(self._session, present, BEHIND if keys is None else ALL, at, host=host)
         return [
-            Placement(entry.key, entry.generation, entry.role, subjects.get(entry.key) if entry.present else None)
+            Placement(entry.key, entry.generation, entry.role, _as_of(subjects.get(entry.key), entry))
             for entry in entries
         ]
 
@@ -235,6 +237,7 @@ class Deliveries:
         # Two at least, as a withdrawal takes: what has to be given up gets the first, what is present the second.
         self._session.change(_RENEW_GENERATIONS, least=(epoch << _EPOCH_BITS) + 1)
         self._session.change(_RENEW_DELIVERIES)
+        numbers.leave_out(self._session)
 
     def digest(self, host: HostId, page: Page = WHOLE) -> Sequence[DigestEntry]:
         return [_entry(*row) for row in self._session.rows(_DIGEST, host=host, **_bounds(page))]
@@ -285,6 +288,13 @@ class Deliveries:
             (where, Report(SubjectKey(SubjectKind(kind), subject), HostRole(role), failed, error))
             for where, kind, subject, role, failed, error in rows
         ]
+
+
+def _as_of(subject: Subject | None, entry: DigestEntry) -> Subject | None:
+    """Return a subject as one entry tells it: a host in several roles may have been told them in different generations."""
+    if subject is None or not entry.present:
+        return None
+    return subject if subject.generation == entry.generation else replace(subject, generation=entry.generation)
 
 
 def _bounds(page: Page) -> dict[str, str | int]:

@@ -5,7 +5,8 @@ from typing import Any
 from sqlalchemy import Column, bindparam, delete, exists, select
 
 from mooring.model.subjects import SubjectKey, SubjectKind
-from mooring.store.schema import deliveries, generations, instances, networks, nics, routers
+from mooring.store import numbers
+from mooring.store.schema import deliveries, generations, instances, networks, nics, routers, security_groups
 from mooring.store.session import Session
 
 _IDS: dict[SubjectKind, Column[Any]] = {
@@ -13,6 +14,7 @@ _IDS: dict[SubjectKind, Column[Any]] = {
     SubjectKind.ROUTER: routers.c.id,
     SubjectKind.NIC: nics.c.id,
     SubjectKind.INSTANCE: instances.c.id,
+    SubjectKind.GROUP: security_groups.c.id,
 }
 _FORGET = {
     kind: delete(generations).where(
@@ -36,3 +38,5 @@ def forget(session: Session, key: SubjectKey) -> None:
     Ids are never used again, so nobody can meet an older generation later.
     """
     session.change(_FORGET[key.kind], subject=key.id)
+    if key.kind is SubjectKind.NETWORK:
+        numbers.forget_zone(session, key.id)

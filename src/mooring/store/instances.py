@@ -23,14 +23,14 @@ from sqlalchemy import (
     update,
 )
 
-from mooring.model.ids import AddressId, HostId, InstanceId, NetworkId, NicId, PoolId, ProjectId, UserId
-from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, Instance, InstanceState, Nic
+from mooring.model.ids import AddressId, GroupId, HostId, InstanceId, NetworkId, NicId, PoolId, ProjectId, UserId
+from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, GroupName, Instance, InstanceState, Nic
 from mooring.model.records import InstanceRow, NicRow, Referenced
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs
 from mooring.store.floating import FLOATING_OF_NICS, floating_ips
 from mooring.store.generations import forget
-from mooring.store.schema import addresses, failed_launches, instances, networks, nics
+from mooring.store.schema import addresses, failed_launches, instances, networks, nic_groups, nics, security_groups
 from mooring.store.session import Session
 
 _INSTANCES = select(
@@ -47,7 +47,7 @@ _INSTANCES = select(
     instances.c.fault,
 ).order_by(instances.c.created, instances.c.id)
 _NIC_VIEW = (
-    select(nics.c.id, nics.c.instance, nics.c.network, networks.c.name, nics.c.mac)
+    select(nics.c.id, nics.c.instance, nics.c.network, networks.c.name, nics.c.mac, nics.c.filtered)
     .join(networks, networks.c.id == nics.c.network)
     .order_by(nics.c.instance, nics.c.position)
 )
@@ -56,6 +56,12 @@ _FIXED_VIEW = (
     .join(nics, nics.c.id == addresses.c.nic)
     .where(addresses.c.kind == AddressKind.FIXED.value, ~addresses.c.releasing)
     .order_by(addresses.c.seq)
+)
+_GROUP_VIEW = (
+    select(nic_groups.c.nic, security_groups.c.name, security_groups.c.id)
+    .join(nics, nics.c.id == nic_groups.c.nic)
+    .join(security_groups, security_groups.c.id == nic_groups.c.group_id)
+    .order_by(security_groups.c.name, security_groups.c.id)
 )
 _InstanceFields = Row[
     InstanceId,
@@ -74,12 +80,13 @@ _InstanceFields = Row[
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """The statements that read some instances whole: four, however many there are."""
+    """The statements that read some instances whole: five, however many there are."""
 
     instances: Select[InstanceId, str, ProjectId, UserId, str, str, str, HostId | None, datetime, datetime, str | None]
-    nics: Select[NicId, InstanceId, NetworkId, str, str]
+    nics: Select[NicId, InstanceId, NetworkId, str, str, bool]
     fixed: Select[NicId | None, AddressId, int]
     floating: Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId]
+    groups: Select[NicId, str, GroupId]
 
     @classmethod
     def where(cls, condition: ColumnElement[bool]) -> Self:
@@ -90,6 +97,7 @@ class _View:
             _NIC_VIEW.where(theirs),
             _FIXED_VIEW.where(theirs),
             FLOATING_OF_NICS.where(theirs),
+            _GROUP_VIEW.where(theirs),
         )
 
 
@@ -110,7 +118,9 @@ _STALE = _View.where(
     ),
 )
 
-_NICS = select(nics.c.id, nics.c.instance, nics.c.network, nics.c.mac, nics.c.position).order_by(nics.c.position)
+_NICS = select(nics.c.id, nics.c.instance, nics.c.network, nics.c.mac, nics.c.position, nics.c.filtered).order_by(
+    nics.c.position
+)
 _NICS_OF = _NICS.where(nics.c.instance == bindparam("instance"))
 _NIC = _NICS.where(nics.c.id == bindparam("nic"))
 _ASSIGN = (
@@ -189,6 +199,7 @@ class Instances:
                 network=row.network,
                 mac=row.mac,
                 position=row.position,
+                filtered=row.filtered,
             )
 
     def get(self, instance: InstanceId) -> Instance | None:
@@ -219,8 +230,20 @@ class Instances:
         for public in floating_ips(self._session.rows(view.floating, **parameters)):
             floating[public.nic].append(public)
         cards: defaultdict[InstanceId, list[Nic]] = defaultdict(list)
-        for nic, instance, network, network_name, mac in self._session.rows(view.nics, **parameters):
-            card = Nic(nic, network, network_name, mac, tuple(fixed[nic]), tuple(floating[nic]))
+        groups: defaultdict[NicId, list[GroupName]] = defaultdict(list)
+        for nic, name, group in self._session.rows(view.groups, **parameters):
+            groups[nic].append(GroupName(name, group))
+        for nic, instance, network, network_name, mac, filtered in self._session.rows(view.nics, **parameters):
+            card = Nic(
+                id=nic,
+                network=network,
+                network_name=network_name,
+                mac=mac,
+                fixed=tuple(fixed[nic]),
+                floating=tuple(floating[nic]),
+                groups=tuple(sorted(groups[nic])),
+                filtered=filtered,
+            )
             cards[instance].append(card)
         return [_instance(row, tuple(cards[row[0]])) for row in found]
 

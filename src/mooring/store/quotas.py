@@ -1,10 +1,10 @@
 """Quotas in the database: a counter row, changed by one guarded UPDATE."""
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from mooring.model.ids import ProjectId
 from mooring.model.nouns import Quota, Resource
-from mooring.store.schema import quotas
+from mooring.store.schema import quotas, security_groups
 from mooring.store.session import Session
 
 _MINE = (quotas.c.project == bindparam("of_project"), quotas.c.resource == bindparam("of_resource"))
@@ -15,6 +15,14 @@ _TAKE = (
     .where(*_MINE, or_(quotas.c.ceiling == -1, quotas.c.used + _AMOUNT <= quotas.c.ceiling))
     .values(used=quotas.c.used + _AMOUNT)
 )
+_FULLEST = {
+    resource: select(func.max(column)).where(security_groups.c.project == bindparam("of_project"))
+    for resource, column in (
+        (Resource.SECURITY_GROUP_RULES, security_groups.c.rules),
+        (Resource.SECURITY_GROUP_MEMBERS, security_groups.c.members),
+    )
+}
+"""What is counted in each group, and not here."""
 _GIVE = update(quotas).where(*_MINE).values(used=quotas.c.used - _AMOUNT)
 
 
@@ -48,4 +56,7 @@ class Quotas:
     def get(self, project: ProjectId, resource: Resource) -> Quota:
         row = self._session.row(_GET, of_project=project, of_resource=resource.value)
         used, ceiling = row or (0, 0)
+        if resource in _FULLEST:
+            fullest = self._session.row(_FULLEST[resource], of_project=project)
+            used = (fullest[0] if fullest else None) or 0
         return Quota(resource, used, ceiling)

@@ -6,9 +6,10 @@ from typing import Any, Self
 
 from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, exists, select
 
-from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, RouterId, UplinkId
+from mooring.model.ids import GroupId, HostId, InstanceId, NetworkId, NicId, RouterId, UplinkId
 from mooring.model.nouns import AddressKind
 from mooring.model.subjects import HostRole, SubjectKind
+from mooring.store.rules import RULES, RuleSelect
 from mooring.store.schema import (
     addresses,
     associations,
@@ -17,12 +18,16 @@ from mooring.store.schema import (
     instances,
     lingering,
     networks,
+    nic_groups,
     nics,
     pool_ranges,
     pools,
     router_uplinks,
     routers,
+    security_group_rules,
+    security_groups,
     uplinks,
+    zones,
 )
 
 _PUBLIC = addresses.alias("public")
@@ -75,15 +80,18 @@ def _behind(column: Column[Any], kind: SubjectKind) -> ColumnElement[bool]:
 class Selection:
     """The statements that read some subjects, chosen in one way."""
 
-    networks: Select[NetworkId, int, str, int | None, str | None, str, str, HostId | None, str | None]
+    networks: Select[NetworkId, int, str, int | None, str | None, str, str, HostId | None, str | None, int]
     routers: Select[RouterId]
     ports: Select[RouterId | None, NetworkId, str, str, str, str, int]
     uplinks: Select[RouterId, UplinkId, str, str, int, bool]
     ranges: Select[UplinkId, str, str, int, int]
-    nics: Select[NicId, NetworkId, RouterId | None, str, str, str, str | None, str | None]
+    nics: Select[NicId, NetworkId, RouterId | None, str, str, str, str | None, str | None, bool]
     fixed: Select[NicId | None, int]
     floating: Select[NicId | None, int, int, UplinkId]
     shared: Select[RouterId, int, UplinkId]
+    memberships: Select[NicId, int]
+    groups: Select[GroupId, int]
+    rules: RuleSelect
     instances: Select[InstanceId, str, str]
     guest_nics: Select[InstanceId, NicId, NetworkId, str, int, str, str, str, str, str]
     guest_addresses: Select[NicId | None, int]
@@ -104,7 +112,9 @@ class Selection:
                 networks.c.gateway,
                 routers.c.host,
                 hosts.c.endpoint,
+                zones.c.zone,
             )
+            .join(zones, zones.c.network == networks.c.id)
             .outerjoin(routers, routers.c.id == networks.c.router)
             .outerjoin(hosts, hosts.c.id == routers.c.host)
             .where(chosen(networks.c.id, SubjectKind.NETWORK)),
@@ -153,6 +163,7 @@ class Selection:
                 networks.c.kind,
                 networks.c.bridge,
                 hosts.c.endpoint,
+                nics.c.filtered,
             )
             .join(networks, networks.c.id == nics.c.network)
             .join(instances, instances.c.id == nics.c.instance)
@@ -179,6 +190,14 @@ class Selection:
                 ),
             )
             .order_by(uplinks.c.name),
+            memberships=select(nic_groups.c.nic, security_groups.c.number)
+            .join(security_groups, security_groups.c.id == nic_groups.c.group_id)
+            .where(chosen(nic_groups.c.nic, SubjectKind.NIC))
+            .order_by(security_groups.c.number),
+            groups=select(security_groups.c.id, security_groups.c.number).where(
+                chosen(security_groups.c.id, SubjectKind.GROUP),
+            ),
+            rules=RULES.where(chosen(security_group_rules.c.group_id, SubjectKind.GROUP)),
             instances=select(instances.c.id, instances.c.name, instances.c.image).where(
                 chosen(instances.c.id, SubjectKind.INSTANCE),
             ),

@@ -5,14 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, collapse_addresses, summarize_address_range
 
-from mooring.model.ids import InstanceId, NicId, RouterId, UplinkId
+from mooring.model.ids import GroupId, InstanceId, NicId, RouterId, UplinkId
 from mooring.model.nouns import Host, NetworkKind
 from mooring.model.subjects import (
+    FilterRule,
+    GroupIntent,
     GuestNic,
     InjectedAddress,
     InstanceIntent,
     NetworkIntent,
     NicAddress,
+    NicFilter,
     NicIntent,
     PublicAddress,
     RouterIntent,
@@ -24,7 +27,9 @@ from mooring.model.subjects import (
     TunnelPeer,
 )
 from mooring.policy.managers import carrier, manager_of
+from mooring.policy.rules import filter_rule
 from mooring.store.hostnames import hostname
+from mooring.store.rules import group_rule
 from mooring.store.selection import NAMED, Selection
 from mooring.store.session import Session
 
@@ -81,14 +86,14 @@ class _Read:
             case SubjectKind.INSTANCE:
                 return self._instances()
             case SubjectKind.GROUP:
-                return iter(())
+                return self._groups()
 
     def _generation(self, kind: SubjectKind, identifier: str) -> int | None:
         return self.wanted.get(SubjectKey(kind, identifier))
 
     def _networks(self) -> Iterator[NetworkIntent]:
         for row in self.session.rows(self.selection.networks, **self.parameters):
-            network, mtu, kind, segment, bridge, mac, own, gateway, endpoint = row
+            network, mtu, kind, segment, bridge, mac, own, gateway, endpoint, zone = row
             generation = self._generation(SubjectKind.NETWORK, network)
             if generation is None:
                 continue
@@ -96,7 +101,7 @@ class _Read:
             if self.at is not None and gateway != self.at.id and endpoint is not None:
                 peer = TunnelPeer(mac, IPv4Address(own), IPv4Address(endpoint))
             joined = carrier(NetworkKind(kind), segment, bridge, self.at, peer) if self.at is not None else None
-            yield NetworkIntent(network, generation, mtu, joined)
+            yield NetworkIntent(network, generation, mtu, joined, zone)
 
     def _routers(self) -> Iterator[RouterIntent]:
         ports: defaultdict[RouterId | None, list[RouterPort]] = defaultdict(list)
@@ -142,8 +147,11 @@ class _Read:
         for nic, fixed in self.session.rows(self.selection.fixed, **self.parameters):
             public = floating.get((nic, fixed))
             addresses[nic].append(NicAddress(IPv4Address(fixed), tuple(sorted(public)) if public else ()))
+        numbers: defaultdict[NicId, list[int]] = defaultdict(list)
+        for nic, number in self.session.rows(self.selection.memberships, **self.parameters):
+            numbers[nic].append(number)
         for row in self.session.rows(self.selection.nics, **self.parameters):
-            nic, network, gate, mac, name, kind, bridge, endpoint = row
+            nic, network, gate, mac, name, kind, bridge, endpoint, filtered = row
             generation = self._generation(SubjectKind.NIC, nic)
             if generation is None:
                 continue
@@ -159,7 +167,18 @@ class _Read:
                 shared=tuple(shared.get(gate, ())),
                 bridge=bridge,
                 endpoint=IPv4Address(endpoint) if endpoint and kind == NetworkKind.VXLAN.value else None,
+                filter=NicFilter(tuple(numbers.get(nic, ()))) if filtered else None,
             )
+
+    def _groups(self) -> Iterator[GroupIntent]:
+        rules: defaultdict[GroupId, list[FilterRule]] = defaultdict(list)
+        for row in self.session.rows(self.selection.rules, **self.parameters):
+            rule, remote = group_rule(row)
+            rules[rule.group].append(filter_rule(rule, remote))
+        for group, number in self.session.rows(self.selection.groups, **self.parameters):
+            generation = self._generation(SubjectKind.GROUP, group)
+            if generation is not None:
+                yield GroupIntent(group, generation, number, tuple(rules[group]))
 
     def _instances(self) -> Iterator[InstanceIntent]:
         nics: defaultdict[InstanceId, list[GuestNic]] = defaultdict(list)

@@ -19,7 +19,7 @@ from mooring.model.nouns import (
 )
 from mooring.model.records import AddressRow, RouterRow
 from mooring.model.subjects import SubjectKey, SubjectKind
-from mooring.store import macs
+from mooring.store import macs, numbers
 from mooring.store.addresses import Addresses
 from mooring.store.generations import forget
 from mooring.store.hosts import HEARD_OF, HOST, HOST_BY_NAME, HOSTS, SAVE_HOST, host_of, values
@@ -267,6 +267,7 @@ class Topology:
                 bridge=network.bridge,
                 cluster=network.cluster,
             )
+            numbers.add_zone(self._session, network.id)
 
     def network(self, network: NetworkId) -> Network | None:
         row = self._session.row(NETWORK, network=network)

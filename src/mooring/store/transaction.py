@@ -4,6 +4,7 @@ from datetime import datetime
 
 from mooring.store.addresses import Addresses
 from mooring.store.deliveries import Deliveries
+from mooring.store.groups import Groups
 from mooring.store.identities import Identities
 from mooring.store.instances import Instances
 from mooring.store.memory import Memory
@@ -21,6 +22,7 @@ class SqlTransaction:
         self.topology = Topology(session)
         self.addresses = Addresses(session)
         self.instances = Instances(session)
+        self.groups = Groups(session)
         self.quotas = Quotas(session)
         self.deliveries = Deliveries(session)
         self.memory = Memory(session)

@@ -14,6 +14,7 @@ from datetime import datetime
 from mooring.model.faults import Unavailable
 from tests.simulation.database.addresses import Addresses
 from tests.simulation.database.deliveries import Deliveries
+from tests.simulation.database.groups import Groups
 from tests.simulation.database.identities import Identities, Memory, Quotas
 from tests.simulation.database.instances import Instances
 from tests.simulation.database.tables import Tables
@@ -30,6 +31,7 @@ class MemoryTransaction:
         self.topology = Topology(tables)
         self.addresses = Addresses(tables)
         self.instances = Instances(tables, now)
+        self.groups = Groups(tables)
         self.quotas = Quotas(tables)
         self.deliveries = Deliveries(tables)
         self.memory = Memory(tables)

@@ -109,7 +109,15 @@ class Quotas:
             self._tables.quotas.put((project, resource), (row[0] - amount, row[1]))
 
     def get(self, project: ProjectId, resource: Resource) -> Quota:
-        return Quota(resource, *(self._tables.quotas.get((project, resource)) or (0, 0)))
+        used, ceiling = self._tables.quotas.get((project, resource)) or (0, 0)
+        groups = [group for group, row in self._tables.groups.items() if row.project == project]
+        if resource is Resource.SECURITY_GROUP_RULES:
+            theirs = [rule.group for rule in self._tables.rules.values()]
+            used = max((theirs.count(group) for group in groups), default=0)
+        if resource is Resource.SECURITY_GROUP_MEMBERS:
+            theirs = [group for _, group in self._tables.nic_groups.keys()]  # noqa: SIM118 - a Table is no dict
+            used = max((theirs.count(group) for group in groups), default=0)
+        return Quota(resource, used, ceiling)
 
 
 class Memory:

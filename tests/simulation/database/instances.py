@@ -11,6 +11,7 @@ from mooring.model.nouns import FixedIp, Instance, InstanceState, Nic
 from mooring.model.records import InstanceRow, NicRow
 from mooring.model.subjects import SubjectKey, SubjectKind
 from tests.simulation.database.addresses import Addresses
+from tests.simulation.database.groups import Groups
 from tests.simulation.database.tables import InstanceRecord, Tables, check, forget, needed, needs, unique
 
 
@@ -61,7 +62,9 @@ class Instances:
         addresses = Addresses(self._tables)
         fixed = tuple(FixedIp(row.id, row.address) for row in addresses.fixed_of_nic(nic.id) if not row.releasing)
         name = self._tables.networks[nic.network][0].name
-        return Nic(nic.id, nic.network, name, nic.mac, fixed, tuple(addresses.floating_of_nic(nic.id)))
+        floating = tuple(addresses.floating_of_nic(nic.id))
+        groups = tuple(Groups(self._tables).of_nic(nic.id))
+        return Nic(nic.id, nic.network, name, nic.mac, fixed, floating, groups, nic.filtered)
 
     def _listed(self, chosen: "builtins.list[InstanceRecord]") -> Sequence[Instance]:
         return [self._view(known) for known in sorted(chosen, key=lambda known: (known.row.created, known.row.id))]
@@ -126,6 +129,7 @@ class Instances:
         if known is None:
             return
         needed(any(row.nic == nic for row in self._tables.addresses.values()))
+        needed(any(of == nic for of, _ in self._tables.nic_groups.keys()))  # noqa: SIM118 - a Table is no dict
         self._tables.nics.drop(nic)
         self._tables.macs.drop(known.mac)
         forget(self._tables, SubjectKey(SubjectKind.NIC, nic))

@@ -2,15 +2,17 @@
 
 from ipaddress import IPv4Interface, IPv4Network, collapse_addresses, summarize_address_range
 
-from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, RouterId, UplinkId
+from mooring.model.ids import AddressId, GroupId, InstanceId, NetworkId, NicId, RouterId, UplinkId
 from mooring.model.nouns import AddressPool, Host, NetworkKind
 from mooring.model.records import AddressRow
 from mooring.model.subjects import (
+    GroupIntent,
     GuestNic,
     InjectedAddress,
     InstanceIntent,
     NetworkIntent,
     NicAddress,
+    NicFilter,
     NicIntent,
     PublicAddress,
     RouterIntent,
@@ -22,6 +24,7 @@ from mooring.model.subjects import (
     TunnelPeer,
 )
 from mooring.policy.managers import carrier, manager_of
+from mooring.policy.rules import filter_rule
 from mooring.store.hostnames import hostname
 from mooring.store.subjects import LEASE
 from tests.simulation.database.addresses import Addresses
@@ -48,6 +51,8 @@ class Subjects:
                 return self._nic(NicId(key.id), generation)
             case SubjectKind.INSTANCE:
                 return self._instance(InstanceId(key.id), generation)
+            case SubjectKind.GROUP:
+                return self._group(GroupId(key.id), generation)
 
     def _network(self, network: NetworkId, generation: int) -> NetworkIntent | None:
         known = self._tables.networks.get(network)
@@ -60,7 +65,8 @@ class Subjects:
         if self._at is not None and gateway is not None and gateway.id != self._at.id and gateway.endpoint is not None:
             peer = TunnelPeer(mac, row.gateway, gateway.endpoint)
         joined = carrier(row.kind, row.segment, row.bridge, self._at, peer) if self._at is not None else None
-        return NetworkIntent(network, generation, row.mtu, joined)
+        zone = next(zone for zone, of in self._tables.zones.items() if of == network)
+        return NetworkIntent(network, generation, row.mtu, joined, zone)
 
     def _router(self, router: RouterId, generation: int) -> RouterIntent | None:
         if router not in self._tables.routers:
@@ -139,7 +145,23 @@ class Subjects:
             shared=shared,
             bridge=network.bridge,
             endpoint=host.endpoint if host and network.kind is NetworkKind.VXLAN else None,
+            filter=NicFilter(tuple(self._numbers(nic))) if row.filtered else None,
         )
+
+    def _numbers(self, nic: NicId) -> list[int]:
+        mine = [group for of, group in self._tables.nic_groups.keys() if of == nic]  # noqa: SIM118 - a Table is no dict
+        return sorted(self._tables.groups[group].number for group in mine)
+
+    def _group(self, group: GroupId, generation: int) -> GroupIntent | None:
+        known = self._tables.groups.get(group)
+        if known is None:
+            return None
+        rules = [
+            filter_rule(rule, self._tables.groups[rule.remote].number if rule.remote is not None else None)
+            for rule in self._tables.rules.values()
+            if rule.group == group
+        ]
+        return GroupIntent(group, generation, known.number, tuple(rules))
 
     def _instance(self, instance: InstanceId, generation: int) -> InstanceIntent | None:
         known = self._tables.instances.get(instance)

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from mooring.model.ids import (
     AddressId,
+    GroupId,
     HostId,
     InstanceId,
     NetworkId,
@@ -19,10 +20,11 @@ from mooring.model.ids import (
     PoolId,
     ProjectId,
     RouterId,
+    RuleId,
     UplinkId,
     UserId,
 )
-from mooring.model.nouns import AddressPool, Host, InstanceState, Network, Project, Resource, Role, Uplink
+from mooring.model.nouns import AddressPool, GroupRule, Host, InstanceState, Network, Project, Resource, Role, Uplink
 from mooring.model.records import (
     AddressRow,
     Credentials,
@@ -105,6 +107,16 @@ class InstanceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupRecord:
+    """A security group's row; its rules and members are counted where they are."""
+
+    project: ProjectId
+    name: str
+    description: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """What a host must make true in a role, what it said it did, and what it could not."""
 
@@ -149,6 +161,11 @@ class Tables:
     )
     lingering: Table[tuple[AddressId, NicId], int] = field(default_factory=Table[tuple[AddressId, NicId], int])
     cursors: Table[str, int] = field(default_factory=Table[str, int])
+    groups: Table[GroupId, GroupRecord] = field(default_factory=Table[GroupId, GroupRecord])
+    rules: Table[RuleId, GroupRule] = field(default_factory=Table[RuleId, GroupRule])
+    nic_groups: Table[tuple[NicId, GroupId], None] = field(default_factory=Table[tuple[NicId, GroupId], None])
+    zones: Table[int, str] = field(default_factory=Table[int, str])
+    counters: Table[str, int] = field(default_factory=Table[str, int])
     quotas: Table[tuple[ProjectId, Resource], tuple[int, int]] = field(
         default_factory=Table[tuple[ProjectId, Resource], tuple[int, int]]
     )
@@ -194,8 +211,13 @@ def forget(tables: Tables, key: SubjectKey) -> None:
         "router": tables.routers,
         "nic": tables.nics,
         "instance": tables.instances,
+        "group": tables.groups,
     }[key.kind.value]
-    if key.id in rows or key not in tables.generations:
+    if key.id in rows:
         return
-    if not any(known == key for _, known, _ in tables.deliveries.keys()):  # noqa: SIM118 - a Table is no dict
+    if any(known == key for _, known, _ in tables.deliveries.keys()):  # noqa: SIM118 - a Table is no dict
+        return
+    if key in tables.generations:
         tables.generations.drop(key)
+    for zone in [zone for zone, network in tables.zones.items() if network == key.id]:
+        tables.zones.drop(zone)

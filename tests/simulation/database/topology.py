@@ -157,6 +157,11 @@ class Topology:
         needs(network.router is None or network.router in self._tables.routers)
         self._tables.macs.put(mac, None)
         self._tables.networks.put(network.id, (network, mac))
+        after = (self._tables.counters.get("zones") or 0) + 1
+        ring = (*range(after, 65536), *range(1, after))
+        zone = next(number for number in ring if number not in self._tables.zones)
+        self._tables.zones.put(zone, network.id)
+        self._tables.counters.put("zones", zone)
 
     def network(self, network: NetworkId) -> Network | None:
         known = self._tables.networks.get(network)

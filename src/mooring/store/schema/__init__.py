@@ -20,6 +20,7 @@ from mooring.store.schema.addresses import (
 )
 from mooring.store.schema.columns import macs, metadata
 from mooring.store.schema.deliveries import deliveries, epochs, generations, memory, quotas
+from mooring.store.schema.groups import counters, nic_groups, security_group_rules, security_groups, zones
 from mooring.store.schema.identities import grants, projects, tokens, users
 from mooring.store.schema.instances import failed_launches, instances, nics
 from mooring.store.schema.topology import hosts, networks, pool_ranges, pools, routers, uplinks
@@ -29,6 +30,7 @@ __all__ = [
     "address_blocks",
     "addresses",
     "associations",
+    "counters",
     "cursors",
     "deliveries",
     "epochs",
@@ -42,6 +44,7 @@ __all__ = [
     "memory",
     "metadata",
     "networks",
+    "nic_groups",
     "nics",
     "pool_ranges",
     "pools",
@@ -49,7 +52,10 @@ __all__ = [
     "quotas",
     "router_uplinks",
     "routers",
+    "security_group_rules",
+    "security_groups",
     "tokens",
     "uplinks",
     "users",
+    "zones",
 ]

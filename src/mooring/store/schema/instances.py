@@ -63,13 +63,14 @@ failed_launches = Table(
 
 
 class NicColumns(Listed):
-    """Network cards, in the order of their positions in the instance."""
+    """Network cards, in the order of their positions in the instance; a `filtered` one is held to its security groups."""
 
     id: Named[NicId] = own_id()
     instance: Named[InstanceId] = to("instances.id")
     network: Named[NetworkId] = to("networks.id")
     mac: Named[str] = own_mac()
     position: Named[int]
+    filtered: Named[bool]
 
 
 nics = Table(

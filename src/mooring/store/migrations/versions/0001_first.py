@@ -29,6 +29,13 @@ def upgrade() -> None:
     )
     _partial_index("ix_address_blocks_full", "address_blocks", ["scope", "block"], where="used = 256")
     op.create_table(
+        "counters",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_counters"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "cursors",
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
@@ -104,6 +111,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name="pk_users"),
         sa.UniqueConstraint("id", name="uq_users_id"),
         sa.UniqueConstraint("name", name="uq_users_name"),
+    )
+    op.create_table(
+        "zones",
+        sa.Column("zone", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("network", sa.Text(), nullable=False),
+        sa.CheckConstraint("zone BETWEEN 1 AND 65535", name="ck_zones_zone"),
+        sa.PrimaryKeyConstraint("zone", name="pk_zones"),
+        sa.UniqueConstraint("network", name="uq_zones_network"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "deliveries",
@@ -215,7 +231,11 @@ def upgrade() -> None:
         sa.Column("resource", sa.Text(), nullable=False),
         sa.Column("used", sa.Integer(), nullable=False),
         sa.Column("ceiling", sa.Integer(), nullable=False),
-        sa.CheckConstraint("resource IN ('instances', 'floating_ips')", name="ck_quotas_resource"),
+        sa.CheckConstraint(
+            "resource IN ('instances', 'floating_ips', 'security_groups', 'security_group_rules', "
+            "'security_group_members')",
+            name="ck_quotas_resource",
+        ),
         sa.CheckConstraint("ceiling >= -1", name="ck_quotas_ceiling"),
         sa.CheckConstraint("used >= 0", name="ck_quotas_used"),
         sa.ForeignKeyConstraint(["project"], ["projects.id"], name="fk_quotas_project", ondelete="RESTRICT"),
@@ -295,6 +315,7 @@ def upgrade() -> None:
         sa.Column("network", sa.Text(), nullable=False),
         sa.Column("mac", sa.Text(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("filtered", sa.Boolean(), nullable=False),
         sa.CheckConstraint("position >= 0", name="ck_nics_position"),
         sa.ForeignKeyConstraint(["instance"], ["instances.id"], name="fk_nics_instance", ondelete="RESTRICT"),
         sa.ForeignKeyConstraint(["mac"], ["macs.mac"], name="fk_nics_mac", ondelete="RESTRICT"),
@@ -305,6 +326,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("mac", name="uq_nics_mac"),
     )
     op.create_index("ix_nics_network", "nics", ["network"])
+    _security_groups()
     op.create_table(
         "addresses",
         sa.Column("seq", _COUNTER, autoincrement=True, nullable=False),
@@ -381,11 +403,76 @@ def upgrade() -> None:
     op.create_index("ix_router_uplinks_uplink", "router_uplinks", ["uplink"])
 
 
+def _security_groups() -> None:
+    op.create_table(
+        "security_groups",
+        sa.Column("seq", _COUNTER, autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("rules", sa.Integer(), nullable=False),
+        sa.Column("members", sa.Integer(), nullable=False),
+        sa.CheckConstraint("number BETWEEN 1 AND 2147483647", name="ck_security_groups_number"),
+        sa.CheckConstraint("rules >= 0 AND members >= 0", name="ck_security_groups_counts"),
+        sa.ForeignKeyConstraint(["project"], ["projects.id"], name="fk_security_groups_project", ondelete="RESTRICT"),
+        sa.PrimaryKeyConstraint("seq", name="pk_security_groups"),
+        sa.UniqueConstraint("id", name="uq_security_groups_id"),
+        sa.UniqueConstraint("number", name="uq_security_groups_number"),
+        sa.UniqueConstraint("project", "name", name="uq_security_groups_project_name"),
+    )
+    op.create_table(
+        "security_group_rules",
+        sa.Column("seq", _COUNTER, autoincrement=True, nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("group_id", sa.Text(), nullable=False),
+        sa.Column("direction", sa.Text(), nullable=False),
+        sa.Column("family", sa.Integer(), nullable=False),
+        sa.Column("protocol", sa.Integer(), nullable=True),
+        sa.Column("first", sa.Integer(), nullable=True),
+        sa.Column("last", sa.Integer(), nullable=True),
+        sa.Column("prefix", sa.Text(), nullable=True),
+        sa.Column("remote", sa.Text(), nullable=True),
+        sa.Column("meaning", sa.Text(), nullable=False),
+        sa.CheckConstraint("direction IN ('ingress', 'egress')", name="ck_security_group_rules_direction"),
+        sa.CheckConstraint("family IN (4, 6)", name="ck_security_group_rules_family"),
+        sa.CheckConstraint("prefix IS NULL OR remote IS NULL", name="ck_security_group_rules_remote"),
+        sa.ForeignKeyConstraint(
+            ["group_id"], ["security_groups.id"], name="fk_security_group_rules_group_id", ondelete="RESTRICT"
+        ),
+        sa.ForeignKeyConstraint(
+            ["remote"], ["security_groups.id"], name="fk_security_group_rules_remote", ondelete="RESTRICT"
+        ),
+        sa.PrimaryKeyConstraint("seq", name="pk_security_group_rules"),
+        sa.UniqueConstraint("group_id", "meaning", name="uq_security_group_rules_group_id_meaning"),
+        sa.UniqueConstraint("id", name="uq_security_group_rules_id"),
+    )
+    _partial_index(
+        "ix_security_group_rules_remote",
+        "security_group_rules",
+        ["remote", "group_id"],
+        where="remote IS NOT NULL",
+    )
+    op.create_table(
+        "nic_groups",
+        sa.Column("nic", sa.Text(), nullable=False),
+        sa.Column("group_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["group_id"], ["security_groups.id"], name="fk_nic_groups_group_id", ondelete="RESTRICT"
+        ),
+        sa.ForeignKeyConstraint(["nic"], ["nics.id"], name="fk_nic_groups_nic", ondelete="RESTRICT"),
+        sa.PrimaryKeyConstraint("nic", "group_id", name="pk_nic_groups"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_nic_groups_group_id_nic", "nic_groups", ["group_id", "nic"])
+
+
 def downgrade() -> None:
     tables = (
-        "router_uplinks lingering associations addresses nics pool_ranges networks tokens "
-        "routers quotas pools memory failed_launches instances grants deliveries "
-        "users uplinks projects macs hosts generations epochs cursors address_blocks "
+        "router_uplinks lingering associations addresses nic_groups nics pool_ranges networks tokens "
+        "security_group_rules security_groups routers quotas pools memory failed_launches instances grants deliveries "
+        "zones users uplinks projects macs hosts generations epochs cursors counters address_blocks "
     )
     for table in tables.split():
         op.drop_table(table)
