@@ -6,9 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import httpx2
@@ -70,10 +70,16 @@ json_lines = true
 
 
 class Trio:
-    """The three processes and all that they need; `log` is what they said, `answers` what their API did."""
+    """The three processes and all that they need; `log` is what they said, `answers` what their API did.
 
-    def __init__(self, directory: Path, database: str | None = None) -> None:
+    `before` are commands that come before a process's own, as those that take rights away from it.
+    """
+
+    def __init__(
+        self, directory: Path, database: str | None = None, before: Mapping[str, Sequence[str]] = MappingProxyType({})
+    ) -> None:
         self.directory = directory
+        self.before = before
         self.password = secrets.token_urlsafe(16)
         self.secrets = [self.password]
         self.answers: list[str] = []
@@ -141,7 +147,7 @@ class Trio:
 
     def start(self, process: str) -> None:
         config = self.directory / f"{process}.toml"
-        command = [sys.executable, "-m", "mooring.cli", process, "--config", str(config)]
+        command = [*self.before.get(process, ()), sys.executable, "-m", "mooring.cli", process, "--config", str(config)]
         self._running[process] = subprocess.Popen(command, stdout=self._log, stderr=self._log)
 
     def kill(self, process: str) -> None:

@@ -20,6 +20,7 @@ from mooring.config.settings import (
     LogSettings,
     NetworkSettings,
     QuotaSettings,
+    Section,
     Settings,
     TlsSettings,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Problem",
     "Process",
     "QuotaSettings",
+    "Section",
     "Settings",
     "TlsSettings",
     "credentials_file",

@@ -47,6 +47,9 @@ def _sections(value: object) -> list[Section]:
 
 def _used(section: str, process: Process | None) -> bool:
     match process:
+        case Process.UP:
+            # Its status is told on the API's own port.
+            return section not in {"agent", "controller", "bus"}
         case Process.AGENT:
             return section in _OF_AGENTS
         case Process.API:
