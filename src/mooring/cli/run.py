@@ -12,13 +12,15 @@ from mooring.cli.failure import Failed
 def demo(
     name: Annotated[str, typer.Argument(help="Which demo.")] = "floating-ip",
     once: Annotated[bool, typer.Option("--once", help="Run it, say whether all held, and end.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="Tell its short version, if it has one.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="Name the demos.")] = False,
 ) -> None:
     """Tell a story with a small cloud of its own.  It stays until Ctrl-C."""
     if not listing and not own_namespaces.inside():
         # Nothing of this machine is touched, and all that the demo made is gone with it.  Before anything heavy is imported: a process
         # with a second thread can't make a sandbox.
-        own_namespaces.run([sys.executable, "-m", "mooring.cli", "demo", name, *(["--once"] if once else [])])
+        options = [option for option, wanted in (("--once", once), ("--short", short)) if wanted]
+        own_namespaces.run([sys.executable, "-m", "mooring.cli", "demo", name, *options])
     from mooring import demos
 
     known = demos.listing()
@@ -28,7 +30,9 @@ def demo(
         return
     if name not in {title for title, _ in known}:
         raise Failed(f"there is no demo {name}; `mooring demo --list` names them.")
-    raise typer.Exit(demos.run(name, once=once))
+    if short and name not in demos.shortened():
+        raise Failed(f"demo {name} has no short version.")
+    raise typer.Exit(demos.run(name, once=once, short=short))
 
 
 def sandbox(

@@ -4,11 +4,13 @@ A demo runs inside a sandbox (see mooring.sandbox): a host, providers and outsid
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from mooring.demos import floating_ip
+from mooring.demos import floating_ip, late_allocation
 from mooring.demos.story import Demo, tell
 
-_GALLERY: tuple[Demo, ...] = (floating_ip.DEMO,)
+_GALLERY: tuple[Demo[Any], ...] = (floating_ip.DEMO, late_allocation.of(late_allocation.WHOLE))
+_SHORT: tuple[Demo[Any], ...] = (late_allocation.of(late_allocation.SHORT),)
 
 
 def listing() -> Sequence[tuple[str, str]]:
@@ -16,12 +18,17 @@ def listing() -> Sequence[tuple[str, str]]:
     return [(demo.name, demo.summary) for demo in _GALLERY]
 
 
-def run(name: str, *, once: bool) -> int:
-    """Tell a story and return the exit code: 0 if everything held, 1 if not.
+def shortened() -> Sequence[str]:
+    """Return the names of the demos that have a short version, too."""
+    return [demo.name for demo in _SHORT]
+
+
+def run(name: str, *, once: bool, short: bool = False) -> int:
+    """Tell a story, or its short version, and return the exit code: 0 if everything held, 1 if not.
 
     Without `once` the service stays, with its URL and credentials printed, until Ctrl-C.
 
     Raises:
         KeyError: there is no such demo.
     """
-    return tell({demo.name: demo for demo in _GALLERY}[name], once=once)
+    return tell({demo.name: demo for demo in (_SHORT if short else _GALLERY)}[name], once=once)

@@ -1,6 +1,5 @@
 """The main job: a floating IP that answers, moves under traffic, and is gone when it is taken away."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -57,13 +56,7 @@ class _Tale:
 
     def mooring(self, *arguments: str) -> str:
         """Run the command line as the operator."""
-        command = [sys.executable, "-m", "mooring.cli", *arguments]
-        environment = {**os.environ, **self.stage.environment("admin")}
-        self.story.prompt("admin", f"mooring {shlex.join(arguments)}")
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
-        self.story.output(done.stdout + done.stderr)
-        self.story.holds("the command succeeded", done.returncode == 0)
-        return done.stdout
+        return self.story.mooring("admin", self.stage.environment("admin"), *arguments)
 
     def boot(self) -> None:
         """Start two guests."""
@@ -232,5 +225,6 @@ while True:
 DEMO = Demo(
     "floating-ip",
     "Two guests, one floating IP: reach a guest by it, leave with it, move it under traffic, take it away.",
+    lambda keep_port: Stage(keep_port=keep_port),
     lambda story, stage: _Tale(story, stage).tell(),
 )

@@ -131,7 +131,7 @@ class Stage(Places):
         return Settings(
             state_directory=state / "state",
             run_directory=state / "run",
-            api=ApiSettings(port=_free_port() if self._keep_port else 0),
+            api=ApiSettings(port=free_port() if self._keep_port else 0),
             host=HostSettings(name="host-1", namespace=HOST),
             quotas=QuotaSettings(instances=50, floating_ips=50),
             identity=IdentitySettings(
@@ -141,6 +141,11 @@ class Stage(Places):
                 )
             ),
         )
+
+    @property
+    def url(self) -> str:
+        """Return where the API answers."""
+        return self.node.url
 
     def openrc(self, user: str = "demo") -> str:
         """Return what a shell needs to know to talk to this mooring as a user."""
@@ -176,8 +181,8 @@ def _sweep() -> None:
         path.unlink(missing_ok=True)
 
 
-def _free_port() -> int:
-    """Return the usual port, or 0 for any if something has it."""
+def free_port() -> int:
+    """Return the API's usual port, or 0 for any if something has it."""
     with contextlib.closing(socket.socket()) as probe:
         try:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,17 +1,22 @@
 """How a story is told: steps, real command output, and claims that are checked as they are made."""
 
+import os
 import shlex
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from rich.console import Console
 from rich.text import Text
 
-from mooring.demos.stage import Stage
+from mooring.lab.machine import LaboratoryFailed
 
 _COMMAND_TIMEOUT = 60.0
 
@@ -60,6 +65,17 @@ class Story:
         self.output(done.stdout + done.stderr)
         return done.stdout + done.stderr
 
+    def mooring(self, user: str, environment: Mapping[str, str], *arguments: str, shown: bool = True) -> str:
+        """Run the command line as a user whose `environment` says so, and return its output, which is printed if `shown` or bad."""
+        command = [sys.executable, "-m", "mooring.cli", *arguments]
+        self.prompt(user, f"mooring {shlex.join(arguments)}")
+        known = {**os.environ, **environment}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=False, env=known)
+        if shown or done.returncode:
+            self.output(done.stdout + done.stderr)
+        self.holds("the command succeeded", done.returncode == 0)
+        return done.stdout
+
     def holds(self, claim: str, truth: object) -> None:
         """State a claim, and end the story if it isn't true."""
         if not truth:
@@ -80,16 +96,41 @@ class Story:
         self._console.print(Text(f"Everything held, in {time.monotonic() - self._began:.1f} s.", style="bold green"))
 
 
+class World(Protocol):
+    """What every stage has, whatever else is on it."""
+
+    @property
+    def url(self) -> str:
+        """Return where the API answers."""
+        ...
+
+    @property
+    def log(self) -> Path:
+        """Return where its log is."""
+        ...
+
+    def openrc(self) -> str:
+        """Return what a shell needs to know to use it."""
+        ...
+
+
+W = TypeVar("W", bound=World)
+
+
 @dataclass(frozen=True, slots=True)
-class Demo:
-    """A story: its name on the command line, one sentence about it, and how to tell it on a stage."""
+class Demo(Generic[W]):
+    """A story: its name on the command line, one sentence about it, how to build its stage, and how to tell it there.
+
+    `build` is told whether the API is to have its usual port, so that people find it.
+    """
 
     name: str
     summary: str
-    tell: Callable[[Story, Stage], None]
+    build: Callable[[bool], AbstractContextManager[W]]
+    tell: Callable[[Story, W], None]
 
 
-def tell(demo: Demo, *, once: bool) -> int:
+def tell(demo: Demo[W], *, once: bool) -> int:
     """Set the stage, tell the story, and stay unless it is to be told once; return the exit code."""
     console = Console(highlight=False, soft_wrap=True)
     done = threading.Event()
@@ -104,12 +145,15 @@ def tell(demo: Demo, *, once: bool) -> int:
         signal.signal(number, end)
     console.print(Text(f"mooring demo {demo.name}", style="bold"), Text(demo.summary))
     try:
-        with Stage(keep_port=not once) as stage:
+        with demo.build(not once) as stage:
             story = Story(console)
             demo.tell(story, stage)
             story.end()
             if not once:
                 _stay(console, stage, done)
+    except LaboratoryFailed as failure:
+        console.print(Text(f"\n{failure}", style="bold red"))
+        return 1
     except StoryFailed as failure:
         console.print(Text(f"\nThe story ends here: it does not hold that {failure}", style="bold red"))
         return 1
@@ -119,8 +163,8 @@ def tell(demo: Demo, *, once: bool) -> int:
     return 0
 
 
-def _stay(console: Console, stage: Stage, done: threading.Event) -> None:
-    console.print(f"\nmooring stays up at {stage.node.url}\n")
+def _stay(console: Console, stage: World, done: threading.Event) -> None:
+    console.print(f"\nmooring stays up at {stage.url}\n")
     console.print("Paste this into a shell to use it with the openstack command, the SDK or `mooring`:\n")
     for line in stage.openrc().splitlines():
         console.print(Text(line, style="cyan"))
