@@ -193,7 +193,7 @@ class Agent:
             self.figures.compares += 1
             self.figures.compare_seconds += took
         elif self._introduced:
-            for place in {event.place for event in events if isinstance(event, _Doubt)}:
+            for place in sorted({event.place for event in events if isinstance(event, _Doubt)}):
                 self._observe(self._backend.read(place), place)
             if any(isinstance(event, _Wake) for event in events) and not self._estranged:
                 unconfirmed = self._controller.pull(None)
@@ -291,7 +291,7 @@ class Agent:
                     self.crew.put(Job(instance, placed.generation, placed.subject, current_request_id()))
                 else:
                     self._untended = True
-        for instance in self._there - wanted:
+        for instance in sorted(self._there - wanted):
             self.crew.put(Job(instance, 0, None))
 
     def _note(self, outcome: Outcome) -> None:

@@ -30,7 +30,7 @@ def settle(ledger: Ledger, backend: Backend) -> set[Key]:
     else:
         ledger.applied(delta)
         tables = Counter(key.table.name for key in delta.put)
-        _log.info("change applied", put=len(delta.put), dropped=len(delta.drop), tables=dict(tables))
+        _log.info("change applied", put=len(delta.put), dropped=len(delta.drop), tables=dict(sorted(tables.items())))
     return set(delta.put)
 
 
