@@ -33,6 +33,20 @@ def test_a_machine_has_a_name_processes_network_and_run_of_its_own(machine, run)
     assert said(["ip", "-n", "m1", "-brief", "link"]).startswith("lo")
 
 
+def test_a_machine_is_known_by_its_first_process(run):
+    """Of a program that starts others on its way there, we must not take one of those for it."""
+    machines = [Machine(f"m{number}", run / f"m{number}") for number in range(2, 8)]
+    try:
+        for machine in machines:
+            machine.boot()
+            assert b"init.sh" in Path(f"/proc/{machine.pid}/cmdline").read_bytes()
+            assert (NAMESPACES / machine.name).stat().st_ino == Path(f"/proc/{machine.pid}/ns/net").stat().st_ino
+    finally:
+        for machine in machines:
+            machine.power_off()
+    assert list(NAMESPACES.iterdir()) == []
+
+
 def test_what_was_left_running_stays_until_the_power_is_off(machine, run):
     said(machine.enter("sh", "-c", "sleep 1000 > /dev/null 2>&1 & echo left"))
     assert "1000" in said(machine.enter("pgrep", "-fa", "sleep 1000"))

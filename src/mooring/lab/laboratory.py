@@ -79,8 +79,9 @@ class Laboratory:
         try:
             self._build()
             self._start()
-        except BaseException:
-            self.close()
+        except BaseException as failure:
+            # As the end of a `with`: should the taking down fail as well, both reasons are told.
+            self._stack.__exit__(type(failure), failure, failure.__traceback__)
             raise
         return self
 

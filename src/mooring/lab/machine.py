@@ -45,9 +45,10 @@ class Machine:
         self.run.mkdir(mode=0o755, parents=True, exist_ok=True)
         path = NAMESPACES / self.name
         path.touch()
-        own = ["--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"]
+        # Not --net=PATH, which gives unshare a second child for a moment, and us the wrong one on a loaded machine.
+        own = ["--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"]
         self._holder = subprocess.Popen(
-            ["unshare", f"--net={path}", *own, "--", busybox, "sh", str(_INIT), self.name, str(self.run)],
+            ["unshare", *own, "--", busybox, "sh", str(_INIT), self.name, str(self.run)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -60,6 +61,7 @@ class Machine:
             self.power_off()
             raise LaboratoryFailed(f"machine {self.name} does not come up: {said.strip() or 'it does not say why'}")
         self.pid = child_of(self._holder.pid)
+        subprocess.run(["mount", "--bind", f"/proc/{self.pid}/ns/net", path], check=True, timeout=_START_SECONDS)
 
     @property
     def on(self) -> bool:
