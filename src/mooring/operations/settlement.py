@@ -62,7 +62,10 @@ class SettlementOperations:
         """
         with self._door.store.write() as tx:
             # The time, because the database itself no longer knows how many there have been since its backup.
-            epoch = max(tx.deliveries.epoch() + 1, after + 1, int(tx.now().timestamp()))
+            epoch = int(tx.now().timestamp())
+            if epoch <= (least := max(tx.deliveries.epoch(), after)):
+                # The clock was set back.  The next number may have been another epoch's, after the same backup was put back before.
+                epoch = least + 1 + int(self._door.chance.new_id()[4:8], 16)
             tx.deliveries.renew(epoch)
         return epoch
 
