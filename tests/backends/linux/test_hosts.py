@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mooring.compile.facts import diff
-from mooring.model.ids import NetworkId, NicId, RouterId, inner_name
+from mooring.model.ids import NetworkId, NicId, RouterId, vlan_name
 from mooring.model.subjects import (
     Carrier,
     HostRole,
@@ -167,14 +167,22 @@ def test_hosts_say_nothing_of_their_own_in_a_tunnel(hosts: Hosts, red: Project) 
     assert not [frame for frame in inner if frame[12:14] != b"\x86\xdd"], "only the guest's own IPv6 may be heard"
 
 
+def lease(hosts: Hosts, guest: str) -> str:
+    """Ask by DHCP for an address and take it; return it with the router's."""
+    script = hosts.labs[0].run / "told"
+    script.write_text(
+        '#!/bin/sh\n[ "$1" = bound ] || exit 0\n'
+        'ip address add "$ip/$mask" dev eth0 && ip route add default via "$router" && echo "$ip by $router"\n'
+    )
+    script.chmod(0o755)
+    return hosts.labs[0].at(guest, *f"busybox udhcpc -f -q -n -t5 -T1 -i eth0 -s {script}".split())
+
+
 def test_a_guest_asks_by_dhcp_for_its_address_across_hosts(hosts: Hosts, red: Project) -> None:
     settle(hosts, red)
     guest = plug(hosts, red, 2, configured=False)
-    script = hosts.labs[0].run / "told"
-    script.write_text('#!/bin/sh\n[ "$1" = bound ] && echo "$ip $router"\nexit 0\n')
-    script.chmod(0o755)
-    told = hosts.labs[0].at(guest, *f"busybox udhcpc -f -q -n -t5 -T1 -i eth0 -s {script}".split())
-    assert f"{address(2)} {OWN.ip}" in told
+    assert f"{address(2)} by {OWN.ip}" in lease(hosts, guest)
+    assert hosts.ask(guest, ISP) == (hosts.outside, str(router_uplink(1, 0).address.ip))
 
 
 def test_a_guest_has_a_way_in_and_out_by_the_router_of_another_host(hosts: Hosts, red: Project) -> None:
@@ -241,11 +249,27 @@ def test_a_tag_carries_a_network_between_hosts(hosts: Hosts) -> None:
 
 @pytest.mark.vm
 def test_tags_keep_projects_with_the_same_addresses_apart(hosts: Hosts) -> None:
-    projects = [Project(hosts, number, Vlan) for number in (1, 2)]
-    for project in projects:
-        project.where = {1: 1, 2: 2}
+    """Two projects between two hosts on one cable: each guest gets its address by DHCP, and reaches its own project's guests and router."""
+    red, blue = projects = [Project(hosts, number, Vlan) for number in (1, 2)]
+    red.where, blue.where = {1: 1, 2: 2}, {1: 1, 2: 2, 3: 1}
     settle(hosts, *projects)
+    names = {
+        project.number: {guest: plug(hosts, project, guest, configured=False) for guest in project.where}
+        for project in projects
+    }
     for project in projects:
-        names = {guest: plug(hosts, project, guest) for guest in (1, 2)}
-        assert hosts.ask(names[1], address(2)) == (names[2], str(address(1)))
-        assert inner_name(project.network) in hosts.labs[0].ip(f"mooring-r-{project.router}", "-o link")
+        inside = names[project.number]
+        for guest, name in inside.items():
+            assert f"{address(guest)} by {OWN.ip}" in lease(hosts, name)
+        for one, other in ((1, 2), (2, 1)):
+            assert hosts.ask(inside[one], address(other)) == (inside[other], str(address(one)))
+            assert "1 received" in hosts.labs[0].at(inside[one], *f"ping -c1 -W2 {address(other)}".split())
+            assert hosts.ask(inside[one], ISP) == (hosts.outside, str(router_uplink(project.number, 0).address.ip))
+    assert hosts.ask(names[2][2], address(3)) == (names[2][3], str(address(2)))
+    # The other project's is on the same cable, and nobody that red could ask.
+    assert hosts.ask(names[1][1], address(3)) is None
+    assert hosts.ask(names[1][2], address(3)) is None
+    for project in projects:
+        device = vlan_name(project.network)
+        for lab in hosts.labs:
+            assert f"802.1Q id {100 + project.number} " in lab.ip(lab.host, f"-details link show {device}")
