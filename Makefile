@@ -15,21 +15,21 @@ mooring := .venv/bin/mooring
 sandbox := $(mooring) sandbox --
 pytest := $(sandbox) $(python) -m pytest -o faulthandler_exit_on_timeout=true
 
-.PHONY: help run demo test test-slow check format bench bless lock clean setup setup-run setup-test
+.PHONY: help run demo test test-slow check format bench bless lock clean setup setup-run setup-lab setup-test
 
 help: ## this list
 	@echo 'mooring: type one of these; each installs what it needs first, says what, and is quick the second time'
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo '  NAME=...     which demo or benchmark (make demo NAME=floating-ip, make bench NAME=associate)'
-	@echo '  ONCE=1       run the demo, say whether all held, and end'
+	@echo '  NAME=...     which demo or benchmark (make demo NAME=late-allocation, make bench NAME=associate)'
+	@echo '  ONCE=1       run the demo, say whether all held, and end; SHORT=1 tells the short version (late-allocation)'
 	@echo '  TESTS=...    which tests, as pytest takes them (make test TESTS="tests/compile -k nat")'
 
 run: demo ## a small cloud with a floating IP that answers, to play with; the same as `make demo`
 
-demo: setup-run ## the story NAME, told with real packets; stays until Ctrl-C, or ends with ONCE=1
-	@exec $(mooring) demo $(NAME) $(if $(ONCE),--once)
+demo: setup-$(if $(filter late-allocation,$(NAME)),lab,run) ## the story NAME, told with real packets; stays until Ctrl-C, or ends with ONCE=1
+	@exec $(mooring) demo $(NAME) $(if $(ONCE),--once) $(if $(SHORT),--short)
 
 test: check ## all checks, then all tests but the slow ones
 	$(pytest) -m 'not slow' $(TESTS)
@@ -66,6 +66,9 @@ setup: setup-test ## install what is needed, without running anything
 
 setup-run:
 	@scripts/setup run
+
+setup-lab:
+	@scripts/setup lab
 
 setup-test:
 	@scripts/setup test
