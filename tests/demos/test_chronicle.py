@@ -74,7 +74,7 @@ def test_every_step_is_told_with_its_host_and_process_where_it_began(tmp_path: P
         "+0.500 s  host-1   agent      holds bridge, router (3 facts)",
         "+1.100 s  control  controller host-2 asks for the fixed IP, and takes 10.0.0.2",
         "+1.500 s  host-1   agent      holds DHCP entry (1 fact)",
-        "+3.000 s  host-2   agent      starts the guest, with 10.0.0.2/24 injected",
+        "+3.000 s  host-2   agent      the guest runs, with 10.0.0.2/24 injected",
         "+4.000 s  control  controller host-2 reports: it is active",
     ]
     assert chronicle.over

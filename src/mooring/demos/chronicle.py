@@ -141,7 +141,7 @@ def _step(host: str, line: _Line, names: Mapping[HostId, str]) -> Iterator[Step]
             yield _held(at, host, process, line)
         case "guest runs":
             injected = ", ".join(line["injected"])
-            text = "starts the guest" + (f", with {injected} injected" if injected else ", which asks for its address")
+            text = "the guest runs, " + (f"with {injected} injected" if injected else "and asks for its address")
             yield Step(What.GUEST, at, host, process, text, injected=injected)
         case "instance is active":
             yield Step(What.ACTIVE, at, host, process, f"{_name(line['host'], names)} reports: it is active")
