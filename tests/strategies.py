@@ -17,6 +17,7 @@ from mooring.compile.journey import Entry, FromGuest, FromRouter, FromUplink, He
 from mooring.model.ids import NetworkId, NicId, RouterId, UplinkId, uplink_name
 from mooring.model.subjects import (
     Carrier,
+    GroupIntent,
     HostRole,
     NetworkIntent,
     NicAddress,
@@ -85,7 +86,8 @@ def router_uplink(router: int, uplink: int) -> RouterUplink:
 class Cloud:
     """Subjects that are valid together on one host that is gateway and compute.
 
-    `remote` are the NICs whose guests are on other hosts; `foreign` those on networks whose router is on another host.
+    `remote` are the NICs whose guests are on other hosts; `foreign` those on networks whose router is on another host.  `groups` are the
+    security groups of those whose guests are here.
     """
 
     networks: tuple[NetworkIntent, ...]
@@ -93,6 +95,7 @@ class Cloud:
     nics: tuple[NicIntent, ...]
     remote: frozenset[NicId] = frozenset()
     foreign: tuple[NicIntent, ...] = ()
+    groups: tuple[GroupIntent, ...] = ()
 
     @property
     def placed(self) -> list[tuple[Subject, HostRole]]:
@@ -101,6 +104,11 @@ class Cloud:
         placed: list[tuple[Subject, HostRole]] = [(subject, HostRole.GATEWAY) for subject in both]
         placed += [(nic, HostRole.GATEWAY) for nic in self.nics]
         placed += [(nic, self.part(nic)) for nic in (*self.nics, *self.foreign)]
+        placed += [(group, HostRole.COMPUTE) for group in self.groups]
+        spoken_of = {rule.remote_group for group in self.groups for rule in group.rules}
+        for nic in (*self.nics, *self.foreign):
+            if nic.filter is not None and spoken_of.intersection(nic.filter.groups):
+                placed.append((nic, HostRole.MEMBER))
         return placed
 
     def part(self, nic: NicIntent) -> HostRole:

@@ -1,6 +1,6 @@
 """The fake back-end's own rules: what a stranger does, what fails, and what a device takes along."""
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
@@ -81,7 +81,7 @@ def test_what_is_not_as_it_was_said_to_be_is_not_dropped(settled: FakeBackend) -
 def test_prefixes_of_one_uplink_do_not_overlap(settled: FakeBackend) -> None:
     key = next(key for key in STATE if key.table == PUBLIC)
     device, prefix = key.row
-    assert not isinstance(prefix, str | int | IPv4Address)
+    assert isinstance(prefix, IPv4Network)
     with pytest.raises(Refused, match="overlaps"):
         settled.apply(Delta({Key(PUBLIC, PLACE, (device, next(prefix.subnets()))): ()}, {}))
 

@@ -1,6 +1,6 @@
 """Facts, their text and order, and the laws of differences between host states."""
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 from random import Random
 
 import pytest
@@ -15,6 +15,7 @@ from mooring.compile.facts import (
     Key,
     Place,
     PlaceKind,
+    Span,
     Stage,
     Table,
     diff,
@@ -24,7 +25,7 @@ from mooring.compile.facts import (
 )
 from mooring.compile.facts import _order as order
 from mooring.compile.host import compile_host, facts_of
-from mooring.compile.tables import ADDRESS, BRIDGE, TABLES
+from mooring.compile.tables import ADDRESS, BRIDGE, SLOTS4, SLOTS6, SLOTS_MANY, TABLES
 from mooring.model.ids import short
 from mooring.model.subjects import HostRole
 from tests.strategies import clouds, uuid
@@ -36,7 +37,16 @@ ADDRESSES = st.sampled_from([IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2"), I
 INTERFACES = st.builds(
     lambda address, bits: IPv4Interface(f"{address}/{bits}"), ADDRESSES, st.sampled_from([8, 24, 32])
 )
-ATOMS = {str: TEXT, int: st.integers(0, 3), IPv4Address: ADDRESSES, IPv4Interface: INTERFACES, IPv4Network: NETWORKS}
+ATOMS = {
+    str: TEXT,
+    int: st.integers(0, 3),
+    IPv4Address: ADDRESSES,
+    IPv4Interface: INTERFACES,
+    IPv4Network: NETWORKS,
+    IPv6Address: st.sampled_from([IPv6Address("fe80::1"), IPv6Address("::")]),
+    IPv6Network: st.sampled_from([IPv6Network("::/0"), IPv6Network("2001:db8::/32"), IPv6Network("2001:db8::/64")]),
+    Span: st.sampled_from([Span(0, 255), Span(6, 6), Span(6, 17)]),
+}
 
 
 @st.composite
@@ -125,7 +135,8 @@ def test_two_facts_in_one_place_are_a_contradiction_that_names_both():
 
 def test_table_names_are_unique_and_each_table_is_listed():
     assert len({table.name for table in TABLES}) == len(TABLES)
-    assert {value for value in vars(tables).values() if isinstance(value, Table)} == set(TABLES)
+    single = {value for value in vars(tables).values() if isinstance(value, Table)}
+    assert single | {*SLOTS4, *SLOTS6, *SLOTS_MANY} == set(TABLES)
 
 
 @given(clouds())
@@ -157,8 +168,8 @@ def test_every_fact_has_the_types_of_its_table(cloud):
 def test_device_names_fit_the_kernel(cloud):
     for key, value in cloud.state.items():
         if key.table.stage in {Stage.BRIDGE, Stage.LINK, Stage.PORT}:
-            names = [part for part in (*key.row, *value) if isinstance(part, str) and ":" not in part]
-            assert all(0 < len(name) <= 15 for name in names)
+            names = [part for part in (*key.row, *value) if isinstance(part, str) and ":" not in part and part]
+            assert all(len(name) <= 15 for name in names)
 
 
 @given(clouds())

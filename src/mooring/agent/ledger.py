@@ -53,6 +53,8 @@ class Ledger:
         self._facts: dict[Part, dict[Key, Row]] = {}
         self._desired: dict[Key, Row] = {}
         self._owner: dict[Key, Part] = {}
+        # Of facts that several parts may state, all who do; the owner is one of them.
+        self._sharers: dict[Key, dict[Part, None]] = {}
         self._actual: dict[Key, Row] = {}
         self._pending: set[Key] = set()
         self._orphans: dict[Part, set[Key]] = {}
@@ -86,24 +88,37 @@ class Ledger:
     def _withdraw_facts(self, part: Part) -> None:
         self.refused.pop(part, None)
         for key in self._facts.pop(part, {}):
+            if key.table.shared and self._is_left_to_others(key, part):
+                continue
             del self._desired[key]
             del self._owner[key]
             self._pending.add(key)
             self._orphans.setdefault(part, set()).add(key)
+
+    def _is_left_to_others(self, key: Key, part: Part) -> bool:
+        sharers = self._sharers[key]
+        del sharers[part]
+        if not sharers:
+            del self._sharers[key]
+            return False
+        self._owner[key] = next(iter(sharers))
+        return True
 
     def _state_facts(self, part: Part) -> None:
         subject = self._held[part].subject
         facts = {} if subject is None else {fact.key: fact.value for fact in facts_of(subject, part.role)}
         for key, value in facts.items():
             owner = self._owner.get(key)
-            if owner is not None:
+            if owner is not None and not (key.table.shared and self._desired[key] == value):
                 self.refused[part] = f"contradicts {owner.key}: {fact_line(key, value)}"
                 return
         self.refused.pop(part, None)
         self._facts[part] = facts
         for key, value in facts.items():
+            if key.table.shared:
+                self._sharers.setdefault(key, {})[part] = None
             self._desired[key] = value
-            self._owner[key] = part
+            self._owner.setdefault(key, part)
             self._pending.add(key)
 
     def accept(self, digest: Digest) -> None:
@@ -180,7 +195,7 @@ class Ledger:
         drop: dict[Key, Row] = {}
         for key in self._prune():
             owner = self._owner.get(key)
-            if owner is not None and owner in left_out:
+            if owner is not None and owner in left_out and left_out.issuperset(self._sharers.get(key, ())):
                 continue
             self._add(key, put, drop)
         return Delta(put, drop)
@@ -191,7 +206,7 @@ class Ledger:
         drop: dict[Key, Row] = {}
         pending = self._prune()
         for key in (self._facts.get(part, {}).keys() | self._orphans.get(part, set())) & pending:
-            if self._owner.get(key, part) == part:
+            if self._owner.get(key, part) == part or part in self._sharers.get(key, ()):
                 self._add(key, put, drop)
         return Delta(put, drop)
 
@@ -233,6 +248,7 @@ class Ledger:
         """Return the parts of which something is pending or refused."""
         pending = self._prune()
         parts = {self._owner[key] for key in pending if key in self._owner}
+        parts.update(part for key in pending if key.table.shared for part in self._sharers.get(key, ()))
         return parts | set(self._orphans) | set(self.refused)
 
     def parts(self) -> list[Part]:

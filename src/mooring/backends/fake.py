@@ -5,20 +5,36 @@ and `tear`.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Network
 
 from mooring.backends.names import is_device, is_host_name, is_mac, is_word
 from mooring.backends.order import Step, steps
-from mooring.compile.facts import HOST, Atom, Delta, HostState, Key, Place, PlaceKind, Refused, Row, Stage, fact_line
+from mooring.compile.facts import (
+    HOST,
+    Atom,
+    Delta,
+    HostState,
+    Key,
+    Place,
+    PlaceKind,
+    Refused,
+    Row,
+    Span,
+    Stage,
+    fact_line,
+)
 from mooring.compile.tables import (
     ADDRESS,
     BRIDGE,
+    BRIDGE_FILTER,
     DHCP_HOST,
     DHCP_SERVER,
     FDB,
+    GROUP,
     INNER,
     NAMESPACE,
     NEIGHBOUR,
+    OF_GROUPS,
     PORT,
     PUBLIC,
     ROUTE,
@@ -149,9 +165,11 @@ class FakeBackend:
             return "not a name of ours"
         if place.kind is PlaceKind.ROUTER and table != NAMESPACE and Key(NAMESPACE, place, ()) not in self.state:
             return "no such namespace"
-        if table.stage is Stage.ELEMENT:
+        if table.stage is Stage.ELEMENT or table == GROUP:
             return self._why_not_element(key)
         match table.name:
+            case BRIDGE_FILTER.name:
+                return self._why_no_bridge(key.row[0], or_operators=True)
             case UPLINK.name | INNER.name | PORT.name:
                 return self._why_no_link(key, value)
             case TRUNK.name | VLAN.name | VXLAN.name:
@@ -194,6 +212,8 @@ class FakeBackend:
     def _why_not_element(self, key: Key) -> str | None:
         if not any(other.table == RULESET and other.place == key.place for other in self.state):
             return "no ruleset"
+        if key.table in OF_GROUPS:
+            return self._why_no_box(key)
         if key.table == PUBLIC:
             device, prefix = key.row
             for other in self.state:
@@ -201,6 +221,15 @@ class FakeBackend:
                     wider = other.row[1]
                     if isinstance(wider, IPv4Network) and isinstance(prefix, IPv4Network) and wider.overlaps(prefix):
                         return f"interval overlaps with {wider}"
+        return None
+
+    def _why_no_box(self, key: Key) -> str | None:
+        """Return why a rule can't be in its group's set, which takes nothing that overlaps with what is there."""
+        if Key(GROUP, key.place, key.row[:1]) not in self.state:
+            return f"no security group {key.row[0]}"
+        for other in self.state:
+            if other.table == key.table and other != key and all(map(_overlap, other.row, key.row)):
+                return f"overlaps with {fact_line(other, ())}"
         return None
 
     def _why_no_link(self, key: Key, value: Row) -> str | None:
@@ -212,9 +241,11 @@ class FakeBackend:
                 other.table == UPLINK and self.state[other] == (interface, mac) and other != key for other in self.state
             )
             return f"{mac} is in use on {interface}" if same else None
-        bridge, peer = (value[1], value[0]) if key.table == INNER else value
-        if bridge not in self._bridges and (reason := self._why_no_bridge(bridge)):
+        bridge, peer, mac = (value[1], value[0], "") if key.table == INNER else value
+        if reason := self._why_no_bridge(bridge, or_operators=True):
             return reason
+        if mac and Key(BRIDGE_FILTER, HOST, (bridge,)) not in self.state:
+            return f"what {bridge} forwards is not filtered"
         taken = {
             self.state[other][0 if other.table == INNER else 1]
             for other in self.state
@@ -251,8 +282,9 @@ class FakeBackend:
         known = self._interfaces is None or name in self._interfaces
         return None if known else f"no interface {name} on the host"
 
-    def _why_no_bridge(self, name: Atom) -> str | None:
-        return None if Key(BRIDGE, HOST, (name,)) in self.state else f"no bridge {name}"
+    def _why_no_bridge(self, name: Atom, *, or_operators: bool = False) -> str | None:
+        is_there = Key(BRIDGE, HOST, (name,)) in self.state or (or_operators and name in self._bridges)
+        return None if is_there else f"no bridge {name}"
 
     def _why_no_route(self, key: Key, value: Row) -> str | None:
         device, hop = (str(part) for part in value)
@@ -280,7 +312,9 @@ def _hangs_on(key: Key, value: Row, base: Key) -> bool:
     if base.table == NAMESPACE:
         return True
     if base.table == RULESET:
-        return key.table.stage is Stage.ELEMENT
+        return key.table.stage is Stage.ELEMENT or key.table == GROUP
+    if base.table == GROUP:
+        return key.table in OF_GROUPS and key.row[0] == base.row[0]
     if base.table in (INNER, UPLINK):
         device = base.row[0]
         if key.table == ADDRESS:
@@ -291,5 +325,13 @@ def _hangs_on(key: Key, value: Row, base: Key) -> bool:
     if base.table == VXLAN:
         return key.table in (FDB, NEIGHBOUR) and key.row[0] == base.row[0]
     if base.table == BRIDGE:  # the interface is let go of
-        return key.table == TRUNK and value == base.row
+        return (key.table == TRUNK and value == base.row) or (key.table == BRIDGE_FILTER and key.row == base.row)
     return base.table == DHCP_SERVER and key.table == DHCP_HOST and key.row[0] == base.row[0]
+
+
+def _overlap(one: Atom, other: Atom) -> bool:
+    if isinstance(one, Span) and isinstance(other, Span):
+        return one.first <= other.last and other.first <= one.last
+    if isinstance(one, IPv4Network | IPv6Network) and isinstance(other, IPv4Network | IPv6Network):
+        return one.overlaps(other)
+    return one == other

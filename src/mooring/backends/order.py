@@ -2,14 +2,15 @@
 
 Drops first, from guests inwards, so that names and places are free; then puts, from namespaces outwards.  Three exceptions: what is in
 both is repaired in place; a place's elements are one transaction of drops and puts; addresses and routes come before they go, for a kernel
-that takes the last address off a device takes the device's routes along, and there is no moment without a way.
+that takes the last address off a device takes the device's routes along, and there is no moment without a way.  What a security group has
+goes along with it.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mooring.compile.facts import Delta, Key, Place, Row, Stage
-from mooring.compile.tables import NAMESPACE, RULESET
+from mooring.compile.tables import GROUP, NAMESPACE, OF_GROUPS, RULESET
 
 _TOGETHER = frozenset({Stage.ADDRESS, Stage.ROUTE, Stage.ELEMENT, Stage.ENTRY})
 
@@ -27,15 +28,19 @@ class Step:
 def steps(delta: Delta) -> Iterator[Step]:
     """Return a delta's steps in order.
 
-    Facts that a dropped namespace or ruleset takes along are left out, but for links and services: they reach out of their namespace.
+    Facts that a dropped namespace, ruleset or security group takes along are left out, but for links and services: they reach out of their
+    namespace.
     """
     gone = {key.place for key in delta.drop if key.table == NAMESPACE and key not in delta.put}
     emptied = {key.place for key in delta.drop if key.table == RULESET and key not in delta.put}
+    ended = {key for key in delta.drop if key.table == GROUP and key not in delta.put}
 
     def goes_along(key: Key) -> bool:
         if key.place in gone:
             return key.table.stage not in {Stage.NAMESPACE, Stage.LINK, Stage.SERVICE}
-        return key.place in emptied and key.table.stage is Stage.ELEMENT
+        if key.place in emptied:
+            return key.table.stage in {Stage.CHAIN, Stage.ELEMENT}
+        return key.table in OF_GROUPS and Key(GROUP, key.place, key.row[:1]) in ended
 
     first: dict[tuple[Stage, Place], dict[Key, Row]] = {}
     later: dict[tuple[Stage, Place], tuple[dict[Key, Row], dict[Key, Row]]] = {}

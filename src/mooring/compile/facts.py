@@ -7,9 +7,22 @@ router).  A host's state is a mapping from (table, place, key) to a value.  Two 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
-Atom = str | int | IPv4Address | IPv4Interface | IPv4Network
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """The numbers from `first` to `last`, both of them included."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        """Write one number as itself, several as first-last."""
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
+Atom = str | int | IPv4Address | IPv4Interface | IPv4Network | IPv6Address | IPv6Network | Span
 Row = tuple[Atom, ...]
 
 
@@ -45,23 +58,27 @@ class Stage(IntEnum):
     RULESET = 5
     ADDRESS = 6
     ROUTE = 7
-    ELEMENT = 8
-    SERVICE = 9
-    ENTRY = 10
-    PORT = 11
+    CHAIN = 8
+    ELEMENT = 9
+    SERVICE = 10
+    ENTRY = 11
+    FILTER = 12
+    PORT = 13
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Table:
     """A kind of fact: the types of its key and value, and its stage.
 
-    Tables of stage ELEMENT are sets and maps of the ruleset of their place, by the same name.
+    Tables of stage ELEMENT are sets and maps of the ruleset of their place, by the same name.  What a `shared` one says may be said by several
+    subjects, if they say the same: it holds as long as one of them does.
     """
 
     stage: Stage
     name: str
     key: tuple[type[Atom], ...] = field(compare=False)
     value: tuple[type[Atom], ...] = field(default=(), compare=False)
+    shared: bool = field(default=False, compare=False)
 
     def __hash__(self) -> int:
         """Hash by name: a table's name is unique."""
@@ -142,8 +159,10 @@ def _sortable(part: Atom) -> tuple[str, int | str]:
         return ("", part)
     if isinstance(part, str):
         return (part, 0)
-    if isinstance(part, IPv4Network):
-        return ("", int(part.network_address) * 64 + part.prefixlen)
+    if isinstance(part, Span):
+        return ("", part.first << 32 | part.last)
+    if isinstance(part, IPv4Network | IPv6Network):
+        return ("", int(part.network_address) << 8 | part.prefixlen)
     if isinstance(part, IPv4Interface):
         return ("", int(part) * 64 + part.network.prefixlen)
     return ("", int(part))
@@ -157,11 +176,11 @@ def union(facts: Iterable[Fact]) -> dict[Key, Row]:
     """Join facts into a host state.
 
     Raises:
-        Contradiction: two facts have the same key.
+        Contradiction: two facts have the same key, and are not the same fact of a shared table.
     """
     state: dict[Key, Row] = {}
     for fact in facts:
-        if fact.key in state:
+        if fact.key in state and not (fact.key.table.shared and state[fact.key] == fact.value):
             raise Contradiction(fact.key, state[fact.key], fact.value)
         state[fact.key] = fact.value
     return state

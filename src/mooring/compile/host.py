@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import assert_never
 
-from mooring.compile import carriers, dhcp, links, nat
+from mooring.compile import carriers, dhcp, filters, links, nat
 from mooring.compile.facts import Fact, HostState, union
 from mooring.model.subjects import (
     GroupIntent,
@@ -22,6 +22,7 @@ def facts_of(subject: Subject, role: HostRole) -> Iterator[Fact]:
         case NetworkIntent():
             # The role doesn't matter: guests and routers meet on the same bridge.  A host that is both holds the network once.
             yield from carriers.network(subject)
+            yield from filters.network(subject)
         case RouterIntent():
             yield from links.router(subject)
             yield from nat.router(subject)
@@ -30,17 +31,18 @@ def facts_of(subject: Subject, role: HostRole) -> Iterator[Fact]:
             match role:
                 case HostRole.COMPUTE:
                     yield from links.nic(subject)
+                    yield from filters.nic(subject)
                 case HostRole.GATEWAY:
                     yield from nat.nic(subject)
                     yield from dhcp.nic(subject)
                 case HostRole.PEER:
                     yield from carriers.peer(subject)
                 case HostRole.MEMBER:
-                    pass
+                    yield from filters.member(subject)
                 case _:
                     assert_never(role)
         case GroupIntent():
-            pass
+            yield from filters.group(subject)
         case InstanceIntent():
             # A guest is started by the guest driver, after its NICs' facts hold; it adds nothing to the host's network.
             pass

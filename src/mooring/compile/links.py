@@ -59,7 +59,8 @@ def router_place(router: RouterId) -> Place:
 def nic(subject: NicIntent) -> Iterator[Fact]:
     """A NIC is a port of its network's bridge."""
     bridge = subject.bridge or bridge_name(subject.network)
-    yield Fact(Key(PORT, HOST, (port_name(subject.id),)), (bridge, guest_end_name(subject.id)))
+    mac = "" if subject.filter is None else subject.mac
+    yield Fact(Key(PORT, HOST, (port_name(subject.id),)), (bridge, guest_end_name(subject.id), mac))
 
 
 def router(subject: RouterIntent) -> Iterator[Fact]:

@@ -5,16 +5,18 @@ map of the router's static ruleset (backends/linux/router.nft): adding one there
 data plane.
 """
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
-from mooring.compile.facts import Stage, Table
+from mooring.compile.facts import Span, Stage, Table
+from mooring.model.subjects import MAX_GROUPS
 
 BRIDGE = Table(Stage.BRIDGE, "bridge", (str,), (int,))
 """name = mtu"""
 
-PORT = Table(Stage.PORT, "port", (str,), (str, str))
-"""device = bridge, peer: an up port of that bridge whose other end waits for a guest driver, so that a port has no carrier before
-everything else about it is in place.  What it is made of is the host's own business: a veth pair, whose peer waits, down, in the host's
+PORT = Table(Stage.PORT, "port", (str,), (str, str, str))
+"""device = bridge, peer, mac: an up port of that bridge whose other end waits for a guest driver, so that a port has no carrier before
+everything else about it is in place.  With a mac it is filtered: in the group of guests' ports, on a bridge whose packets the rules see, and the
+bridge knows the mac there instead of learning, and floods no unicast to it.  What it is made of is the host's own business: a veth pair, whose peer waits, down, in the host's
 namespace until a driver takes it into a guest; or a tap, which has no peer but a process of a driver's"""
 
 TRUNK = Table(Stage.LINK, "trunk", (str,), (str,))
@@ -44,7 +46,7 @@ UPLINK = Table(Stage.LINK, "uplink", (str,), (str, str))
 SYSCTL = Table(Stage.SYSCTL, "sysctl", (str,), (str,))
 """path below /proc/sys/net = value"""
 
-RULESET = Table(Stage.RULESET, "ruleset", (str,))
+RULESET = Table(Stage.RULESET, "ruleset", (str,), shared=True)
 """name: the static ruleset of that name is loaded, every rule of it and no other"""
 
 ADDRESS = Table(Stage.ADDRESS, "address", (str, IPv4Interface))
@@ -80,6 +82,66 @@ PAIR = Table(Stage.ELEMENT, "pair", (IPv4Address, IPv4Address))
 MAY_OUT = Table(Stage.ELEMENT, "may_out", (IPv4Address, str))
 """private, uplink device: who may open flows there"""
 
+ZONE = Table(Stage.ELEMENT, "zone", (str,), (int,))
+"""bridge = conntrack zone: its flows are no other network's"""
+
+FILTERED = Table(Stage.ELEMENT, "filtered", (str,))
+"""bridge: what comes through is judged"""
+
+BRIDGE_FILTER = Table(Stage.FILTER, "bridge_filter", (str,))
+"""bridge: the rules see its IP packets"""
+
+OWN4 = Table(Stage.ELEMENT, "own4", (str, str, IPv4Address))
+"""port, mac, address: as whom the port's guest may send, and what it is sent"""
+
+OWN6 = Table(Stage.ELEMENT, "own6", (str, str, IPv6Address))
+"""the same for IPv6"""
+
+TARGET6 = Table(Stage.ELEMENT, "target6", (str, str, IPv6Address))
+"""port, mac, address: for whom the port's guest may speak in neighbour discovery"""
+
+NUMBER = Table(Stage.ELEMENT, "number", (str,), (int,))
+"""port = its number on its bridge"""
+
+SLOTS4 = tuple(Table(Stage.ELEMENT, f"slot4_{slot + 1}", (str, IPv4Address), (int,)) for slot in range(MAX_GROUPS))
+"""bridge, address = security group: of the filtered port that has the address; one group in each slot"""
+
+SLOTS6 = tuple(Table(Stage.ELEMENT, f"slot6_{slot + 1}", (str, IPv6Address), (int,)) for slot in range(MAX_GROUPS))
+"""the same for IPv6"""
+
+SLOTS_MANY = tuple(Table(Stage.ELEMENT, f"many_{slot + 1}", (str, int), (int,)) for slot in range(MAX_GROUPS))
+"""bridge, number of a port = security group: of the port, for copies of broadcasts"""
+
+MEMBERS4 = Table(Stage.ELEMENT, "members4", (int, IPv4Address), shared=True)
+"""security group, address: a member of a group that rules speak of, wherever it is"""
+
+MEMBERS6 = Table(Stage.ELEMENT, "members6", (int, IPv6Address), shared=True)
+"""the same for IPv6"""
+
+GROUP = Table(Stage.CHAIN, "group", (int,), (str, str))
+"""security group = groups that its ingress and its egress rules speak of, with commas between: its chains and sets are there"""
+
+IN4 = Table(Stage.ELEMENT, "in4", (int, Span, Span, IPv4Network))
+"""security group, protocols, ports, remote prefix: flows that its members may receive; no two of a group overlap"""
+
+OUT4 = Table(Stage.ELEMENT, "out4", (int, Span, Span, IPv4Network))
+"""the same for flows that its members may open"""
+
+IN6 = Table(Stage.ELEMENT, "in6", (int, Span, Span, IPv6Network))
+"""IN4 for IPv6"""
+
+OUT6 = Table(Stage.ELEMENT, "out6", (int, Span, Span, IPv6Network))
+"""OUT4 for IPv6"""
+
+PEERS_IN = Table(Stage.ELEMENT, "in_peers", (int, int, str, Span, Span))
+"""security group, remote group, ipv4 or ipv6, protocols, ports: flows that its members may receive from members of the remote group"""
+
+PEERS_OUT = Table(Stage.ELEMENT, "out_peers", (int, int, str, Span, Span))
+"""the same for flows that its members may open to them"""
+
+OF_GROUPS = (IN4, IN6, OUT4, OUT6, PEERS_IN, PEERS_OUT)
+"""Tables whose sets each security group has of its own; the first column says whose"""
+
 DHCP_SERVER = Table(Stage.SERVICE, "dhcp_server", (str,), (str, IPv4Interface, str, int, int))
 """network = device, own address, DNS servers with commas between or an empty text, mtu, lease in seconds"""
 
@@ -107,9 +169,23 @@ TABLES = (
     HAIR,
     PAIR,
     MAY_OUT,
+    ZONE,
+    FILTERED,
+    OWN4,
+    OWN6,
+    TARGET6,
+    NUMBER,
+    *SLOTS4,
+    *SLOTS6,
+    *SLOTS_MANY,
+    MEMBERS4,
+    MEMBERS6,
+    GROUP,
+    *OF_GROUPS,
     DHCP_SERVER,
     DHCP_HOST,
     FDB,
     NEIGHBOUR,
+    BRIDGE_FILTER,
     PORT,
 )

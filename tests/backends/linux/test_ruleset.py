@@ -7,10 +7,11 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from mooring.backends.linux import elements
+from mooring.backends.linux.groups import SAMPLE, group_set, sample
 from mooring.backends.linux.nft import as_loaded
 from mooring.compile.facts import Key, Stage
 from mooring.compile.links import router_place
-from mooring.compile.tables import FIP_IN, PUBLIC, RULESET, TABLES
+from mooring.compile.tables import FIP_IN, OF_GROUPS, PUBLIC, RULESET, TABLES
 from mooring.model.ids import uplink_name
 from tests.backends.lab import Lab
 from tests.backends.linux.test_packets import ALICES, Ping
@@ -25,12 +26,18 @@ KEY = Key(RULESET, PLACE, ("router",))
 
 def test_the_kernel_has_the_rules_as_they_are_written(golden: Callable[[str, str], None]) -> None:
     golden("router.nft", as_loaded("router")[0])
+    golden("host.nft", as_loaded("host", sample())[0])
 
 
 def test_every_table_of_elements_has_its_set() -> None:
-    sets = elements.sets("router")
-    wanted = {table.name: (len(table.key), len(table.value)) for table in TABLES if table.stage is Stage.ELEMENT}
-    assert {name: (len(it.keys), len(it.values)) for name, it in sets.items()} == wanted
+    sets = {**elements.sets("router"), **elements.sets("host")}
+    there = {name: (len(it.keys), len(it.values)) for name, it in sets.items()}
+    for table in TABLES:
+        if table.stage is Stage.ELEMENT:
+            # Of a table of groups, whose is in the set's name.
+            name, columns = (group_set(SAMPLE, table.name), -1) if table in OF_GROUPS else (table.name, 0)
+            assert there.pop(name) == (len(table.key) + columns, len(table.value))
+    assert there.keys() == {"current", "epoch", "groups_in", "groups_out", "guests_flows"}, "what no fact says"
 
 
 def test_a_reload_keeps_all_elements(lab: Lab) -> None:

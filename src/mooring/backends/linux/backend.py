@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from secrets import token_hex
 
-from mooring.backends.linux import carriers, effects, links, netns, routes, ruleset, sysctl
+from mooring.backends.linux import carriers, effects, links, netns, ports, routes, ruleset, sysctl
 from mooring.backends.linux.aftermath import Aftermath
 from mooring.backends.linux.dnsmasq import Dnsmasq
 from mooring.backends.linux.forwarding import Forwarding
@@ -19,7 +19,9 @@ from mooring.compile.links import ROUTER_SETTINGS, inner_settings, uplink_settin
 from mooring.compile.tables import (
     ADDRESS,
     BRIDGE,
+    BRIDGE_FILTER,
     DHCP_SERVER,
+    FILTERED,
     INNER,
     NAMESPACE,
     PORT,
@@ -138,9 +140,18 @@ class LinuxBackend:
 
     def _read_host(self) -> dict[Key, Row]:
         found = links.read_host(self._spaces.host, self._ports)
+        snapshot = ruleset.read(self._spaces.host)
+        known = {str(key.row[0]) for key in snapshot.elements if key.table == FILTERED}
         self._bridges = frozenset(found.bridges)
         self._trunks |= {str(key.row[0]) for key in found.facts if key.table == TRUNK}
-        return {**found.facts, **self._forwarding.read(found.tunnels)}
+        filters = ports.read_filters(self._spaces.host, found.by_index, known)
+        return {
+            **found.facts,
+            **self._forwarding.read(found.tunnels),
+            **snapshot.ruleset,
+            **snapshot.elements,
+            **filters,
+        }
 
     def _structure(self, space: Space) -> dict[Key, Row]:
         """Return a router's devices, addresses, routes and settings."""
@@ -212,6 +223,8 @@ class LinuxBackend:
 
     def _do(self, step: Step) -> None:
         match step.stage:
+            case Stage.CHAIN:
+                ruleset.change_groups(self._open(step.place), Delta(step.put, step.drop))
             case Stage.ELEMENT:
                 self._change_elements(step)
             case Stage.ENTRY if step.place == HOST:
@@ -257,7 +270,9 @@ class LinuxBackend:
             case BRIDGE.name:
                 links.put_bridge(host, key, value)
             case PORT.name:
-                links.put_port(host, key, value, self._ports)
+                ports.put(host, key, value, self._ports)
+            case BRIDGE_FILTER.name:
+                ports.put_filter(host, key, value)
             case TRUNK.name | VLAN.name | VXLAN.name:
                 carriers.put(host, key, value)
             case INNER.name:
@@ -286,6 +301,8 @@ class LinuxBackend:
                 pass  # it went with its namespace
             case SYSCTL.name:
                 pass  # a setting has always some value; what nobody asks for may be as it is
+            case BRIDGE_FILTER.name:
+                ports.drop_filter(space, key)
             case RULESET.name:
                 ruleset.drop(space, key)
             case ROUTE.name | ROUTE_IN.name | RULE.name:

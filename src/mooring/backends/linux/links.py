@@ -1,4 +1,4 @@
-"""Bridges, ports, routers' devices, addresses and routes <-> facts.
+"""Bridges, routers' devices, addresses and routes <-> facts.
 
 How does a restarted agent know that a link is ours?  On the host by its name: mb (bridge), mp (port), mg (the guest's end of a port) or
 mh (a router's port), and the first eleven hexadecimal digits of a UUID.  In a router's namespace everything that somebody made is ours.
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
-from mooring.backends.linux import carriers, routes, sysctl, taps
+from mooring.backends.linux import carriers, ports, routes, sysctl
 from mooring.backends.linux.devices import bridge_of, mistyped, named, remove, there
 from mooring.backends.linux.rtnl import Link, Rtnl
 from mooring.backends.linux.space import Space
@@ -35,8 +35,9 @@ _BY_HAND = frozenset({"veth", "macvlan", "macvtap", "ipvlan", "bridge", "vlan", 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The host's bridges, and its tunnel devices by their number in the kernel; and the facts of all its links."""
+    """All links of the host by their number in the kernel, its bridges, and its tunnel devices; and the facts of all its links."""
 
+    by_index: dict[int, Link]
     bridges: set[int]
     tunnels: dict[int, str]
     facts: dict[Key, Row]
@@ -50,18 +51,17 @@ class Devices:
     facts: dict[Key, Row]
 
 
-def read_host(host: Space, ports: PortKind) -> Host:
+def read_host(host: Space, kind: PortKind) -> Host:
     """Return the bridges, ports and carriers of the host, whose ports are of one kind."""
     links = host.rtnl.links()
     by_index = {link.index: link for link in links}
     state = carriers.read(by_index)
+    state.update(ports.read(host, by_index, kind))
     for link in links:
         if is_device(link.name, "mb"):
             state[Key(BRIDGE, HOST, (link.name,))] = _bridge_value(link)
-        elif is_device(link.name, "mp"):
-            state[Key(PORT, HOST, (link.name,))] = _port_value(link, by_index, ports)
     bridges = {link.index for link in links if is_device(link.name, "mb")}
-    return Host(bridges, {link.index: link.name for link in links if is_device(link.name, "mx")}, state)
+    return Host(by_index, bridges, {link.index: link.name for link in links if is_device(link.name, "mx")}, state)
 
 
 def read_router(space: Space, host: Space) -> Devices:
@@ -111,48 +111,6 @@ def put_bridge(host: Space, key: Key, value: Row) -> None:
                 host.rtnl.set(link.index, state="up")
         case _:
             raise mistyped(key, value)
-
-
-def put_port(host: Space, key: Key, value: Row, kind: PortKind) -> None:
-    """Make or repair a port.  Its other end is left as it is, once a guest has it.
-
-    Raises:
-        Refused: the kernel won't have it.
-    """
-    match key.row, value:
-        case (str() as name,), (str() as bridge, str() as peer) if is_device(name, "mp") and is_device(peer, "mg"):
-            with named(key, value):
-                master = bridge_of(host.rtnl, bridge)
-                link = host.rtnl.link(name)
-                if link is not None and not _is_of(link, kind):
-                    host.rtnl.delete(link.index)
-                    link = None
-                if link is None:
-                    link = _new_port(host, name, peer, master.mtu, kind)
-                elif (
-                    kind is PortKind.VETH
-                    and link.peer_netns is None
-                    and (other := host.rtnl.link(link.peer)) is not None
-                    and other.name != peer
-                ):
-                    host.rtnl.set(other.index, ifname=peer)
-                if (
-                    link.mtu != master.mtu
-                ):  # first: out of an MTU below 1280 a device comes with IPv6 as it is by default
-                    host.rtnl.set(link.index, mtu=master.mtu)
-                sysctl.silence(host.inside, name)
-                host.rtnl.set(link.index, master=master.index, state="up")
-        case _:
-            raise mistyped(key, value)
-
-
-def _new_port(host: Space, name: str, peer: str, mtu: int, kind: PortKind) -> Link:
-    if kind is PortKind.TAP:
-        taps.add(host.inside, name)
-    else:
-        host.rtnl.add("veth", name, mtu=mtu, peer={"ifname": peer, "mtu": mtu})
-        sysctl.silence(host.inside, peer)
-    return there(host.rtnl, name)
 
 
 def put_inner(space: Space, host: Space, key: Key, value: Row) -> None:
@@ -278,25 +236,6 @@ def _bridge_value(link: Link) -> Row:
     if not link.is_up or not link.is_quiet or link.has_ipv6:
         return ("not set up as a bridge of ours",)
     return (link.mtu,)
-
-
-def _is_of(link: Link, kind: PortKind) -> bool:
-    match kind:
-        case PortKind.VETH:
-            return link.kind == "veth"
-        case PortKind.TAP:
-            return link.mode == "tap"
-
-
-def _port_value(link: Link, by_index: dict[int, Link], kind: PortKind) -> Row:
-    master = by_index.get(link.master)
-    if not _is_of(link, kind) or master is None:
-        return (f"not a {kind} in a bridge",)
-    if not link.is_up or link.has_ipv6 or link.mtu != master.mtu:
-        return ("not set up as a port of ours",)
-    # Once a guest has the other end, its name there is the guest's business; a tap's other end has none.
-    other = by_index.get(link.peer) if kind is PortKind.VETH and link.peer_netns is None else None
-    return (master.name, other.name if other is not None else f"mg{link.name.removeprefix('mp')}")
 
 
 def _inner_value(link: Link, plug: Link | None, host: Rtnl) -> Row:

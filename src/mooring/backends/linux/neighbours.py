@@ -8,10 +8,13 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mooring.backends.linux.netns import Inside, check_namespace
+
+T = TypeVar("T")
 
 BRIDGING, ARP = 7, socket.AF_INET  # AF_BRIDGE of linux/socket.h
 
@@ -21,7 +24,8 @@ _REPLACE, _CREATE, _APPEND = 0x100, 0x400, 0x800
 _ERROR, _DONE = 2, 3
 _ADDRESS, _MAC = 1, 2
 _PERMANENT, _IN_USE = 0x80, 0x02 | 0x04 | 0x08 | 0x10
-_SELF = 2
+_SELF, _MASTER, _STICKY = 2, 4, 0x40
+_NOARP = 0x40
 _ODD = frozenset({6, 7, 8, 11, 13})
 """Attributes of entries that lead elsewhere: port, VNI, device, source VNI, next hop."""
 
@@ -76,9 +80,21 @@ class Neighbours:
             OSError: it changes all the time.
         """
         for _ in range(_ATTEMPTS):
-            found = list(self._dump(family))
+            found = list(self._dump(family, _entry))
             if None not in found:
                 return [entry for entry in found if entry is not None]
+        raise OSError(errno.EAGAIN, "neighbours change faster than they can be read")
+
+    def pinned(self) -> set[tuple[int, bytes]]:
+        """Return the ports of bridges, by number, with the hardware addresses that are there and nowhere else.
+
+        Raises:
+            OSError: it changes all the time.
+        """
+        for _ in range(_ATTEMPTS):
+            found = [*self._dump(BRIDGING, _pinned)]
+            if None not in found:
+                return {entry for entry in found if entry is not None and entry[1]}
         raise OSError(errno.EAGAIN, "neighbours change faster than they can be read")
 
     def change(self, requests: Sequence[Request]) -> dict[int, int]:
@@ -118,8 +134,8 @@ class Neighbours:
                     if sequence == self._sequence:
                         return
 
-    def _dump(self, family: int) -> Iterator[Entry | None]:
-        """Return entries, and None where the kernel says that they changed meanwhile."""
+    def _dump(self, family: int, read: Callable[[bytes], T | None]) -> Iterator[T | None]:
+        """Return what is read of entries, and None where the kernel says that they changed meanwhile."""
         self._sequence += 1
         # An ndmsg, for the kernel to see which bridge or device is meant: any.
         body = _BODY.pack(family, 0, 0, 0, 0)
@@ -135,7 +151,7 @@ class Neighbours:
                     raise OSError(code, os.strerror(code))
                 if kind == _DONE:
                     return
-                if kind == _NEW and (entry := _entry(message)) is not None:
+                if kind == _NEW and (entry := read(message)) is not None:
                     yield entry
 
 
@@ -172,6 +188,13 @@ def _entry(message: bytes) -> Entry | None:
         elif kind in _ODD:
             is_plain = False
     return Entry(family, device, mac, address, is_plain)
+
+
+def _pinned(message: bytes) -> tuple[int, bytes] | None:
+    _, device, state, flags, _ = _BODY.unpack_from(message)
+    if not flags & _STICKY or flags & _SELF or not state & _NOARP:
+        return None
+    return device, dict(_attributes(message)).get(_MAC, b"")
 
 
 def _messages(buffer: bytes) -> Iterator[tuple[int, int, int, bytes]]:

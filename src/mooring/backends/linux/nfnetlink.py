@@ -24,6 +24,7 @@ _TABLE, _SET, _ELEMENTS = 1, 2, 3
 _KEY, _DATA, _FLAGS, _TIMEOUT, _KEY_END = 1, 2, 3, 4, 10
 _TYPE = 0x3FFF  # less the flags for nested and byte order
 _INTERVAL_END = 1
+_CHAIN = 2
 
 FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
 
@@ -71,6 +72,18 @@ class Nfnetlink:
                 for attribute, value in _attributes(reply, 4):
                     if attribute == _ELEMENTS:
                         yield from _elements(value)
+
+    def verdicts(self, family: str, table: str, name: str) -> Iterator[tuple[bytes, str]]:
+        """Dump a map to verdicts: each key, and the name of the chain that it leads to.
+
+        Raises:
+            Interrupted: as for elements.
+            OSError: as for elements.
+        """
+        for key, _, data in self.elements(family, table, name):
+            # The verdict's own attributes: its code, and a chain.
+            found = dict(_attributes(memoryview(data or b""), 0))
+            yield key, bytes(found.get(_CHAIN, b"")).rstrip(b"\0").decode(errors="replace")
 
     def _ask(self, kind: int, flags: int, family: int, body: bytes) -> Iterator[tuple[int, int, memoryview]]:
         self._sequence += 1

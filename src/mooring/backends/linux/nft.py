@@ -55,6 +55,16 @@ class Nft:
         """Return all tables, chains, sets and rules, without the elements of sets: it costs the same however many there are."""
         return self._run("list ruleset", _OUTPUT_TERSE)
 
+    def tables(self, name: str) -> dict[str, str]:
+        """Return the listings of the tables of a name by family, without the elements of sets.
+
+        Raises:
+            NftRefused: one of them went meanwhile.
+        """
+        words = (line.split(" ") for line in self._run("list tables", 0).splitlines())
+        families = [family for _, family, table in words if table == name]
+        return {family: self._run(f"list table {family} {name}", _OUTPUT_TERSE) for family in families}
+
     def sets(self) -> str:
         """Return all sets and maps as JSON, without their elements."""
         return self._run("list ruleset", _OUTPUT_TERSE | _OUTPUT_JSON)
@@ -91,8 +101,8 @@ def ruleset_text(name: str) -> str:
 
 
 @cache
-def as_loaded(name: str) -> tuple[str, str]:
-    """Return what the kernel makes of a static ruleset: its rules as text, and its sets as JSON.
+def as_loaded(name: str, more: str = "") -> tuple[str, str]:
+    """Return what the kernel makes of a static ruleset and more commands: its rules as text, and its sets as JSON.
 
     The kernel is asked, in a namespace that is made for the question: so the answer needs no memory and no second notation.
     """
@@ -100,7 +110,7 @@ def as_loaded(name: str) -> tuple[str, str]:
     def load() -> tuple[str, str]:
         nft = Nft()
         try:
-            nft.run(ruleset_text(name))
+            nft.run(f"{ruleset_text(name)}\n{more}")
             return nft.rules(), nft.sets()
         finally:
             nft.close()

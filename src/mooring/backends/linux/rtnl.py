@@ -31,7 +31,9 @@ class Link:
 
     `peer` is the index of a veth's other end or of what a macvlan or a VLAN lies on, in the namespace that is number `peer_netns` here;
     None is this one.  `mode` is a macvlan's, or `tap` of a tap that stays when no process has it open; `is_quiet` says of a bridge that it
-    forwards at once and says nothing of its own, and of any other device that it is a plain port of a bridge.  `tag` is that of a VLAN.
+    forwards at once and says nothing of its own, and of any other device that it is a plain port of a bridge.  `is_filtered` says of a bridge
+    that rules see its packets, and of any other device that it is a port where the bridge learns nothing and floods no unicast to.  `tag` is
+    that of a VLAN.
     """
 
     index: int
@@ -47,6 +49,7 @@ class Link:
     mode: str
     has_ipv6: bool
     is_quiet: bool
+    is_filtered: bool = False
     tag: int | None = None
     tunnel: "Tunnel | None" = None
 
@@ -182,9 +185,30 @@ class Rtnl:
         """Remove a rule with these features."""
         self._rule("del", rule)
 
-    def set_port(self, index: int) -> None:
-        """Let a port of a bridge learn, flood and send nothing back where it came from, as ports do unless told otherwise."""
-        self._call(lambda: self._ip.brport("set", index=index, **PORT_SETTINGS))
+    def filter_bridge(self, index: int, *, is_on: bool) -> None:
+        """Let the rules see the IP packets that a bridge forwards, or not."""
+        settings = {name: value if is_on else 0 for name, value in FILTER_SETTINGS.items()}
+        self._call(lambda: self._ip.link("set", index=index, kind="bridge", **settings))
+
+    def set_port(self, index: int, *, is_filtered: bool = False) -> None:
+        """Let a port of a bridge learn, flood and send nothing back where it came from, as ports do unless told otherwise.
+
+        One that is filtered learns nothing, and gets no unicast that the bridge doesn't know to be there.
+        """
+        settings = FILTERED_PORT_SETTINGS if is_filtered else PORT_SETTINGS
+        self._call(lambda: self._ip.brport("set", index=index, **settings))
+
+    def pin(self, index: int, mac: str) -> None:
+        """Let a bridge know that a hardware address is behind a port, and nowhere else whatever it hears."""
+        self._call(
+            lambda: self._ip.fdb(
+                "replace", ifindex=index, lladdr=mac, state=_NUD_NOARP, flags=_NTF_MASTER | _NTF_STICKY
+            )
+        )
+
+    def unpin(self, index: int, mac: str) -> None:
+        """Let a bridge learn again where a hardware address is."""
+        self._call(lambda: self._ip.fdb("del", ifindex=index, lladdr=mac, flags=_NTF_MASTER))
 
     def number_of(self, fd: int) -> int | None:
         """Return by which number this namespace knows the one open as `fd`, None if by none."""
@@ -260,6 +284,13 @@ PORT_SETTINGS: dict[str, int] = {
     "isolated": 0,
 }
 
+FILTER_SETTINGS: dict[str, int] = {"br_nf_call_iptables": 1, "br_nf_call_ip6tables": 1, "br_nf_call_arptables": 0}
+
+FILTERED_PORT_SETTINGS: dict[str, int] = {**PORT_SETTINGS, "learning": 0, "unicast_flood": 0}
+
+# linux/neighbour.h
+_NUD_NOARP, _NTF_MASTER, _NTF_STICKY = 0x40, 0x04, 0x40
+
 TUNNEL_SETTINGS: dict[str, int] = {
     "vxlan_port": 4789,
     "vxlan_learning": 0,
@@ -309,6 +340,9 @@ def _link(message: Any) -> Link:
         is_quiet=_has(data, "IFLA_", BRIDGE_SETTINGS)
         if kind == "bridge"
         else _has(port, "IFLA_BRPORT_", PORT_SETTINGS),
+        is_filtered=_has(data, "IFLA_", FILTER_SETTINGS)
+        if kind == "bridge"
+        else _has(port, "IFLA_BRPORT_", FILTERED_PORT_SETTINGS),
         tag=_tag(data) if kind == "vlan" and data else None,
         tunnel=_tunnel(data) if kind == "vxlan" and data else None,
     )

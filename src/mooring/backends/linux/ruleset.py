@@ -1,19 +1,28 @@
-"""The static ruleset of a namespace, whole or not at all, and the elements of its sets.
+"""The static ruleset of a namespace, whole or not at all, and what changes in it: security groups, and the elements of its sets.
 
 How does a restarted agent know that a ruleset is ours, and as it should be?  It is in tables named mooring, and their listing is the
 same, to the letter, as that of the ruleset's file freshly loaded into a namespace made for the comparison.
 """
 
-from mooring.backends.linux import elements
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from mooring.backends.linux import elements, epoch, groups
 from mooring.backends.linux.nfnetlink import Interrupted
 from mooring.backends.linux.nft import NftRefused, as_loaded, ruleset_text
 from mooring.backends.linux.space import Snapshot, Space
-from mooring.compile.facts import Delta, Key, Refused, Row, fact_line
-from mooring.compile.tables import RULESET
+from mooring.compile.facts import HOST, Delta, Key, Place, Refused, Row, fact_line
+from mooring.compile.filters import HOST_RULESET
+from mooring.compile.tables import OF_GROUPS, RULESET
 
 NAME = "router"
-_TABLE = "mooring"
 _ATTEMPTS = 5
+
+
+def name_of(place: Place) -> str:
+    """Return the name of the ruleset that a place has, if it has one."""
+    return HOST_RULESET if place == HOST else NAME
 
 
 def read(space: Space) -> Snapshot:
@@ -26,23 +35,13 @@ def read(space: Space) -> Snapshot:
         generation = space.nfnetlink.generation()
         if space.snapshot is not None and space.snapshot.generation == generation:
             return space.snapshot
-        key = Key(RULESET, space.place, (NAME,))
-        tables = _ours(space.inside.run(space.nft.rules))
-        rulesets: dict[Key, Row] = {}
         try:
-            if tables == _ours(as_loaded(NAME)[0]):
-                rulesets[key] = ()
-                found = elements.read(space.nfnetlink, space.place, elements.sets(NAME))
-            elif tables:
-                rulesets[key] = ("not as it was loaded",)
-                found = elements.read(space.nfnetlink, space.place, _usable(space))
-            else:
-                found = {}
-        except Interrupted:
+            found = _look(space, generation)
+        except (Interrupted, NftRefused):
             continue
         if space.nfnetlink.generation() == generation:
-            space.snapshot = Snapshot(generation, rulesets, found)
-            return space.snapshot
+            space.snapshot = found
+            return found
     raise OSError(f"{space.place}: its rules change faster than they can be read")
 
 
@@ -60,7 +59,10 @@ def put(space: Space, key: Key, value: Row) -> None:
     old = read(space)
     if old.ruleset.get(key) == value:
         return
-    _run(space, key, _deletion(space) + text + "\n" + elements.loading(name, old.elements))
+    whole = {it: known for it, known in old.ruleset.items() if it != key and groups.is_whole(known)}
+    made = "".join(groups.making(groups.group_of(it, known)) for it, known in whole.items())
+    more = epoch.beginning() if name == HOST_RULESET else ""
+    _run(space, key, _deletion(space) + f"{text}\n" + made + elements.loading(name, old.elements) + more)
 
 
 def drop(space: Space, key: Key) -> None:
@@ -73,6 +75,60 @@ def drop(space: Space, key: Key) -> None:
         _run(space, key, text)
 
 
+def change_groups(space: Space, delta: Delta) -> None:
+    """Make, change and end security groups as one transaction.
+
+    Raises:
+        Refused: nothing was changed.
+    """
+    old = read(space)
+    commands = [*_putting_groups(space, old, delta), *_ending_groups(space, old, delta)]
+    if not commands:
+        return
+    if delta.drop:
+        commands.append(epoch.beginning())
+    _run(space, next(iter((*delta.put, *delta.drop))), "".join(commands))
+    if space.nfnetlink.generation() == old.generation + 1:
+        space.snapshot = _with_groups(old, delta)
+
+
+def _putting_groups(space: Space, old: Snapshot, delta: Delta) -> Iterator[str]:
+    known, leads = _sample(HOST_RULESET), _leads(space)
+    for key, value in delta.put.items():
+        group, there = groups.group_of(key, value), old.ruleset.get(key)
+        if there is None:
+            yield groups.making(group)
+        elif there != value and groups.is_whole(there):
+            yield groups.remaking(group)
+        elif there != value:
+            yield groups.repairing(group, old.blocks, known, _leading(leads, group.number))
+
+
+def _ending_groups(space: Space, old: Snapshot, delta: Delta) -> Iterator[str]:
+    leads = _leads(space)
+    for key in delta.drop:
+        if key in old.ruleset and key not in delta.put:
+            number = groups.number_of(key)
+            yield groups.ending(number, old.blocks, _leading(leads, number))
+
+
+def _with_groups(old: Snapshot, delta: Delta) -> Snapshot:
+    """Return a snapshot after a change of groups, which was the only transaction."""
+    known = _sample(HOST_RULESET)
+    changed = {groups.number_of(key) for key in (*delta.put, *delta.drop)}
+    gone = {groups.number_of(key) for key in delta.drop if key not in delta.put}
+    facts = {key: value for key, value in old.ruleset.items() if key not in delta.drop}
+    blocks = {about: lines for about, lines in old.blocks.items() if about[0] not in changed}
+    for key, value in delta.put.items():
+        facts[key] = value
+        blocks.update(groups.listed(groups.group_of(key, value), known))
+    if gone:
+        found = {it: value for it, value in old.elements.items() if not (it.table in OF_GROUPS and it.row[0] in gone)}
+    else:
+        found = old.elements
+    return Snapshot(old.generation + 1, facts, found, blocks)
+
+
 def change_elements(space: Space, delta: Delta) -> None:
     """Drop and put elements as one transaction.
 
@@ -81,8 +137,9 @@ def change_elements(space: Space, delta: Delta) -> None:
     """
     before, seen = space.nfnetlink.generation(), space.snapshot
     space.snapshot = None
-    nft = space.nft
-    space.inside.run(lambda: elements.change(nft, NAME, delta.put, delta.drop))
+    nft, name = space.nft, name_of(space.place)
+    more = epoch.beginning() if space.place == HOST and epoch.ends_with(delta) else ""
+    space.inside.run(lambda: elements.change(nft, name, delta.put, delta.drop, more))
     # The kernel's acknowledgement is the proof that all of it holds.  If ours was the only transaction, we know all elements still.
     if seen is not None and seen.generation == before and space.nfnetlink.generation() == before + 1:
         for key in delta.drop:
@@ -90,6 +147,43 @@ def change_elements(space: Space, delta: Delta) -> None:
         seen.elements.update(delta.put)
         seen.generation = before + 1
         space.snapshot = seen
+
+
+def _look(space: Space, generation: int) -> Snapshot:
+    nft, name = space.nft, name_of(space.place)
+    tables = space.inside.run(lambda: nft.tables(elements.TABLE))
+    if not tables:
+        return Snapshot(generation, {}, {})
+    key = Key(RULESET, space.place, (name,))
+    rest, blocks = _apart(tables)
+    facts: dict[Key, Row] = {}
+    if rest != _rest(name):
+        facts[key] = ("not as it was loaded",)
+        found = elements.read(space.nfnetlink, space.place, _usable(space))
+    else:
+        facts[key] = () if space.place != HOST or epoch.is_one(space.nfnetlink) else ("its epoch is not one",)
+        found = elements.read(space.nfnetlink, space.place, elements.sets(name))
+    if blocks and (leads := _leads(space)):
+        facts |= groups.read(blocks, _sample(name), leads)
+        whole = [groups.number_of(it) for it, value in facts.items() if it != key and groups.is_whole(value)]
+        found |= elements.read_groups(space.nfnetlink, space.place, name, whole)
+    return Snapshot(generation, facts, found, blocks)
+
+
+def _leads(space: Space) -> dict[str, dict[int, str]]:
+    """Return which chain is whose, by the maps that lead to them; of a map that is missing, nothing."""
+    found: dict[str, dict[int, str]] = {}
+    for name in groups.ENTRIES:
+        try:
+            entries = space.nfnetlink.verdicts("inet", elements.TABLE, name)
+            found[name] = {int.from_bytes(key, sys.byteorder): chain for key, chain in entries}
+        except FileNotFoundError:
+            found[name] = {}
+    return found
+
+
+def _leading(leads: Mapping[str, Mapping[int, str]], number: int) -> list[str]:
+    return [name for name, entries in leads.items() if number in entries]
 
 
 def _run(space: Space, key: Key, text: str) -> None:
@@ -102,26 +196,46 @@ def _run(space: Space, key: Key, text: str) -> None:
 
 
 def _deletion(space: Space) -> str:
-    families = _ours(space.inside.run(space.nft.rules))
-    return "".join(f"delete table {family} {_TABLE}\n" for family in families)
+    nft = space.nft
+    families = space.inside.run(lambda: nft.tables(elements.TABLE))
+    return "".join(f"delete table {family} {elements.TABLE}\n" for family in families)
 
 
 def _usable(space: Space) -> dict[str, elements.NftSet]:
     """Return those of our sets that have the types they should, so that their elements can be read and kept."""
     there = elements.declared(space.inside.run(space.nft.sets))
-    return {name: where for name, where in elements.sets(NAME).items() if there.get(name) == where}
+    return {name: where for name, where in elements.sets(name_of(space.place)).items() if there.get(name) == where}
 
 
-def _ours(listing: str) -> dict[str, str]:
-    """Return our tables in a listing, as text by family."""
+def _apart(tables: Mapping[str, str]) -> tuple[dict[str, str], dict[tuple[int, str], tuple[str, ...]]]:
+    """Split listings by family: what is static, and the blocks of security groups."""
+    rest: dict[str, str] = {}
+    blocks: dict[tuple[int, str], tuple[str, ...]] = {}
+    for family, listing in tables.items():
+        rest[family], found = groups.apart(listing)
+        blocks.update(found)
+    return rest, blocks
+
+
+@cache
+def _expected(name: str) -> tuple[dict[str, str], dict[tuple[int, str], tuple[str, ...]]]:
+    more = groups.sample() if name == HOST_RULESET else ""
+    return _apart(_by_family(as_loaded(name, more)[0]))
+
+
+def _rest(name: str) -> dict[str, str]:
+    return _expected(name)[0]
+
+
+def _sample(name: str) -> dict[tuple[int, str], tuple[str, ...]]:
+    return _expected(name)[1]
+
+
+def _by_family(listing: str) -> dict[str, str]:
     tables: dict[str, str] = {}
     family = ""
     for line in listing.splitlines():
         if line.startswith("table "):
-            _, of, name, *_ = line.split(" ")
-            family = of if name == _TABLE else ""
-        if family:
-            tables[family] = tables.get(family, "") + line + "\n"
-        if line == "}":
-            family = ""
+            family = line.split(" ")[1]
+        tables[family] = tables.get(family, "") + line + "\n"
     return tables

@@ -1,6 +1,6 @@
 """Namespaces that are open: their threads, and the sockets in them, each opened when first asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mooring.backends.linux import netns
 from mooring.backends.linux.announce import Announcer
@@ -19,11 +19,15 @@ _PREFIX = router_namespace(RouterId(""))
 
 @dataclass(slots=True)
 class Snapshot:
-    """The nftables of a namespace as they were at a generation; true as long as the kernel is at that generation."""
+    """The nftables of a namespace as they were at a generation; true as long as the kernel is at that generation.
+
+    `ruleset` has the ruleset and the security groups, `blocks` what the kernel listed of the groups.
+    """
 
     generation: int
     ruleset: dict[Key, Row]
     elements: dict[Key, Row]
+    blocks: dict[tuple[int, str], tuple[str, ...]] = field(default_factory=dict[tuple[int, str], tuple[str, ...]])
 
 
 class Space:

@@ -29,6 +29,11 @@ def read(inside: Inside, paths: Iterable[str]) -> dict[str, str]:
     return inside.run(look)
 
 
+def is_there(inside: Inside, path: str) -> bool:
+    """Say whether there is such a setting."""
+    return inside.run((_ROOT / path).exists)
+
+
 def write(inside: Inside, path: str, value: str) -> None:
     """Change a setting.
 

@@ -84,10 +84,11 @@ class Watch:
         groups = (
             (_LINK, _NEIGHBOUR) if place == HOST else (_LINK, _IPV4_ADDRESS, _IPV4_ROUTE, _IPV4_RULE, _IPV4_SETTING)
         )
-        sockets = [_listening(inside, socket.NETLINK_ROUTE, groups)]
-        if place != HOST:
-            sockets.append(_listening(inside, _NETLINK_NETFILTER, (_NFTABLES,)))
-            _only(sockets[1], _NEWGEN)
+        sockets = [
+            _listening(inside, socket.NETLINK_ROUTE, groups),
+            _listening(inside, _NETLINK_NETFILTER, (_NFTABLES,)),
+        ]
+        _only(sockets[1], _NEWGEN)
         self._order(lambda: self._add(place, sockets))
 
     def remove(self, place: Place) -> None:

@@ -1,0 +1,244 @@
+"""The chains and sets of security groups <-> facts.
+
+A group is two chains and six sets, all of one shape: only its number, and the other groups that its rules speak of, differ.  A rule is an
+element of one of the sets.
+
+How does a restarted agent know that they are ours, and as they should be?  They are in the table named mooring, named by the group's
+number; and what the kernel lists is what it lists of a group made for the comparison, but for the numbers.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from mooring.compile.facts import HOST, Key, Refused, Row, fact_line
+from mooring.compile.tables import GROUP, IN4, IN6, OUT4, OUT6, PEERS_IN, PEERS_OUT
+
+TABLE = "inet mooring"
+
+SAMPLE, _PEER = 0xFFFFFFF0, 0xFFFFFFF1
+"""Numbers that no group has: what the kernel lists of these says what it lists of all."""
+
+_ADMITTED = 0xFFFFFFFF
+
+_WITH_PORTS = "{ 1, 6, 17, 33, 58, 132, 136 }"
+"""Protocols whose flows are told by ports, or by ICMP's type and code.  nft wants to know of these before it looks at a flow's port; of all
+others a rule has every port, so that any two bytes will do for one."""
+
+_BOXES = "inet_proto . inet_service . "
+_TYPES = {
+    IN4.name: _BOXES + "ipv4_addr",
+    IN6.name: _BOXES + "ipv6_addr",
+    OUT4.name: _BOXES + "ipv4_addr",
+    OUT6.name: _BOXES + "ipv6_addr",
+    PEERS_IN.name: "mark . nf_proto . inet_proto . inet_service",
+    PEERS_OUT.name: "mark . nf_proto . inet_proto . inet_service",
+}
+_CHAINS = ("in", "out")
+_PARTS = "|".join((*_TYPES, *_CHAINS))
+
+_NAMED = re.compile(rf"\t(?:chain|set) g_(\d+)_({_PARTS}) \{{")
+_REMOTE = re.compile(r"\t\tmeta mark set (0x[0-9a-f]{8})")
+
+Blocks = Mapping[tuple[int, str], tuple[str, ...]]
+"""Of groups' chains and sets, by number and what they are, the lines that the kernel lists."""
+
+ENTRIES = ("groups_in", "groups_out")
+"""The maps that lead to groups' chains."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A security group's shape: the numbers of the groups that its ingress and its egress rules speak of, in order."""
+
+    number: int
+    inward: tuple[int, ...]
+    outward: tuple[int, ...]
+
+    @property
+    def remotes(self) -> Mapping[str, tuple[int, ...]]:
+        """By chain."""
+        return {"in": self.inward, "out": self.outward}
+
+
+def group_set(number: int, table: str) -> str:
+    """Return the name of a group's own set."""
+    return f"g_{number}_{table}"
+
+
+def group_of(key: Key, value: Row) -> Group:
+    """Return what a fact asks for.
+
+    Raises:
+        Refused: it is none that a compiler makes.
+    """
+    match key.row, value:
+        case (int() as number,), (str() as inward, str() as outward) if 0 < number < SAMPLE:
+            try:
+                return Group(number, _numbers(inward), _numbers(outward))
+            except ValueError:
+                pass
+        case _:
+            pass
+    raise Refused(f"{fact_line(key, value)}: not a security group")
+
+
+def number_of(key: Key) -> int:
+    """Return whose fact it is, of a table of groups.
+
+    Raises:
+        Refused: it is none that a compiler makes.
+    """
+    match key.row:
+        case (int() as number, *_):
+            return number
+        case _:
+            raise Refused(f"{fact_line(key, ())}: of no security group")
+
+
+def sample() -> str:
+    """Return commands that make the group by which others are known."""
+    return making(Group(SAMPLE, (_PEER,), (_PEER,)))
+
+
+def making(group: Group) -> str:
+    """Return commands that make a group's chains and sets where there are none."""
+    sets = (
+        f"add set {TABLE} {group_set(group.number, name)} {{ type {types}; flags interval; }}\n"
+        for name, types in _TYPES.items()
+    )
+    chains = (f"add chain {TABLE} g_{group.number}_{way}\n" for way in _CHAINS)
+    entries = (
+        f"add element {TABLE} groups_{way} {{ {group.number} : jump g_{group.number}_{way} }}\n" for way in _CHAINS
+    )
+    return "".join((*sets, *chains, *_rules(group), *entries))
+
+
+def remaking(group: Group) -> str:
+    """Return commands that put other rules into a group's chains."""
+    flushes = (f"flush chain {TABLE} g_{group.number}_{way}\n" for way in _CHAINS)
+    return "".join((*flushes, *_rules(group)))
+
+
+def repairing(group: Group, there: Blocks, known: Blocks, leading: Iterable[str]) -> str:
+    """Return commands that make a group right of which something is there; sets that are as they should be keep what is in them.
+
+    `leading` are the maps that lead to it.
+    """
+    expected = listed(group, known)
+    wrong = {name for name in _TYPES if there.get((group.number, name)) != expected[group.number, name]}
+    # What a rule speaks of can't go before the rule.
+    chains = [name for name in _CHAINS if (group.number, name) in there]
+    return "".join(
+        (
+            *(f"delete element {TABLE} {entry} {{ {group.number} }}\n" for entry in leading),
+            *(f"flush chain {TABLE} g_{group.number}_{name}\n" for name in chains),
+            *(f"delete set {TABLE} g_{group.number}_{name}\n" for name in wrong if (group.number, name) in there),
+            making(group),
+        )
+    )
+
+
+def ending(number: int, there: Blocks, leading: Iterable[str]) -> str:
+    """Return commands that take away what is there of a group; `leading` are the maps that lead to it."""
+    names = [name for of, name in there if of == number]
+    chains = [name for name in names if name in _CHAINS]
+    return "".join(
+        (
+            *(f"delete element {TABLE} {entry} {{ {number} }}\n" for entry in leading),
+            *(f"flush chain {TABLE} g_{number}_{name}\n" for name in chains),
+            *(f"delete chain {TABLE} g_{number}_{name}\n" for name in chains),
+            *(f"delete set {TABLE} g_{number}_{name}\n" for name in names if name not in _CHAINS),
+        )
+    )
+
+
+def apart(listing: str) -> tuple[str, Blocks]:
+    """Split the listing of a table: what is not of any group, and the groups' blocks."""
+    rest: list[str] = []
+    blocks: dict[tuple[int, str], tuple[str, ...]] = {}
+    block: list[str] | None = None
+    for line in listing.splitlines():
+        if block is None and (named := _NAMED.fullmatch(line)) is not None:
+            block = []
+            blocks[int(named[1]), named[2]] = ()
+        if block is None:
+            # Blank lines stand between blocks, whosever they are.
+            if line:
+                rest.append(line)
+            continue
+        block.append(line)
+        if line == "\t}":
+            blocks[next(reversed(blocks))] = tuple(block)
+            block = None
+    return "".join(f"{line}\n" for line in rest), blocks
+
+
+def read(there: Blocks, known: Blocks, leads: Mapping[str, Mapping[int, str]]) -> dict[Key, Row]:
+    """Return the facts of the groups that are there; `known` is what the kernel lists of the sample, `leads` to what each map leads."""
+    numbers = {number for number, _ in there} | {number for entries in leads.values() for number in entries}
+    state: dict[Key, Row] = {}
+    for number in numbers:
+        group = Group(number, *(_remotes(there.get((number, way), ())) for way in _CHAINS))
+        is_right = all(there.get(key) == lines for key, lines in listed(group, known).items())
+        is_found = all(leads[f"groups_{way}"].get(number) == f"g_{number}_{way}" for way in _CHAINS)
+        value: Row = ("not as it was made",)
+        if is_right and is_found:
+            value = tuple(",".join(map(str, remotes)) for remotes in (group.inward, group.outward))
+        state[Key(GROUP, HOST, (number,))] = value
+    return state
+
+
+def is_whole(value: Row | None) -> bool:
+    """Say whether what was read of a group is a group."""
+    return value is not None and len(value) == len(GROUP.value)
+
+
+def listed(group: Group, known: Blocks) -> dict[tuple[int, str], tuple[str, ...]]:
+    """Return what the kernel lists of a group that is as it should be."""
+    return {(group.number, name): _listed(group, name, known) for name in (*_TYPES, *_CHAINS)}
+
+
+def _rules(group: Group) -> Iterator[str]:
+    for way, side in (("in", "saddr"), ("out", "daddr")):
+        chain = f"add rule {TABLE} g_{group.number}_{way}"
+        for family, ip in (("4", "ip"), ("6", "ip6")):
+            table = f"@{group_set(group.number, way + family)}"
+            for ports in _ports():
+                yield f"{chain} {ports} . ct original {ip} {side} {table} meta mark set {_ADMITTED:#x} return\n"
+        peers = f"@{group_set(group.number, (PEERS_IN if way == 'in' else PEERS_OUT).name)}"
+        for remote in group.remotes[way]:
+            yield f"{chain} meta mark set {remote}\n"
+            for family, ip in (("4", "ip"), ("6", "ip6")):
+                for ports in _ports():
+                    before, columns = ports.split(" ct original protocol", 1)
+                    yield (
+                        f"{chain} meta mark . ct original {ip} {side} @members{family} {before} "
+                        f"meta mark . meta nfproto . ct original protocol{columns} {peers} meta mark set {_ADMITTED:#x} return\n"
+                    )
+
+
+def _ports() -> Iterator[str]:
+    yield f"meta l4proto {_WITH_PORTS} ct original protocol . ct original proto-dst"
+    yield f"meta l4proto != {_WITH_PORTS} ct original protocol . th dport"
+
+
+def _listed(group: Group, name: str, known: Blocks) -> tuple[str, ...]:
+    lines = [line.replace(f"g_{SAMPLE}_", f"g_{group.number}_") for line in known[SAMPLE, name]]
+    if name not in _CHAINS:
+        return tuple(lines)
+    first = next(at for at, line in enumerate(lines) if _REMOTE.fullmatch(line))
+    of_remote, end = lines[first:-1], lines[-1]
+    return (
+        *lines[:first],
+        *(line.replace(f"{_PEER:#010x}", f"{it:#010x}") for it in group.remotes[name] for line in of_remote),
+        end,
+    )
+
+
+def _remotes(lines: Iterable[str]) -> tuple[int, ...]:
+    return tuple(int(found[1], 16) for line in lines if (found := _REMOTE.fullmatch(line)) is not None)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in text.split(",") if word)
