@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mooring.cli.doctor import devices, kernel, limits, programs, trial
+from mooring.cli.doctor import devices, kernel, limits, links, programs, trial
 from mooring.cli.doctor.check import Check, Finding, Lacking, Limited, Verdict, carry_out
 from tests.cli.conftest import Shell
 
@@ -33,7 +33,7 @@ NEEDED = {
 
 
 def _all() -> tuple[Check, ...]:
-    return (*programs.checks(), *kernel.checks(), *devices.checks(), *limits.checks(None))
+    return (*programs.checks(), *kernel.checks(), *devices.checks(), *links.checks(None), *limits.checks(None))
 
 
 def _doctor(*arguments: str, **environment: str) -> tuple[int, Any]:
@@ -174,6 +174,85 @@ def test_a_finding_for_every_way_to_fail() -> None:
     assert carry_out(Check("g", "n", "c", lambda: "fine")).verdict is Verdict.OK
     with pytest.raises(ZeroDivisionError):  # an error of ours is not a finding
         verdict(ZeroDivisionError())
+
+
+# ---------------------------------------------------------------------------------------------------- to other hosts
+
+
+@pytest.fixture
+def without_vlans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this kernel make no VLAN devices, if it can make any."""
+    ip = shutil.which("ip", path=trial.search_path())
+    place = tmp_path / "ip"
+    place.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *"type vlan"*) echo "Error: Unknown device type." >&2; exit 2 ;; esac\n'
+        f'exec {ip} "$@"\n'
+    )
+    place.chmod(0o755)
+    searched = trial.search_path()
+    monkeypatch.setattr(trial, "search_path", lambda: f"{tmp_path}:{searched}")
+
+
+def _host(tmp_path: Path, **settings: str) -> Path:
+    file = tmp_path / "host.toml"
+    file.write_text("[host]\n" + "".join(f'{name} = "{value}"\n' for name, value in settings.items()))
+    return file
+
+
+@pytest.mark.kernel
+@pytest.mark.usefixtures("without_vlans")
+def test_a_kernel_without_vlans_is_told_with_what_to_do(tmp_path: Path) -> None:
+    found = _by_name(kernel.checks())
+    vlans = found.pop(kernel.VLANS)
+    assert (vlans.verdict, vlans.found) == (Verdict.MISSING, "Unknown device type")
+    assert "modprobe 8021q" in vlans.cost
+    assert "vxlan" in vlans.cost
+    assert not vlans.needed
+    assert not [each for each in found.values() if each.needed and each.verdict is Verdict.MISSING]
+    # Who says in the configuration that tagged networks come here is told that they can't.
+    (promised,) = _by_name(links.checks(_host(tmp_path, vlan_interface="lo"))).values()
+    assert promised.needed
+    assert (promised.verdict, promised.name) == (Verdict.MISSING, "vlan_interface")
+    assert promised.found == "lo is there, but this kernel carries no VLANs: Unknown device type"
+
+
+@pytest.mark.vm
+def test_a_kernel_with_vlans_carries_them(tmp_path: Path) -> None:
+    assert _by_name(kernel.checks())[kernel.VLANS].verdict is Verdict.OK
+    (promised,) = _by_name(links.checks(_host(tmp_path, vlan_interface="lo"))).values()
+    assert (promised.verdict, promised.found) == (Verdict.OK, "lo is up, and takes 65536 bytes")
+
+
+@pytest.mark.kernel
+def test_what_joins_a_host_to_others_must_be_there(tmp_path: Path) -> None:
+    subprocess.run(["ip", "netns", "add", "doctored"], check=True, timeout=10)
+    try:
+        for command in (
+            "link set lo up",
+            "link add down0 type veth peer name down1",
+            "address add 192.0.2.1/32 dev lo",
+        ):
+            subprocess.run(["ip", "-n", "doctored", *command.split()], check=True, timeout=10)
+
+        def said(**settings: str) -> str:
+            (found,) = _by_name(links.checks(_host(tmp_path, namespace="doctored", **settings))).values()
+            assert found.needed
+            return f"{found.verdict.value}: {found.found}"
+
+        assert said(trunk_interface="lo") == "ok: lo is up, and takes 65536 bytes"
+        assert said(trunk_interface="down0") == "missing: down0 is down"
+        assert said(trunk_interface="gone0") == "missing: the host has no interface gone0"
+        assert said(vlan_interface="gone0") == "missing: the host has no interface gone0"
+        assert said(endpoint="192.0.2.1") == "ok: 192.0.2.1 is on lo"
+        assert said(endpoint="192.0.2.2") == "missing: no interface of the host has 192.0.2.2"
+    finally:
+        subprocess.run(["ip", "netns", "delete", "doctored"], check=True, timeout=10)
+
+
+def test_where_nothing_is_named_nothing_is_asked(tmp_path: Path) -> None:
+    assert not list(links.checks(_host(tmp_path)))
+    assert not list(links.checks(tmp_path / "nowhere.toml"))
 
 
 # --------------------------------------------------------------------------------------------------------------- limits

@@ -8,6 +8,7 @@ from mooring.cli.doctor import trial
 from mooring.cli.doctor.check import Check, Lacking, Limited
 
 _GROUP = "kernel"
+VLANS = "802.1Q VLAN devices"
 
 # A pair of devices to hang things on: not every kernel has dummy devices.
 _PAIR = "ip link add a0 type veth peer name a1; "
@@ -86,6 +87,25 @@ _FLOATING_IP = """
     if ip netns exec outside ping -c 1 -W 1 192.0.2.131 > /dev/null; then echo 'an address of nobody answered' >&2; exit 1; fi
 """
 
+# Two ends of a cable with the same tag reach each other, and what is on another tag does not.
+_TAGGED = """
+    mount -t tmpfs none /run
+    ip netns add far
+    ip link add a0 type veth peer name a1 netns far
+    for place in '' '-n far'; do
+        if [ "$place" ]; then device=a1 host=2; else device=a0 host=1; fi
+        ip $place link set $device up
+        for tag in 100 200; do ip $place link add link $device name v$tag type vlan id $tag; done
+        ip $place addr add 10.100.0.$host/24 dev v100
+        ip $place link set v100 up
+    done
+    ip addr add 10.200.0.1/24 dev v200
+    ip link set v200 up
+    ip -n far addr add 10.200.0.2/24 dev v100
+    ping -c 1 -W 2 10.100.0.2 | grep -q ' 0% packet loss' || { echo 'a tagged packet did not arrive' >&2; exit 1; }
+    if ping -c 1 -W 1 10.200.0.2 > /dev/null; then echo 'a packet came out of another tag' >&2; exit 1; fi
+"""
+
 # $probe is mooring.cli.doctor.probe.
 # name | is the main job impossible without it | script | what the lack costs
 _SCRIPTS = (
@@ -142,10 +162,10 @@ _SCRIPTS = (
         "With several uplinks all would leave by the first.",
     ),
     (
-        "802.1Q VLAN devices",
+        VLANS,
         False,
-        _PAIR + "ip link add link a0 name v0 type vlan id 100",
-        "Networks of kind vlan, and uplinks that are VLANs, can't be made here.",
+        _TAGGED,
+        "Networks of kind vlan can't be made here, nor uplinks that are VLANs: `modprobe 8021q` may help, and networks of kind vxlan need none.",
     ),
     (
         "VXLAN",
