@@ -2,20 +2,25 @@
 
 import re
 from importlib.resources import files
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
+from mooring.backends.linux import groups
 from mooring.compile import rules, tables
-from mooring.compile.facts import Key, Place, PlaceKind, Row, Stage, Table
+from mooring.compile.deciding import Elements, decide, has_ranges
+from mooring.compile.facts import Key, Place, PlaceKind, Row, Span, Stage, Table
 from mooring.compile.journey import Header, IpProtocol
 from mooring.compile.moments import Direction, Moment, NotModelledError
-from mooring.compile.rulebook import ROUTER
-from mooring.compile.rules import Chain, Elements, Verb, chains_at, decide
+from mooring.compile.rulebook import HOST, ROUTER, group_rules
+from mooring.compile.rules import Chain, Set, Verb, chains_at, group_chain, read_chain, read_rule
 
 PLACE = Place(PlaceKind.ROUTER, "r")
 PUBLIC, PRIVATE, OUTSIDE = (IPv4Address(text) for text in ("198.51.100.10", "10.0.0.5", "192.0.2.77"))
-RULESET = files("mooring.backends.linux").joinpath("router.nft").read_text(encoding="utf-8")
+RULESETS = {
+    name: files("mooring.backends.linux").joinpath(f"{name}.nft").read_text(encoding="utf-8")
+    for name in ("router", "host")
+}
 
 
 def blocks(text: str, opening: str) -> dict[str, list[str]]:
@@ -35,27 +40,55 @@ def blocks(text: str, opening: str) -> dict[str, list[str]]:
     return found
 
 
-def test_the_rules_are_those_that_the_back_end_loads():
-    assert blocks(RULESET, "chain") == {title: list(lines) for title, lines in ROUTER.items()}
+@pytest.mark.parametrize("name, stated", [("router", ROUTER), ("host", HOST)])
+def test_the_rules_are_those_that_the_back_end_loads(name, stated):
+    assert blocks(RULESETS[name], "chain") == {title: list(lines) for title, lines in stated.items()}
 
 
-def test_every_table_of_elements_is_a_set_or_map_of_the_ruleset_with_its_columns():
-    words = {
-        IPv4Address: {"ipv4_addr"},
-        IPv4Network: {"ipv4_addr"},
-        str: {"ifname"},
-        int: {"inet_proto", "inet_service", "mark"},
-    }
-    declared = {title.split()[1]: lines for title, lines in blocks(RULESET, "set|map").items()}
+@pytest.mark.parametrize("remotes", [(), (7,), (7, 70000)])
+def test_a_groups_rules_are_those_that_the_back_end_makes(remotes):
+    made = groups.making(groups.Group(5, remotes, remotes[:1])).splitlines()
+    for way, of_way in (("in", remotes), ("out", remotes[:1])):
+        start = f"add rule inet mooring g_5_{way} "
+        text = ",".join(map(str, of_way))
+        assert [line.removeprefix(start) for line in made if line.startswith(start)] == list(group_rules(5, way, text))
+        assert group_chain(5, way, text).name == f"g_5_{way}"
+
+
+WORDS = {
+    IPv4Address: {"ipv4_addr"},
+    IPv4Network: {"ipv4_addr"},
+    IPv6Address: {"ipv6_addr", "@th,64,128"},
+    IPv6Network: {"ipv6_addr"},
+    str: {"ifname", "iifname", "ether_addr", "ether saddr", "nf_proto"},
+    int: {"mark", "classid", "ct zone"},
+    Span: {"inet_proto", "inet_service"},
+}
+KERNELS_OWN = {"current", "epoch", "groups_in", "groups_out", "guests_flows"}
+"""Sets and maps of the host's ruleset that no facts fill: what the kernel counts and remembers, and what leads to groups' chains."""
+
+
+def sets() -> dict[str, list[str]]:
+    """Return what is declared of every set and map, those of a security group among them."""
+    found = {title.split()[1]: lines for text in RULESETS.values() for title, lines in blocks(text, "set|map").items()}
+    for line in groups.making(groups.Group(5, (), ())).splitlines():
+        if made := re.fullmatch(r"add set inet mooring g_5_(\w+) \{ (.+); \}", line):
+            found[made[1]] = made[2].split("; ")
+    return found
+
+
+def test_every_table_of_elements_is_a_set_or_map_of_a_ruleset_with_its_columns():
+    declared = sets()
     for table in (table for table in tables.TABLES if table.stage is Stage.ELEMENT):
         lines = declared.pop(table.name)
-        left, _, right = lines[0].removeprefix("type ").partition(" : ")
-        for columns, parts in ((left, table.key), (right, table.value)):
+        left, _, right = re.sub("^type(of)? ", "", lines[0]).partition(" : ")
+        key = table.key[1:] if table in tables.OF_GROUPS else table.key
+        for columns, parts in ((left, key), (right, table.value)):
             written = columns.split(" . ") if columns else []
             assert len(written) == len(parts), table.name
-            assert all(column in words[part] for column, part in zip(written, parts, strict=True)), table.name
-        assert ("flags interval" in lines) is (IPv4Network in table.key), table.name
-    assert not declared, "the ruleset has sets that no table of facts fills"
+            assert all(column in WORDS[part] for column, part in zip(written, parts, strict=True)), table.name
+        assert ("flags interval" in lines) is has_ranges(Set(table)), table.name
+    assert set(declared) == KERNELS_OWN, "the rulesets have sets that no table of facts fills"
 
 
 def test_chains_come_in_the_order_of_the_kernel():
@@ -77,17 +110,17 @@ def test_chains_come_in_the_order_of_the_kernel():
 )
 def test_a_rule_of_unknown_shape_is_an_error(text):
     with pytest.raises(ValueError, match="not a rule of a known shape"):
-        rules._rule(text)
+        read_rule(text)
 
 
 def test_a_rule_with_an_unknown_set_is_an_error():
     with pytest.raises(KeyError, match="nowhere"):
-        rules._rule("ip saddr @nowhere accept")
+        read_rule("ip saddr @nowhere accept")
 
 
 def test_a_chain_of_unknown_shape_is_an_error():
     with pytest.raises(ValueError, match="not a chain of a known shape"):
-        rules._chain("ip odd", ("type route hook output priority mangle - 1; policy accept;",))
+        read_chain("ip odd", ("type route hook output priority mangle - 1; policy accept;",))
 
 
 def moment(src=OUTSIDE, dst=PUBLIC, **more) -> Moment:
@@ -97,12 +130,12 @@ def moment(src=OUTSIDE, dst=PUBLIC, **more) -> Moment:
 
 def elements(*facts: tuple[Table, Row, Row]) -> Elements:
     state = {Key(table, PLACE, row): value for table, row, value in facts}
-    prefixes = {tables.PUBLIC: [row for table, row, _ in facts if table == tables.PUBLIC]}
-    return Elements(state, PLACE, prefixes)
+    ranges = {Set(tables.PUBLIC): [row for table, row, _ in facts if table == tables.PUBLIC]}
+    return Elements(state, PLACE, ranges)
 
 
 def chain(*lines: str, policy: Verb = Verb.ACCEPT) -> Chain:
-    return Chain("ip", "test", tuple(rules._rule(line) for line in lines), policy=policy)
+    return Chain("ip", "test", tuple(read_rule(line) for line in lines), policy=policy)
 
 
 def verdict(line: str, at: Moment, known: Elements | None = None) -> Verb:
@@ -185,6 +218,6 @@ def test_a_map_without_the_element_leaves_the_packet_alone_and_the_next_rule_is_
 
 
 def test_a_chain_gone_to_that_ends_without_a_verdict_leaves_it_to_the_policy(monkeypatch):
-    monkeypatch.setitem(rules._CHAINS, "ip aside", Chain("ip", "aside", ()))
+    monkeypatch.setitem(rules.CHAINS, "ip aside", Chain("ip", "aside", ()))
     for policy in (Verb.ACCEPT, Verb.DROP):
         assert decide(chain("goto aside", "accept", policy=policy), moment(), elements()).verb is policy

@@ -2,10 +2,11 @@
 
 from mooring.compile import tables
 from mooring.compile.atlas import Router
+from mooring.compile.deciding import decide
 from mooring.compile.facts import Fact, Key
 from mooring.compile.journey import Event, Header, Step
 from mooring.compile.moments import Moment
-from mooring.compile.rules import Verb, chains_at, decide
+from mooring.compile.rules import Verb, chains_at
 
 FORWARDING = "ipv4/ip_forward"
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mooring.compile import tables
-from mooring.compile.facts import Fact, HostState, Key, Place, PlaceKind, Row, Stage, Table
-from mooring.compile.rules import Elements
+from mooring.compile.deciding import Elements
+from mooring.compile.facts import HOST, Fact, HostState, Key, Place, PlaceKind, Row, Stage, Table
+from mooring.compile.rules import Set
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,12 @@ class Router:
     tables: dict[int, list[Route]] = field(default_factory=dict[int, list[Route]])
     servers: list[Server] = field(default_factory=list[Server])
     guests: dict[tuple[str, IPv4Address], Guest] = field(default_factory=dict[tuple[str, IPv4Address], Guest])
-    prefixes: dict[Table, list[Row]] = field(default_factory=dict[Table, list[Row]])
+    ranges: dict[Set, list[Row]] = field(default_factory=dict[Set, list[Row]])
 
     @property
     def elements(self) -> Elements:
         """The router's sets and maps."""
-        return Elements(self.state, self.place, self.prefixes)
+        return Elements(self.state, self.place, self.ranges)
 
     def fact(self, table: Table, *row: str | IPv4Address) -> Fact | None:
         """Return one fact of this router, if it holds."""
@@ -109,7 +110,7 @@ class Router:
 
     def is_asked_for(self, device: str, address: IPv4Address) -> bool:
         """Say whether the outside looks for an address on the wire of this uplink: it lies in a provider's subnet there."""
-        return self.elements.find(tables.PUBLIC, (device, address)) is not None
+        return self.elements.find(Set(tables.PUBLIC), (device, address)) is not None
 
     def is_broadcast(self, address: IPv4Address) -> bool:
         """Say whether an address means everybody on one of this router's wires."""
@@ -127,7 +128,7 @@ class Router:
             case tables.DHCP_HOST, (str(network), str(mac)), (IPv4Address() as address, _):
                 self.guests[network, address] = Guest(mac, fact)
             case tables.PUBLIC, row, _:
-                self.prefixes.setdefault(tables.PUBLIC, []).append(row)
+                self.ranges.setdefault(Set(tables.PUBLIC), []).append(row)
             case tables.ADDRESS, (str(device), IPv4Interface() as own), _:
                 self.own[own.ip] = fact
                 self.routes.append(Route(own.network, device, fact))
@@ -161,11 +162,21 @@ def fact_at(state: HostState, key: Key) -> Fact | None:
 
 @dataclass(frozen=True, slots=True)
 class Atlas:
-    """The routers of a host, and the interfaces that are ports of its bridges, found by one pass over its facts."""
+    """The routers of a host, and the ports of its bridges, found by one pass over its facts.
+
+    `trunks` are the host's interfaces, and `ports` those of guests, by the bridge.  `ranges` are the elements of security groups.
+    """
 
     state: HostState
     routers: dict[Place, Router]
     trunks: dict[str, Fact]
+    ports: dict[str, list[Fact]]
+    ranges: dict[Set, list[Row]]
+
+    @property
+    def elements(self) -> Elements:
+        """The sets and maps of the host itself."""
+        return Elements(self.state, HOST, self.ranges)
 
     def servers(self) -> Iterator[tuple[Router, Server]]:
         """Return every DHCP server, with its router."""
@@ -178,6 +189,8 @@ def atlas(state: HostState) -> Atlas:
     """Look through a host state."""
     found: dict[Place, Router] = {}
     trunks: dict[str, Fact] = {}
+    ports: dict[str, list[Fact]] = {}
+    ranges: dict[Set, list[Row]] = {}
     for key, value in state.items():
         if key.place.kind is PlaceKind.ROUTER:
             router = found.get(key.place)
@@ -188,4 +201,8 @@ def atlas(state: HostState) -> Atlas:
                 router.take_in(key, value)
         elif key.table == tables.TRUNK:
             trunks[str(value[0])] = Fact(key, value)
-    return Atlas(state, found, trunks)
+        elif key.table == tables.PORT:
+            ports.setdefault(str(value[0]), []).append(Fact(key, value))
+        elif key.table in tables.OF_GROUPS:
+            ranges.setdefault(Set(key.table, key.row[:1]), []).append(key.row)
+    return Atlas(state, found, trunks, ports, ranges)

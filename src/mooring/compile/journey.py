@@ -45,13 +45,18 @@ def _end(address: IPv4Address, port: int | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FromGuest:
-    """A guest of this network sends; which of them, its source address says."""
+    """A guest of this network sends.
+
+    Which of them, its source address says; or `port` does, the device of a NIC on this host, which may try to send as somebody else.
+    """
 
     network: NetworkId
+    port: str = ""
 
     def __str__(self) -> str:
         """Say where the packet comes from."""
-        return f"from a guest of network {self.network}"
+        by = f" by {self.port}" if self.port else ""
+        return f"from a guest of network {self.network}{by}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +92,13 @@ Entry = FromGuest | FromUplink | FromRouter
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A connection as a router's connection tracking knows it: the header of its first packet as it came, and of the answer expected.
+    """A connection as connection tracking knows it: the header of its first packet as it came, and of the answer expected.
 
-    Translations are fixed by the first packet; later ones follow the flow, not the maps.  `answered` says whether an answer was seen.
+    A router's translations are fixed by the first packet; later ones follow the flow, not the maps.  `router` is None of a flow that only a
+    bridge with filtered ports has seen.  `answered` says whether an answer was seen.
     """
 
-    router: RouterId
+    router: RouterId | None
     original: Header
     reply: Header
     answered: bool = False
@@ -172,7 +178,7 @@ class Journey:
 
     `header` is the packet as it came out, or as it was where it ended.  `device` is where: the bridge of the guest's network, the
     uplink's device, or the carrier's.  `mac` names the guest's NIC; a guest's secondary address is in no DHCP entry, so there it is
-    None.  `reached` is where an answer would enter, and `flow` what the router remembers, of a packet that got through.
+    None.  `reached` is where an answer would enter, and `flow` what connection tracking remembers, of a packet that got through.
     """
 
     packet: Packet

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mooring.compile.facts import Atom
-from mooring.compile.journey import Header, IpProtocol
+from mooring.compile.journey import BROADCAST, Header, IpProtocol
 
-UPLINK_GROUP = "100"
+UPLINK_GROUP, GUEST_GROUP = "100", "200"
+
+_NUMBERS = {IpProtocol.ICMP: 1, IpProtocol.TCP: 6, IpProtocol.UDP: 17}
+_ECHO_REQUEST = 8 << 8
 
 
 class NotModelledError(Exception):
@@ -25,7 +28,8 @@ class Direction(StrEnum):
 class Moment:
     """A packet at one hook, as far as rules may look at it; a device is empty where there is none.
 
-    `status` are words of `ct status`: confirmed (not the flow's first packet), dnat, snat.
+    `status` are words of `ct status`: confirmed (not the flow's first packet), dnat, snat.  `smac` and `dmac` are those of the frame, on a
+    bridge.  `mark` and `priority` are what rules write on the packet.
     """
 
     header: Header
@@ -37,11 +41,18 @@ class Moment:
     iif: str = ""
     oif: str = ""
     uplinks: frozenset[str] = frozenset()
+    guests: frozenset[str] = frozenset()
+    smac: str = ""
+    dmac: str = ""
+    mark: int = 0
+    priority: int = 0
 
     def group(self, device: str) -> str | None:
         """Return the interface group of a device; a rule that asks for that of no device does not match."""
         if not device:
             return None
+        if device in self.guests:
+            return GUEST_GROUP
         return UPLINK_GROUP if device in self.uplinks else "0"
 
     def port(self, protocol: IpProtocol) -> str | None:
@@ -50,17 +61,43 @@ class Moment:
         Raises:
             NotModelledError: the packet has one, but was described without.
         """
+        return str(_known(self.header.dport, protocol)) if self.header.protocol is protocol else None
+
+    def source_port(self, protocol: IpProtocol) -> str | None:
+        """Return the source port, if the packet is of this protocol; one that was left out is taken for one that no service has."""
         if self.header.protocol is not protocol:
             return None
-        if self.header.dport is None:
-            raise NotModelledError(f"a rule asks for the {protocol} port, and the packet was described without one")
-        return str(self.header.dport)
+        return "ephemeral" if self.header.sport is None else str(self.header.sport)
 
     def icmp_type(self) -> str | None:
         """Return nft's name of the ICMP type: here a new flow is a request and all else is an answer."""
         if self.header.protocol is not IpProtocol.ICMP:
             return None
         return "echo-request" if self.direction is Direction.ORIGINAL else "echo-reply"
+
+    def goal(self) -> int:
+        """Return the flow's destination port, or its ICMP type and code in one.
+
+        Raises:
+            NotModelledError: it has a port, but was described without.
+        """
+        protocol = self.original.protocol
+        return _ECHO_REQUEST if protocol is IpProtocol.ICMP else _known(self.original.dport, protocol)
+
+    def audience(self) -> str:
+        """Return to whom the frame goes."""
+        dst = self.header.dst
+        return "broadcast" if dst == BROADCAST else "multicast" if dst.is_multicast else "host"
+
+
+def _known(port: int | None, protocol: IpProtocol) -> int:
+    if port is None:
+        raise NotModelledError(f"a rule asks for the {protocol} port, and the packet was described without one")
+    return port
+
+
+def _absent(_: Moment) -> None:
+    """Packets here are IPv4: there is no such thing in them."""
 
 
 # None means that there is no such thing in this packet or at this hook: the rule does not match.
@@ -69,18 +106,49 @@ SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
     "arp daddr ip": lambda moment: moment.header.dst,
     "ct original ip daddr": lambda moment: moment.original.dst,
     "ct original ip saddr": lambda moment: moment.original.src,
+    "ct original proto-dst": Moment.goal,
+    "ct original protocol": lambda moment: _NUMBERS[moment.original.protocol],
     "ct reply ip daddr": lambda moment: moment.reply.dst,
     "ct reply ip saddr": lambda moment: moment.reply.src,
     "ct direction": lambda moment: moment.direction,
+    "ct mark": _absent,
     "ct state": lambda moment: "new" if moment.new else "established",
     "ct status": lambda moment: moment.status,
+    "ether daddr": lambda moment: moment.dmac or None,
+    "ether saddr": lambda moment: moment.smac or None,
+    "ether type": lambda _: "ip",
     "icmp type": Moment.icmp_type,
     "iifgroup": lambda moment: moment.group(moment.iif),
     "iifname": lambda moment: moment.iif or None,
     "ip daddr": lambda moment: moment.header.dst,
     "ip saddr": lambda moment: moment.header.src,
+    "meta l4proto": lambda moment: _NUMBERS[moment.header.protocol],
+    "meta mark": lambda moment: moment.mark,
+    "meta nfproto": lambda _: "ipv4",
+    "meta pkttype": Moment.audience,
+    "meta priority": lambda moment: moment.priority or "none",
     "oifgroup": lambda moment: moment.group(moment.oif),
     "oifname": lambda moment: moment.oif or None,
     "tcp dport": lambda moment: moment.port(IpProtocol.TCP),
     "udp dport": lambda moment: moment.port(IpProtocol.UDP),
+    "udp sport": lambda moment: moment.source_port(IpProtocol.UDP),
+    **dict.fromkeys(
+        (
+            "@th,64,128",
+            "arp hlen",
+            "arp htype",
+            "arp plen",
+            "arp ptype",
+            "arp saddr ether",
+            "arp saddr ip",
+            "ct original ip6 daddr",
+            "ct original ip6 saddr",
+            "exthdr frag",
+            "icmpv6 type",
+            "ip6 daddr",
+            "ip6 saddr",
+            "th dport",
+        ),
+        _absent,
+    ),
 }

@@ -10,10 +10,11 @@ from ipaddress import IPv4Address, IPv4Network
 from mooring.compile import tables
 from mooring.compile.arp import FORWARDING
 from mooring.compile.atlas import Router
+from mooring.compile.deciding import Decision, decide
 from mooring.compile.facts import Fact, Key, Place
 from mooring.compile.journey import BROADCAST, NOBODY, Event, Flow, FromGuest, Header, IpProtocol, Outcome, Packet, Step
 from mooring.compile.moments import Direction, Moment, NotModelledError
-from mooring.compile.rules import Chain, Decision, Verb, chains_at, decide
+from mooring.compile.rules import Chain, Verb, chains_at
 from mooring.model.ids import RouterId
 
 _DHCP, _DNS = 67, 53

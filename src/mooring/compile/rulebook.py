@@ -1,9 +1,13 @@
-"""The static rules of a router as data.
+"""The static rules of a router and of a host as data.
 
-ROUTER says the same as backends/linux/router.nft, rule by rule in nft's own words; a test holds the two equal.
+ROUTER says the same as backends/linux/router.nft and HOST the same as host.nft, rule by rule in nft's own words; `group_rules` says what
+the chains of a security group are.  Tests hold them equal.
 """
 
 from collections.abc import Mapping
+from itertools import chain
+
+from mooring.model.subjects import MAX_GROUPS
 
 ROUTER: Mapping[str, tuple[str, ...]] = {
     "arp asked": (
@@ -52,3 +56,173 @@ ROUTER: Mapping[str, tuple[str, ...]] = {
         "iifgroup != 100 tcp dport 53 accept",
     ),
 }
+
+
+def _ask(way: str, slots: str) -> tuple[str, ...]:
+    """Ask the groups of a port, one slot after the other; `slots` says how a port is looked up, up to the slot's number."""
+    asked = (f"meta mark vmap @groups_{way}", "meta mark 0xffffffff return")
+    others = (
+        ("meta mark set 0", f"meta mark set {slots}{slot}", "meta mark 0 drop", *asked)
+        for slot in range(2, MAX_GROUPS + 1)
+    )
+    return (*asked, *chain.from_iterable(others), "drop")
+
+
+_MANY_FLOWS = "ct state new add @guests_flows { iifname . ether saddr ct count over 16384 } drop"
+
+HOST: Mapping[str, tuple[str, ...]] = {
+    "bridge arriving": (
+        "type filter hook prerouting priority -300; policy accept;",
+        "iifgroup 200 goto from_guest",
+    ),
+    "bridge from_guest": (
+        "ether type ip iifname . ether saddr . ip saddr @own4 goto from_guest4",
+        "ether type ip6 iifname . ether saddr . ip6 saddr @own6 goto from_guest6",
+        "ether type arp iifname . ether saddr . arp saddr ip @own4 goto from_guest_arp",
+        "drop",
+    ),
+    "bridge from_guest4": (
+        "ip saddr 0.0.0.0 goto asking4",
+        "udp sport 67 drop",
+    ),
+    "bridge asking4": (
+        "ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept",
+        "drop",
+    ),
+    "bridge from_guest_arp": (
+        "arp htype != 1 drop",
+        "arp ptype != ip drop",
+        "arp hlen != 6 drop",
+        "arp plen != 4 drop",
+        "iifname . arp saddr ether . arp saddr ip != @own4 drop",
+        "arp saddr ip != 0.0.0.0 arp operation { request, reply } accept",
+        "arp daddr ip != 0.0.0.0 arp operation request iifname . arp saddr ether . arp daddr ip @own4 accept",
+        "drop",
+    ),
+    "bridge from_guest6": (
+        "ip6 saddr { ::, fe80::/10 } exthdr frag exists drop",
+        "ip6 daddr { fe80::/10, ff00::/8 } exthdr frag exists drop",
+        "ip6 saddr :: goto asking6",
+        "icmpv6 type { 130, 134, 137, 138, 151, 153 } drop",
+        "icmpv6 type nd-neighbor-advert iifname . ether saddr . @th,64,128 != @target6 drop",
+        "udp sport 547 drop",
+    ),
+    "bridge asking6": (
+        "icmpv6 type nd-neighbor-solicit iifname . ether saddr . @th,64,128 @target6 accept",
+        "icmpv6 type { 131, 132, 133, 143 } accept",
+        "drop",
+    ),
+    "bridge to_host": (
+        "type filter hook input priority -300; policy accept;",
+        "iifgroup 200 drop",
+    ),
+    "bridge from_host": (
+        "type filter hook output priority -300; policy accept;",
+        "oifgroup 200 drop",
+    ),
+    "bridge forwarded": (
+        "type filter hook forward priority -200; policy accept;",
+        "oifgroup 200 goto to_guest",
+    ),
+    "bridge to_guest": (
+        "ether type arp accept",
+        "udp dport { 67, 547 } drop",
+        "meta pkttype { broadcast, multicast } ether type { ip, ip6 } goto to_many",
+        "ether type ip oifname . ether daddr . ip daddr @own4 accept",
+        "ether type ip6 oifname . ether daddr . ip6 daddr @own6 accept",
+        "drop",
+    ),
+    "bridge to_many": (
+        "meta mark set 0xfffffffd",
+        "meta priority set 0:1",
+        "meta priority set oifname map @number",
+    ),
+    "inet zoned": (
+        "type filter hook prerouting priority -450; policy accept;",
+        "ct zone set iifname map @zone",
+    ),
+    "inet passing": (
+        "type filter hook forward priority filter; policy accept;",
+        "meta pkttype host ct mark @current accept",
+        "iifname @filtered goto judged",
+    ),
+    "inet judged": (
+        "icmpv6 type { 130-137, 143 } accept",
+        "udp sport . udp dport { 67 . 68, 68 . 67, 546 . 547, 547 . 546 } accept",
+        "ct state { invalid, untracked } drop",
+        "meta pkttype { broadcast, multicast } goto judged_many",
+        "meta mark set 0",
+        "meta nfproto vmap { ipv4 : goto judged4, ipv6 : goto judged6 }",
+    ),
+    "inet judged4": (
+        "meta mark set iifname . ct original ip saddr map @slot4_1",
+        "meta mark != 0 jump sent4",
+        "meta mark set 0",
+        "meta mark set oifname . ct original ip daddr map @slot4_1",
+        "meta mark != 0 jump received4",
+        "goto admitted",
+    ),
+    "inet judged6": (
+        "meta mark set iifname . ct original ip6 saddr map @slot6_1",
+        "meta mark != 0 jump sent6",
+        "meta mark set 0",
+        "meta mark set oifname . ct original ip6 daddr map @slot6_1",
+        "meta mark != 0 jump received6",
+        "goto admitted",
+    ),
+    "inet admitted": (
+        "meta mark set 0",
+        "ct mark set meta nfproto map @epoch",
+        "accept",
+    ),
+    "inet judged_many": (
+        "meta mark != 0xfffffffd meta priority set none",
+        "meta mark set 0",
+        "meta mark set iifname . ct original ip saddr map @slot4_1",
+        "meta nfproto ipv4 meta mark != 0 jump sent4",
+        "meta mark set iifname . ct original ip6 saddr map @slot6_1",
+        "meta nfproto ipv6 meta mark != 0 jump sent6",
+        "meta mark set 0",
+        "meta priority none accept",
+        "meta mark set oifname . meta priority map @many_1",
+        "meta mark 0 drop",
+        "jump received_many",
+        "meta priority set none",
+        "meta mark set 0",
+        "accept",
+    ),
+    "inet sent4": (_MANY_FLOWS, *_ask("out", "iifname . ct original ip saddr map @slot4_")),
+    "inet sent6": (_MANY_FLOWS, *_ask("out", "iifname . ct original ip6 saddr map @slot6_")),
+    "inet received4": _ask("in", "oifname . ct original ip daddr map @slot4_"),
+    "inet received6": _ask("in", "oifname . ct original ip6 daddr map @slot6_"),
+    "inet received_many": _ask("in", "oifname . meta priority map @many_"),
+}
+
+
+_WITH_PORTS = "{ 1, 6, 17, 33, 58, 132, 136 }"
+
+
+def group_rules(group: int, way: str, remotes: str) -> tuple[str, ...]:
+    """Return the rules of a security group's chain for one way, `in` or `out`.
+
+    `remotes` are the numbers of the groups that its rules speak of, with commas between.
+    """
+    other = {"in": "saddr", "out": "daddr"}[way]
+    families = (("4", f"ct original ip {other}"), ("6", f"ct original ip6 {other}"))
+    ports = (
+        (f"meta l4proto {_WITH_PORTS}", "ct original protocol . ct original proto-dst"),
+        (f"meta l4proto != {_WITH_PORTS}", "ct original protocol . th dport"),
+    )
+    admit = "meta mark set 0xffffffff return"
+    own = [
+        f"{protocols} {flow} . {address} @g_{group}_{way}{family} {admit}"
+        for family, address in families
+        for protocols, flow in ports
+    ]
+    members = [
+        f"meta mark . {address} @members{family} {protocols} meta mark . meta nfproto . {flow} @g_{group}_{way}_peers {admit}"
+        for family, address in families
+        for protocols, flow in ports
+    ]
+    asked = ((f"meta mark set {remote}", *members) for remote in remotes.split(",") if remote)
+    return (*own, *chain.from_iterable(asked))

@@ -1,19 +1,19 @@
-"""What the static rules decide about a packet.
+"""The static rules as they are read out of the `rulebook`.
 
-Only the shapes of rules that are used in `rulebook` are understood: a rule of another shape is an error when this module is imported,
-never a guess.
+Only the shapes of rules that are used there are understood: a rule of another shape is an error when this module is imported, never a
+guess.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from functools import lru_cache
 
-from mooring.compile.facts import Atom, Fact, HostState, Key, Place, Row, Stage, Table
+from mooring.compile.facts import Atom, Row, Stage, Table
 from mooring.compile.moments import SELECTORS, Moment
-from mooring.compile.rulebook import ROUTER
-from mooring.compile.tables import TABLES
+from mooring.compile.rulebook import HOST, ROUTER, group_rules
+from mooring.compile.tables import OF_GROUPS, TABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,20 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Set:
+    """A set or map of the ruleset: a table of facts, or that part of one which begins with `lead`."""
+
+    table: Table
+    lead: Row = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """One condition of a rule: a selection is, or is not, in a set of the ruleset or among some words."""
 
     selection: Selection
     negated: bool
-    table: Table | None
-    words: frozenset[str]
+    among: Set | frozenset[str]
 
 
 class Verb(StrEnum):
@@ -49,6 +56,8 @@ class Verb(StrEnum):
     ACCEPT = "accept"
     DROP = "drop"
     GOTO = "goto"
+    JUMP = "jump"
+    RETURN = "return"
     DNAT = "dnat"
     SNAT = "snat"
     HEAR = "arp daddr ether set arp saddr ether arp operation set reply"
@@ -56,15 +65,50 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule: conditions that must all hold, and what then happens."""
+class Verdict:
+    """What a rule comes to; `chain` is where goto and jump lead."""
 
-    text: str
-    matches: tuple[Match, ...]
     verb: Verb
     chain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A rule writes a number on the packet, as its mark or its priority, or what a map has; without an element there the rule ends."""
+
+    is_mark: bool
+    number: int = 0
     selection: Selection = Selection(())
-    table: Table | None = None
+    source: Set | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Translate:
+    """A rule translates by a map; without an element there the rule ends."""
+
+    verb: Verb
+    selection: Selection
+    source: Set
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A rule finds its verdict by what the packet is; `groups` says that it looks for the chains of a security group, which way."""
+
+    selection: Selection
+    verdicts: Mapping[str, Verdict]
+    groups: str = ""
+
+
+Part = Match | Write | Translate | Dispatch | Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: its parts are done one after the other, up to the first that does not hold."""
+
+    text: str
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,146 +124,142 @@ class Chain:
     policy: Verb = Verb.ACCEPT
 
 
-_NAME = "|".join(sorted(SELECTORS, key=len, reverse=True))
+_NAME = "|".join(sorted(map(re.escape, SELECTORS), key=len, reverse=True))
 _SELECTION = rf"(?:{_NAME})(?: \. (?:{_NAME}))*"
 _MATCH = re.compile(
-    rf"(?P<left>{_SELECTION}) (?P<not>!=? )?(?P<right>@\w+|\{{[^}}]*\}}|\"\w+\"|[\w-]+(?:,[\w-]+)*)(?: |$)"
+    rf"(?P<left>{_SELECTION}) (?P<not>!=? )?(?P<right>@\w+|\{{[^}}]*\}}|\"\w+\"|[\w.:/-]+(?:,[\w-]+)*)(?: |$)"
 )
-_NAT = re.compile(rf"(?P<verb>[ds]nat) to (?P<left>{_SELECTION}) map @(?P<map>\w+)")
+_WRITE = re.compile(
+    rf"meta (?P<field>mark|priority) set (?:(?P<left>{_SELECTION}) map @(?P<map>\w+)|(?P<number>[\w:]+))(?: |$)"
+)
+_NAT = re.compile(rf"(?P<verb>[ds]nat) to (?P<left>{_SELECTION}) map @(?P<map>\w+)$")
+_DISPATCH = re.compile(rf"(?P<left>{_SELECTION}) vmap (?:@groups_(?P<groups>in|out)|\{{ (?P<words>[^}}]*) \}})$")
+_VERDICT = re.compile(r"(?P<verb>accept|drop|return|(?P<go>goto|jump) (?P<chain>\w+))$")
+# The kernel's own state, which no fact tells: in which zone a flow is, what it remembers, how many there are.
+_REMEMBER = re.compile(r"ct (?:zone set iifname map @zone|mark set meta nfproto map @epoch)$")
+_COUNT = re.compile(r"add @guests_flows \{[^}]*\} ")
+_OWN = frozenset({"current"})
 _HEAD = re.compile(
-    r"type (?P<type>\w+) hook (?P<hook>\w+) priority (?P<base>\w+)(?: \+ (?P<more>\d+))?; policy (?P<policy>\w+);"
+    r"type (?P<type>\w+) hook (?P<hook>\w+) priority (?P<base>-?\w+)(?: \+ (?P<more>\d+))?; policy (?P<policy>\w+);"
 )
-_PRIORITIES = {"0": 0, "dstnat": -100, "srcnat": 100}  # linux/netfilter_ipv4.h
-_ELEMENTS = {table.name: table for table in TABLES if table.stage is Stage.ELEMENT}
+_PRIORITIES = {"filter": 0, "dstnat": -100, "srcnat": 100}  # linux/netfilter_ipv4.h
+_ELEMENTS = {table.name: table for table in TABLES if table.stage is Stage.ELEMENT and table not in OF_GROUPS}
+_OF_GROUPS = {table.name: table for table in OF_GROUPS}
+_NEVER: frozenset[str] = frozenset()
 
 
 def _selection(text: str) -> Selection:
     return Selection(tuple(text.split(" . ")))
 
 
-def _rule(text: str) -> Rule:
+def _set(name: str) -> Set:
+    """Find a set by its name; each security group has its own."""
+    if own := re.fullmatch(r"g_(\d+)_(\w+)", name):
+        return Set(_OF_GROUPS[own[2]], (int(own[1]),))
+    return Set(_ELEMENTS[name])
+
+
+def _number(word: str) -> str:
+    """Write a word that is a number as Python does."""
+    return str(int(word, 16)) if word.startswith("0x") else word
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_number(word.strip('"')) for word in re.split(r" ?, ?", text.strip("{ }")))
+
+
+def _write(found: re.Match[str]) -> Write:
+    is_mark = found["field"] == "mark"
+    if found["map"]:
+        return Write(is_mark, selection=_selection(found["left"]), source=_set(found["map"]))
+    # A priority is written as none, or as two halves.
+    halves = ["0"] if found["number"] == "none" else found["number"].split(":")
+    return Write(is_mark, number=int(halves[0], 0) if len(halves) == 1 else int(halves[1], 16))
+
+
+def _dispatch(found: re.Match[str]) -> Dispatch:
+    selection = _selection(found["left"])
+    if found["groups"]:
+        return Dispatch(selection, {}, found["groups"])
+    pairs = (pair.split(" : ") for pair in found["words"].split(", "))
+    return Dispatch(selection, {word: _verdict(verdict) for word, verdict in pairs})
+
+
+def _verdict(text: str) -> Verdict:
+    found = _VERDICT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"not a verdict: {text!r}")
+    return Verdict(Verb(found["go"] or found["verb"]), found["chain"] or "")
+
+
+def _condition(found: re.Match[str]) -> Match:
+    right = found["right"]
+    among = _words(right) if not right.startswith("@") else _NEVER if right[1:] in _OWN else _set(right[1:])
+    return Match(_selection(found["left"]), bool(found["not"]), among)
+
+
+def read_rule(text: str) -> Rule:
     """Read one rule.
 
     Raises:
         ValueError: it has a shape that is not known here.
+        KeyError: it speaks of a set that is not known here.
     """
-    rest, matches = text, list[Match]()
-    while found := _MATCH.match(rest):
-        right = found["right"]
-        table = _ELEMENTS[right[1:]] if right.startswith("@") else None
-        words: frozenset[str] = frozenset() if table else frozenset(re.split(r"[,\s]+", right.strip('{ "}')))
-        matches.append(Match(_selection(found["left"]), bool(found["not"]), table, words))
+    rest, parts = text, list[Part]()
+    while rest:
+        if rest == Verb.HEAR:
+            parts.append(Verdict(Verb.HEAR))
+            return Rule(text, tuple(parts))
+        if found := _REMEMBER.match(rest):
+            pass
+        elif found := _COUNT.match(rest):
+            parts.append(Match(Selection(()), negated=False, among=_NEVER))
+        elif found := _WRITE.match(rest):
+            parts.append(_write(found))
+        elif found := _NAT.match(rest):
+            parts.append(Translate(Verb(found["verb"]), _selection(found["left"]), _set(found["map"])))
+        elif found := _DISPATCH.match(rest):
+            parts.append(_dispatch(found))
+        elif found := _VERDICT.match(rest):
+            parts.append(_verdict(found[0]))
+        elif found := _MATCH.match(rest):
+            parts.append(_condition(found))
+        else:
+            raise ValueError(f"not a rule of a known shape: {text!r}, from {rest!r}")
         rest = rest[found.end() :]
-    if rest in {Verb.ACCEPT, Verb.DROP, Verb.HEAR}:
-        return Rule(text, tuple(matches), Verb(rest))
-    if rest.startswith("goto "):
-        return Rule(text, tuple(matches), Verb.GOTO, chain=rest.removeprefix("goto "))
-    if nat := _NAT.fullmatch(rest):
-        return Rule(
-            text, tuple(matches), Verb(nat["verb"]), selection=_selection(nat["left"]), table=_ELEMENTS[nat["map"]]
-        )
-    raise ValueError(f"not a rule of a known shape: {text!r}, from {rest!r}")
+    if not text or isinstance(parts[-1] if parts else None, Match):
+        raise ValueError(f"not a rule of a known shape: {text!r}, which does nothing")
+    return Rule(text, tuple(parts))
 
 
-def _chain(title: str, lines: tuple[str, ...]) -> Chain:
+def read_chain(title: str, lines: tuple[str, ...]) -> Chain:
+    """Read a chain, of which `title` is the family and the name.
+
+    Raises:
+        ValueError: it, or a rule of it, has a shape that is not known here.
+    """
     family, name = title.split()
     if not lines[0].startswith("type "):
-        return Chain(family, name, tuple(_rule(line) for line in lines))
+        return Chain(family, name, tuple(read_rule(line) for line in lines))
     head = _HEAD.fullmatch(lines[0])
     if head is None:
         raise ValueError(f"not a chain of a known shape: {lines[0]!r}")
-    priority = _PRIORITIES[head["base"]] + int(head["more"] or 0)
-    rules = tuple(_rule(line) for line in lines[1:])
+    base = head["base"]
+    priority = (_PRIORITIES[base] if base in _PRIORITIES else int(base)) + int(head["more"] or 0)
+    rules = tuple(read_rule(line) for line in lines[1:])
     return Chain(family, name, rules, head["hook"], priority, head["type"] == "nat", Verb(head["policy"]))
 
 
-_CHAINS = {title: _chain(title, lines) for title, lines in ROUTER.items()}
+CHAINS = {title: read_chain(title, lines) for title, lines in {**ROUTER, **HOST}.items()}
 
 
 def chains_at(family: str, hook: str) -> list[Chain]:
     """Return the chains that the kernel enters at a hook, in its order."""
-    found = [chain for chain in _CHAINS.values() if (chain.family, chain.hook) == (family, hook)]
+    found = [chain for chain in CHAINS.values() if (chain.family, chain.hook) == (family, hook)]
     return sorted(found, key=lambda chain: chain.priority)
 
 
-@dataclass(frozen=True, slots=True)
-class Elements:
-    """The sets and maps of one router.  `prefixes` are the rows of those that hold prefixes, gathered once."""
-
-    state: HostState
-    place: Place
-    prefixes: Mapping[Table, Sequence[Row]]
-
-    def find(self, table: Table, row: Row) -> Fact | None:
-        """Look an element up: exactly, or by containment in a set of prefixes."""
-        if IPv4Network in table.key:
-            for candidate in self.prefixes.get(table, ()):
-                if all(_covers(part, sought) for part, sought in zip(candidate, row, strict=True)):
-                    return Fact(Key(table, self.place, candidate), self.state[Key(table, self.place, candidate)])
-            return None
-        key = Key(table, self.place, row)
-        value = self.state.get(key)
-        return None if value is None else Fact(key, value)
-
-
-def _covers(part: Atom, sought: Atom) -> bool:
-    if isinstance(part, IPv4Network) and isinstance(sought, IPv4Address):
-        return sought in part
-    return part == sought
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a chain did: which rule of which chain, by which facts, and without which.
-
-    `rule` is empty where the chain came to its end.  The last of `facts` is the map's element where the rule translates.
-    """
-
-    chain: str
-    verb: Verb
-    rule: str = ""
-    facts: tuple[Fact, ...] = ()
-    missing: tuple[Key, ...] = ()
-
-
-def decide(chain: Chain, moment: Moment, elements: Elements) -> Decision:
-    """Walk a packet through a chain.
-
-    Raises:
-        NotModelledError: a rule looks at something that the packet's description leaves open.
-    """
-    spared: list[Fact] = []  # what kept rules of the form "not in the set: drop" from matching
-    missing: list[Key] = []
-    for rule in chain.rules:
-        facts: list[Fact] = []
-        if not all(_holds(match, moment, elements, facts, missing) for match in rule.matches):
-            spared += facts
-            continue
-        if rule.verb is Verb.GOTO:
-            inner = decide(_CHAINS[f"{chain.family} {rule.chain}"], moment, elements)
-            verb = inner.verb if inner.rule else chain.policy
-            return Decision(inner.chain, verb, inner.rule, inner.facts, (*missing, *inner.missing))
-        if rule.table is not None:
-            row = rule.selection.of(moment)
-            found = None if row is None else elements.find(rule.table, row)
-            if found is None:
-                # No element: the kernel leaves the rule and tries the next.
-                missing += [] if row is None else [Key(rule.table, elements.place, row)]
-                continue
-            facts.append(found)
-        return Decision(chain.name, rule.verb, rule.text, tuple(facts), tuple(missing))
-    return Decision(chain.name, chain.policy, "", tuple(spared), tuple(missing))
-
-
-def _holds(match: Match, moment: Moment, elements: Elements, facts: list[Fact], missing: list[Key]) -> bool:
-    row = match.selection.of(moment)
-    if row is None:
-        return False
-    if match.table is None:
-        return bool(match.words.intersection(str(row[0]).split())) is not match.negated
-    found = elements.find(match.table, row)
-    if found is None:
-        missing.append(Key(match.table, elements.place, row))
-    else:
-        facts.append(found)
-    return (found is not None) is not match.negated
+@lru_cache(4096)
+def group_chain(group: int, way: str, remotes: str) -> Chain:
+    """Return the chain of a security group for one way, `in` or `out`; `remotes` are the groups that its rules speak of, with commas."""
+    return read_chain(f"inet g_{group}_{way}", group_rules(group, way, remotes))

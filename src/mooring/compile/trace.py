@@ -5,8 +5,9 @@ A packet meets, in this order (the chains' names are those of the ruleset):
     from a guest   its own routes, bridge ───────┐                       ┌─ own ── the router itself
     from outside   ARP: asked, then proxy_arp ───┴─ arriving ── routing ─┴─ passing ── leaving ── checked ── out
 
-What the chains decide is in `rules`.  What the kernel does between them is here, and what is not known here ends a journey as "not
-modelled": ICMP errors, fragments, TTL, multicast, a source port that is changed because it is taken.
+What the chains decide is in `deciding`; of a router's there is more in `routed`, of a bridge's with filtered ports in `bridged`, of what
+joins hosts in `wires`.  What is not known there or here ends a journey as "not modelled": IPv6, ICMP errors, fragments, TTL, multicast, a
+source port that is changed because it is taken.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,8 @@ from typing import assert_never
 from mooring.compile import tables
 from mooring.compile.arp import ask
 from mooring.compile.atlas import Atlas, Router, Server, atlas, fact_at
-from mooring.compile.facts import HOST, HostState, Key
+from mooring.compile.bridged import Bridge, Frame, Port, ended
+from mooring.compile.facts import HOST, Fact, HostState, Key
 from mooring.compile.journey import (
     BROADCAST,
     NOBODY,
@@ -34,7 +36,7 @@ from mooring.compile.journey import (
     Step,
 )
 from mooring.compile.links import router_place
-from mooring.compile.moments import NotModelledError
+from mooring.compile.moments import Direction, NotModelledError
 from mooring.compile.routed import Passage, check_rules
 from mooring.compile.wires import Carried, carried, unserved, whereabouts, wire
 from mooring.model.ids import NetworkId, RouterId, bridge_name
@@ -84,6 +86,7 @@ class _Walk:
     header: Header
     steps: list[Step] = field(default_factory=list[Step])
     passage: Passage | None = None
+    is_judged: bool = False
     device: str | None = None
     mac: str | None = None
     reached: Entry | None = None
@@ -99,8 +102,15 @@ class _Walk:
             return self._end(Outcome.NOT_MODELLED, Step(place, "?", Event.ENDED, str(unknown)))
 
     def remembered(self) -> Flow | None:
-        """Return what the router's connection tracking keeps of a packet that got through; without a router there is no flow."""
-        return None if self.reached is None or self.passage is None else self.passage.remembered()
+        """Return what connection tracking keeps of a packet that got through; a bridge without filtered ports keeps nothing."""
+        if self.reached is None:
+            return None
+        if self.passage is not None:
+            return self.passage.remembered()
+        header, flow = self.header, self.packet.flow
+        if flow is not None and flow.has(header):
+            return replace(flow, answered=flow.answered or flow.is_answer(header))
+        return Flow(None, header, header.reversed()) if self.is_judged else None
 
     def _end(self, outcome: Outcome, last: Step) -> Outcome:
         self.steps.append(last)
@@ -111,7 +121,7 @@ class _Walk:
     def _enter(self, entry: Entry) -> Outcome:
         match entry:
             case FromGuest():
-                return self._from_guest(entry.network)
+                return self._from_guest(entry)
             case FromUplink():
                 return self._from_uplink(entry)
             case FromRouter():
@@ -119,24 +129,25 @@ class _Walk:
             case _:
                 assert_never(entry)
 
-    def _from_guest(self, network: NetworkId) -> Outcome:
+    def _from_guest(self, entry: FromGuest) -> Outcome:
         """Follow the guest's own routes, as DHCP gave them: its subnet is on the bridge, all else is at the router."""
-        src, dst = self.header.src, self.header.dst
+        src, dst, network = self.header.src, self.header.dst, entry.network
         if dst in {src, NOBODY} or dst.is_multicast or dst.is_loopback:
             raise NotModelledError(f"what a guest does with a packet to {dst}")
         found = [pair for pair in self.known.servers() if pair[1].network == network]
         if not found:
-            return self._carried(unserved(self.known, network, self.header), network)
+            return self._from_unserved(entry)
         if len(found) != 1:
             raise NotModelledError(f"{len(found)} routers on this host serve network {network}: which is meant?")
         router, server = found[0]
-        own = server.own
+        own, bridge = server.own, self._bridge(network)
         if lacking := self._lacks_bridge(server):
             return self._end(Outcome.UNANSWERED, lacking)
+        sender = router.guest_at(server, src)
         if dst in own.network and dst not in {own.ip, own.network.broadcast_address}:
             text = f"{dst} is in the guest's own subnet: no router is asked"
             self.steps.append(Step(HOST, "guest", Event.SENT, text, facts=(server.fact,)))
-            return self._at_bridge(router, server)
+            return self._guard(entry, None if sender is None else sender.mac) or self._at_bridge(router, server)
         everybody = dst in {BROADCAST, own.network.broadcast_address}
         text = f"sent to everybody, the router {own.ip} among them" if everybody else f"sent to the router {own.ip}"
         way = wire(self.known, network)
@@ -144,6 +155,8 @@ class _Walk:
         if way is not None and far:
             text += f", from another host: it comes by {way.name} from endpoint {far[-1].value[0]}"
         self.steps.append(Step(HOST, "guest", Event.SENT, text, facts=(server.fact, *far)))
+        if dropped := self._guard(entry, None if sender is None else sender.mac):
+            return dropped
         if server.device not in router.inner:
             missing = (Key(tables.INNER, router.place, (server.device,)),)
             step = Step(HOST, "bridge", Event.ENDED, "the router is not at the bridge", missing=missing)
@@ -154,7 +167,66 @@ class _Walk:
             self.steps.append(ask(router, server.device, replace(self.header, dst=own.ip)))
             if self.steps[-1].event is Event.ARP_UNANSWERED:
                 return Outcome.UNANSWERED
-        return self._arrive(router, server.device)
+        return self._forward(bridge) or self._arrive(router, server.device)
+
+    def _from_unserved(self, entry: FromGuest) -> Outcome:
+        """No router of this host serves the network: what is known here is who has a filtered port, and what a tunnel is told."""
+        bridge, dst = self._bridge(entry.network), self.header.dst
+        here = bridge.holder(dst)
+        gone = unserved(self.known, entry.network, self.header)
+        if here is None and gone.outcome is Outcome.NOT_MODELLED:
+            return self._guard(entry) or self._carried(gone, entry.network)
+        sent = f"the guest asks who has {dst}" if here else gone.steps[0].text
+        self.steps.append(Step(HOST, "guest", Event.SENT, sent))
+        if dropped := self._guard(entry):
+            return dropped
+        if here is not None:
+            return self._deliver(bridge, here, entry.network)
+        if bridge.holder(self.header.src):
+            gone = replace(gone, answered_here=True)
+        return self._carried(replace(gone, steps=gone.steps[1:]), entry.network)
+
+    # ---------------------------------------------------------------------------------------------------- on a bridge
+
+    def _bridge(self, network: NetworkId) -> Bridge:
+        bridge = Bridge(self.known, bridge_name(network))
+        self.is_judged = self.is_judged or bridge.is_judged
+        return bridge
+
+    def _guard(self, entry: FromGuest, mac: str | None = None) -> Outcome | None:
+        """Ask whether a port of this host may send this; nobody does, where the sender's port is on another host or not filtered.
+
+        `mac` is the sender's, as DHCP knows it.
+        """
+        bridge = self._bridge(entry.network)
+        holder = bridge.holder(self.header.src)
+        port = bridge.port(device=entry.port) if entry.port else holder[0] if holder else bridge.port(mac=mac)
+        if port is None:
+            return None
+        self.steps.append(bridge.guard(port, self.header))
+        return ended(self.steps)
+
+    def _forward(self, bridge: Bridge, to: Port | None = None) -> Outcome | None:
+        """Pass the rules of the bridge."""
+        flow, passage = self.packet.flow, self.passage
+        if passage is not None:
+            frame = Frame(self.header, passage.direction, passage.flow is not None)
+        elif flow is not None and flow.has(self.header):
+            direction = Direction.REPLY if flow.is_answer(self.header) else Direction.ORIGINAL
+            frame = Frame(self.header, direction, is_known=True)
+        else:
+            frame = Frame(self.header)
+        self.steps += bridge.forward(frame, to)
+        return ended(self.steps)
+
+    def _deliver(self, bridge: Bridge, here: tuple[Port, Fact], network: NetworkId) -> Outcome:
+        """A filtered port of this host has the destination."""
+        port, own = here
+        if dropped := self._forward(bridge, port):
+            return dropped
+        self.mac, self.device, self.reached = port.mac, bridge.name, FromGuest(network)
+        text = f"{self.header.dst} is {port.mac} at {port.device} of {bridge.name}"
+        return self._end(Outcome.DELIVERED, Step(HOST, "bridge", Event.ENDED, text, facts=(own, port.fact)))
 
     def _from_uplink(self, entry: FromUplink) -> Outcome:
         at_wire = [router for router in self.known.routers.values() if entry.device in router.uplinks]
@@ -225,23 +297,35 @@ class _Walk:
         if lacking := self._lacks_bridge(server):
             return self._end(Outcome.UNANSWERED, lacking)
         network = NetworkId(server.network)
-        bridge, dst, way = bridge_name(network), self.header.dst, wire(self.known, network)
+        bridge, dst, way = self._bridge(network), self.header.dst, wire(self.known, network)
         if way is not None and (gone := carried(way, self.header, bridged=self.passage is None)):
             return self._carried(gone, network)
+        if here := bridge.holder(dst):
+            return self._deliver(bridge, here, network)
         guest = router.guest_at(server, dst)
         if guest is None:
-            text = f"no fact says that a guest on {bridge} has {dst}"
+            text = f"no fact says that a guest on {bridge.name} has {dst}"
             return self._end(Outcome.UNANSWERED, Step(HOST, "bridge", Event.ENDED, text))
-        self.mac, self.device, self.reached = guest.mac, bridge, FromGuest(network)
-        text = f"{dst} is {guest.mac or 'a secondary address of a guest'} on {bridge}"
+        if guest.mac is not None and (port := bridge.port(mac=guest.mac)):
+            missing = (Key(tables.OWN4, HOST, (port.device, port.mac, dst)),)
+            text = f"{port.device} may not answer ARP for {dst}"
+            step = Step(HOST, "bridge", Event.ENDED, text, facts=(guest.fact,), missing=missing)
+            return self._end(Outcome.UNANSWERED, step)
+        if dropped := self._forward(bridge):
+            return dropped
+        self.mac, self.device, self.reached = guest.mac, bridge.name, FromGuest(network)
+        text = f"{dst} is {guest.mac or 'a secondary address of a guest'} on {bridge.name}"
         if way is None or way.is_told:
             return self._end(Outcome.DELIVERED, Step(HOST, "bridge", Event.ENDED, text, facts=(guest.fact,)))
         text += f", here or by {way.name} on another host"
         return self._end(Outcome.DELIVERED, Step(HOST, "bridge", Event.ENDED, text, facts=(guest.fact, way.fact)))
 
     def _carried(self, gone: Carried, network: NetworkId) -> Outcome:
-        """What comes of the packet is up to another host."""
+        """What comes of the packet is up to another host, if this one's rules let it leave."""
+        *before, last = gone.steps
+        self.steps += before
+        if gone.outcome is Outcome.CARRIED and (dropped := self._forward(self._bridge(network))):
+            return dropped
         self.mac, self.device = gone.mac, gone.device
         self.reached = FromGuest(network) if gone.answered_here else None
-        self.steps += gone.steps
-        return gone.outcome
+        return self._end(gone.outcome, last)
