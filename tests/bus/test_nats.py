@@ -1,7 +1,9 @@
 """What is NATS's own: it goes away and comes back, it may not be there yet, and a host can't speak for another."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,28 @@ def test_closing_without_a_server_ends(server: NatsServer) -> None:
     began = time.monotonic()
     NatsBus(NatsAccess((server.url,), "never")).close()
     assert time.monotonic() - began < 5
+
+
+def test_a_topic_never_waits_for_the_threads_of_another(server: NatsServer) -> None:
+    server.start()
+    served, asking = (NatsBus(NatsAccess((server.url,), name)) for name in ("one", "two"))
+    goes_on = threading.Event()
+
+    def wait(_topic: str, _message: bytes) -> bytes:
+        assert goes_on.wait(30)
+        return b"waited"
+
+    def release(_topic: str, _message: bytes) -> bytes:
+        goes_on.set()
+        return b""
+
+    served.serve("launch", wait)
+    served.serve("report", release)
+    assert asking.wait_connected(10)
+    crowd = 100  # more than a topic has threads
+    with ThreadPoolExecutor(crowd) as threads:
+        waiting = [threads.submit(asking.call, "launch", b"", 30) for _ in range(crowd)]
+        assert asking.call("report", b"", timeout=30) == b""
+        assert {each.result(30) for each in waiting} == {b"waited"}
+    served.close()
+    asking.close()

@@ -28,7 +28,7 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from mooring.bus import DeadlineExceeded, Handler, NoResponder, Subscription
 from mooring.bus.topics import asker
 
-_HANDLER_THREADS = 32
+_HANDLER_THREADS = 64
 _RECONNECT_WAIT = 0.2
 _CONNECT_TIMEOUT = 2
 _PING_INTERVAL = 2
@@ -87,7 +87,6 @@ class NatsBus:
         self._tls = access.tls.context() if access.tls is not None else None
         self._told = ("", 0.0)
         self._client = Client()
-        self._handlers = ThreadPoolExecutor(_HANDLER_THREADS, thread_name_prefix="bus")
         self._connected = threading.Event()
         self._closing = False
         self._served: list[_Served] = []
@@ -204,7 +203,7 @@ class NatsBus:
             _log.debug("cast lost", topic=topic, reason=str(error))
 
     def serve(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
-        """Serve a topic; messages are handled by a pool of threads."""
+        """Serve a topic; messages are handled by a pool of threads of its own, so that no topic waits for threads that wait for it."""
         served = _Served(self, topic, handler, group)
         self._submit(self._serve(served)).result(_START_TIMEOUT)
         return served
@@ -216,7 +215,7 @@ class NatsBus:
 
     async def handle(self, served: "_Served", message: Msg) -> None:
         """Run a handler in a thread and send its answer, if one is wanted."""
-        self._loop.run_in_executor(self._handlers, self._answer, served, message)
+        self._loop.run_in_executor(served.threads, self._answer, served, message)
 
     def _answer(self, served: "_Served", message: Msg) -> None:
         try:
@@ -236,6 +235,7 @@ class NatsBus:
         if served in self._served:
             self._served.remove(served)
             await served.unsubscribe()
+            served.threads.shutdown(wait=False)
 
     def close(self) -> None:
         """End all subscriptions and the connection."""
@@ -247,7 +247,8 @@ class NatsBus:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self._handlers.shutdown(wait=False, cancel_futures=True)
+        for served in self._served:
+            served.threads.shutdown(wait=False, cancel_futures=True)
 
     async def _close(self) -> None:
         if self._client.options:  # else it was never asked to connect, and does not close
@@ -275,6 +276,8 @@ class _Served:
         self.topic = topic
         self.handler = handler
         self.group = group
+        # Threads come as they are needed.
+        self.threads = ThreadPoolExecutor(_HANDLER_THREADS, thread_name_prefix="bus")
         self._client: Client | None = None
         self._subscription: NatsSubscription | None = None
 
