@@ -222,6 +222,7 @@ class Bench:
         with ExitStack() as stack:
             played = Obedient("bench.control_hosts", self.site.server, str(self.site.credentials))
             stack.callback(played.stop)
+            self.site.store.ask("expect_strangers")
             began = time.monotonic()
             played.ask("join", names=self.site.strangers)
             self.results.add(f"{title} come", size, "all registered", "s", time.monotonic() - began)
@@ -237,6 +238,7 @@ class Bench:
             self.calls[size, 8, f"{title}, launch: until it runs"] += told["seconds"]
             self.delete(8, servers)
             self.memory_of_hosts(title, size)
+            played.ask("leave")
 
     def memory_of_hosts(self, title: str, size: int) -> None:
         """Measure the memory of who serves many hosts."""

@@ -215,6 +215,7 @@ class Hosts:
     def leave(self) -> object:
         """Let all hosts go."""
         self._do(self._leave())
+        self._threads.shutdown()
         return None
 
     def tally(self) -> object:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Text, create_engine, false, func, insert, or_, select, text
+from sqlalchemy import Text, create_engine, false, func, insert, or_, select, text, update
 
 from bench.cloud import PASSWORD
 from bench.control_process import eventually, obey
@@ -74,6 +74,13 @@ class Store:
             rows = [{**common, "id": host_id(name), "name": name} for name in strangers]
             with self._engine.begin() as connection:
                 connection.execute(insert(schema.hosts), rows)
+        return None
+
+    def expect_strangers(self) -> object:
+        """Say of the hosts that somebody will play now what they will say themselves: that guests can run there."""
+        with self._engine.begin() as connection:
+            connection.execute(select(func.pg_advisory_xact_lock(WRITERS)))
+            connection.execute(update(schema.hosts).where(schema.hosts.c.id.in_(self._hosts)).values(compute=True))
         return None
 
     def network(self) -> object:

@@ -48,9 +48,13 @@ def test_all_that_is_known_of_a_host_is_kept_and_can_be_replaced_but_for_its_nam
 def test_a_host_that_is_heard_of(world):
     with world.store.write() as tx:
         host, silent = world.host(tx), world.host(tx)
-        assert tx.topology.heard_of(host.id, START)
-        assert not tx.topology.heard_of(HostId("x"), START)
-        assert tx.topology.hosts() == [replace(host, last_seen=START), silent]
+        tx.topology.heard_of([host.id, HostId("x")], START)
+        heard = replace(host, last_seen=START)
+        assert tx.topology.hosts() == [heard, silent]
+        assert tx.topology.some_hosts([HostId("x"), host.id]) == [heard]
+        assert tx.topology.some_hosts([]) == []
+        tx.topology.heard_of([], START)
+        assert tx.topology.hosts() == [heard, silent]
 
 
 def test_pools_come_back_with_their_ranges(world):

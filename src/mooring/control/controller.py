@@ -23,11 +23,14 @@ from mooring.bus.messages import (
     working_on,
 )
 from mooring.bus.pages import digest_page, placements_page
-from mooring.bus.topics import CONTROLLER, SCHEDULER, caller_of, compute_topic, host_topic
-from mooring.model.faults import Fault, Forbidden, NotFound
+from mooring.bus.topics import SCHEDULER, caller_of, compute_topic, controller_topic, host_topic
+from mooring.model.faults import Fault, Forbidden
 from mooring.model.ids import HostId, InstanceId, host_id
 from mooring.operations import Operations
 from mooring.operations.hosts import HostLinks
+
+Heartbeat = Callable[[HostId, str], None]
+"""Records that a host is alive, as a machine; raises a Fault if it isn't the one that we know."""
 
 _REPEAT_EVERY = 1.0
 _log = structlog.get_logger(__name__)
@@ -45,8 +48,9 @@ class Figures:
 class Controller:
     """One controller; several may run at once, because every step is a guarded transaction."""
 
-    def __init__(self, operations: Operations, bus: Bus) -> None:
-        """Keep what it works with; nothing runs before `start`."""
+    def __init__(self, operations: Operations, bus: Bus, heartbeat: Heartbeat | None = None) -> None:
+        """Keep what it works with; nothing runs before `start`.  `heartbeat` takes heartbeats, each by itself unless it is given."""
+        beat = heartbeat or operations.hosts.heartbeat
         self._operations = operations
         self._bus = bus
         self.figures = Figures()
@@ -60,7 +64,7 @@ class Controller:
             "pull": lambda host, value: placements_page(value, partial(operations.settlement.pull, host)),
             "digest": lambda host, value: digest_page(value, partial(operations.settlement.digest, host)),
             "report": self._report,
-            "heartbeat": lambda host, machine: operations.hosts.heartbeat(host, str(machine or "")),
+            "heartbeat": lambda host, machine: beat(host, str(machine or "")),
             "set_up_network": self._set_up_network,
             "allocate_fixed_ips": self._allocate_fixed_ips,
         }
@@ -72,7 +76,10 @@ class Controller:
 
     def serve(self) -> None:
         """Serve agents and the scheduler's topic; `start` does this, too."""
-        self._served.append(self._bus.serve(CONTROLLER, self._answer, "controllers"))
+        # Each method by itself: a bus has threads for each topic, and a launch waits for hosts whose reports must find one.
+        for method in self._methods:
+            topic = controller_topic(HostId("*"), method)
+            self._served.append(self._bus.serve(topic, self._answer, "controllers"))
         self._served.append(self._bus.serve(SCHEDULER, self._launch, "schedulers"))
 
     def stop(self) -> None:
@@ -88,11 +95,8 @@ class Controller:
         host, name = caller_of(topic)
 
         def handle(request: Request) -> Any:
-            method = self._methods.get(name)
-            if method is None:
-                raise NotFound("Method", name)
             with bound_contextvars(host=host):
-                return method(host, request.argument)
+                return self._methods[name](host, request.argument)
 
         return answer(handle, message)
 

@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from mooring.config import ConfigurationError, Process, credentials_file, load
+from mooring.control.beats import Beats
 from mooring.control.controller import Controller
 from mooring.main import process
 from mooring.main.bus import bus_check, open_bus, read_credentials
@@ -55,7 +56,8 @@ def run(config: Path | None) -> int:
         store = open_store(settings, done)
         stack.callback(store.close)
         bus = MeasuredBus(nats, registry)
-        controller = Controller(build_operations(settings, Foundation(store, bus, registry)), bus)
+        operations = build_operations(settings, Foundation(store, bus, registry))
+        controller = Controller(operations, bus, Beats(operations.hosts.heartbeats).beat)
         registry.register(ControllerFigures(controller))
         checks = {"database": database_check(store), "bus": bus_check(nats)}
         own = settings.controller

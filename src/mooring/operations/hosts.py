@@ -1,12 +1,12 @@
 """Hosts: who they are, what they hold, and what they could not do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from mooring.compile.facts import HostState
 from mooring.compile.host import compile_host
-from mooring.model.faults import Conflict, NotFound
+from mooring.model.faults import Conflict, Fault, NotFound
 from mooring.model.ids import HostId, host_id
 from mooring.model.nouns import Caller, Host
 from mooring.model.subjects import HostRole, Placement, Report, SubjectKind
@@ -93,12 +93,22 @@ class HostOperations:
             NotFound: there is no such host (any longer): it must register.
             Conflict: it was away, and another machine has its name by now.
         """
+        for fault in self.heartbeats({host: machine}).values():
+            raise fault
+
+    def heartbeats(self, machines: Mapping[HostId, str]) -> Mapping[HostId, Fault]:
+        """Do the same for several hosts in one transaction; return what `heartbeat` would raise, of those for which it would."""
+        faults: dict[HostId, Fault] = {}
         with self._door.store.write() as tx:
-            known = tx.topology.host(host)
-            if known is not None and known.machine and machine and known.machine != machine:
-                raise Conflict(f"name: host {known.name} is another machine by now.", field="name")
-            if not tx.topology.heard_of(host, tx.now()):
-                raise NotFound("Host", host)
+            there = {host.id: host for host in tx.topology.some_hosts(machines)}
+            for host, machine in machines.items():
+                known = there.get(host)
+                if known is None:
+                    faults[host] = NotFound("Host", host)
+                elif known.machine and machine and known.machine != machine:
+                    faults[host] = Conflict(f"name: host {known.name} is another machine by now.", field="name")
+            tx.topology.heard_of(machines.keys() - faults.keys(), tx.now())
+        return faults
 
     def listing(self, caller: Caller) -> Sequence[Host]:
         """Return all hosts."""

@@ -37,10 +37,11 @@ SAVE_HOST = (
 )
 HEARD_OF = (
     update(hosts)
-    .where(hosts.c.id == bindparam("host"))
+    .where(hosts.c.id.in_(bindparam("hosts", expanding=True)))
     .values(last_seen=bindparam("new_last_seen", type_=hosts.c.last_seen.type))
 )
 HOST = HOSTS.where(hosts.c.id == bindparam("host"))
+SOME_HOSTS = HOSTS.where(hosts.c.id.in_(bindparam("hosts", expanding=True)))
 HOST_BY_NAME = HOSTS.where(hosts.c.name == bindparam("name"))
 
 HostFields = Row[HostId, str, bool, bool, str, str | None, str | None, str | None, str, datetime | None]

@@ -1,6 +1,6 @@
 """Hosts, uplinks, pools, routers and networks in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
@@ -22,7 +22,7 @@ from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs, numbers
 from mooring.store.addresses import Addresses
 from mooring.store.generations import forget
-from mooring.store.hosts import HEARD_OF, HOST, HOST_BY_NAME, HOSTS, SAVE_HOST, host_of, values
+from mooring.store.hosts import HEARD_OF, HOST, HOST_BY_NAME, HOSTS, SAVE_HOST, SOME_HOSTS, host_of, values
 from mooring.store.networks import (
     DELETE_NETWORK,
     FIRST_SEGMENT,
@@ -128,8 +128,8 @@ class Topology:
     def save_host(self, host: Host) -> None:
         self._session.change(SAVE_HOST, host=host.id, **{f"new_{name}": value for name, value in values(host).items()})
 
-    def heard_of(self, host: HostId, now: datetime) -> bool:
-        return self._session.change(HEARD_OF, host=host, new_last_seen=now) == 1
+    def heard_of(self, hosts: Collection[HostId], now: datetime) -> None:
+        self._session.change(HEARD_OF, hosts=sorted(hosts), new_last_seen=now)
 
     def host(self, host: HostId) -> Host | None:
         row = self._session.row(HOST, host=host)
@@ -141,6 +141,9 @@ class Topology:
 
     def hosts(self) -> Sequence[Host]:
         return [host_of(row) for row in self._session.rows(HOSTS)]
+
+    def some_hosts(self, hosts: Collection[HostId]) -> Sequence[Host]:
+        return [host_of(row) for row in self._session.rows(SOME_HOSTS, hosts=sorted(hosts))]
 
     def add_uplink(self, uplink: Uplink) -> None:
         self._session.add(uplinks, id=uplink.id, name=uplink.name, interface=uplink.interface)

@@ -1,6 +1,6 @@
 """Hosts, uplinks, pools, routers and networks in the simulated database."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,12 +28,11 @@ class Topology:
         if known is not None:
             self._tables.hosts.put(host.id, replace(host, name=known.name))
 
-    def heard_of(self, host: HostId, now: datetime) -> bool:
-        known = self._tables.hosts.get(host)
-        if known is None:
-            return False
-        self._tables.hosts.put(host, replace(known, last_seen=now))
-        return True
+    def heard_of(self, hosts: Collection[HostId], now: datetime) -> None:
+        for host in sorted(hosts):
+            known = self._tables.hosts.get(host)
+            if known is not None:
+                self._tables.hosts.put(host, replace(known, last_seen=now))
 
     def host(self, host: HostId) -> Host | None:
         return self._tables.hosts.get(host)
@@ -43,6 +42,9 @@ class Topology:
 
     def hosts(self) -> Sequence[Host]:
         return list(self._tables.hosts.values())
+
+    def some_hosts(self, hosts: Collection[HostId]) -> Sequence[Host]:
+        return [host for host in self._tables.hosts.values() if host.id in hosts]
 
     def add_uplink(self, uplink: Uplink) -> None:
         unique(uplink.id in self._tables.uplinks, "uplinks.id")
