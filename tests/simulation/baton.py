@@ -27,8 +27,8 @@ class Killed(BaseException):
     """The process of this task is dead."""
 
 
-class Violation(Exception):
-    """An invariant does not hold."""
+class Violation(BaseException):
+    """An invariant does not hold.  No Exception: the code under test must not swallow it."""
 
 
 def require(truth: object, invariant: str, text: str) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol, TypeVar
 
 from mooring.model.faults import (
@@ -24,6 +24,14 @@ from tests.simulation.control import FLAVOR, IMAGE, ApiProcess, Lost
 from tests.simulation.surroundings import Surroundings
 
 T = TypeVar("T")
+SUBNETS = {
+    "flat": IPv4Network("10.0.0.0/28"),
+    "operators": IPv4Network("10.9.0.0/28"),
+    "vlan": IPv4Network("10.1.0.0/28"),
+    "vxlan": IPv4Network("10.2.0.0/28"),
+}
+"""Of each network, by the first word of its name; each project's own have the same."""
+
 _TRIES = 12
 
 
@@ -160,7 +168,8 @@ class Client:
             NewNic(name) for name in self._chance.sample(self._tenant.networks, self._chance.choice((1, 1, 2)))
         )
         if self._chance.random() < 0.2:
-            nics = (NewNic(nics[0].network, IPv4Address(f"10.{0}.0.{self._chance.randrange(5, 9)}")), *nics[1:])
+            chosen = SUBNETS[nics[0].network.split("-")[0]][self._chance.randrange(5, 9)]
+            nics = (NewNic(nics[0].network, chosen), *nics[1:])
         new = NewInstance(f"vm {key}", IMAGE.id, FLAVOR.id, nics)
         try:
             made = self._ask("create", lambda real: real.instances.create(caller, new, key))

@@ -37,8 +37,8 @@ class Faults:
     database_away: float = 0.02
     clock: float = 0.02
     tamper: float = 0.04
-    backup: float = 0.1
-    restore: float = 0.015
+    backup: float = 0.15
+    restore: float = 0.04
 
     @classmethod
     def draw(cls, chance: random.Random) -> "Faults":

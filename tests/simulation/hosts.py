@@ -34,6 +34,7 @@ class Machine:
     """What there is of a host without any software of ours.
 
     `strange` are the places that a stranger has changed since the agent last looked there: what it says of them may be wrong.
+    `confirmed` is what its agents have ever said to hold.
     """
 
     registration: Registration
@@ -41,6 +42,7 @@ class Machine:
     guests: dict[InstanceId, None] = field(default_factory=dict)
     agent: "AgentProcess | None" = None
     strange: set[Place] = field(default_factory=set)
+    confirmed: dict[Part, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -156,6 +158,7 @@ class SimulatedGuests:
         if around.happens(around.faults.crash_in_launch):
             around.reached("agent died while a guest started")
             around.baton.kill(self._process)
+        around.guest_starts(self._machine.id, guest)
         around.baton.note(f"guest {guest.id[:8]} runs")
         self._machine.guests[guest.id] = None
 
@@ -180,6 +183,8 @@ class _Witnessed(RemoteController):
         for report in reports:
             if report.error is None:
                 self._check(report)
+                part = Part(report.key, report.role)
+                self._machine.confirmed[part] = max(report.generation, self._machine.confirmed.get(part, 0))
         super().report(reports)
 
     def _check(self, report: Report) -> None:

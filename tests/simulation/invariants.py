@@ -7,7 +7,9 @@ I4 quota           counters agree with rows, and are within limits
 I5 quiet release   a host that has confirmed a NIC holds no public address that the NIC does not have
 I6 free is nowhere an address or translation in a kernel has a row, so nobody else can be given it
 I9 one answer      no two hosts' kernels own a public address at once
-I10 fencing        what an agent holds of a subject never gets older, and a confirmed generation is one that the host holds
+I10 fencing        what an agent holds of a subject never gets older; what it confirms is what its kernel holds (see hosts.py), and what the
+                   database takes for confirmed is what it said
+guest last         a guest starts after its own host and its gateways have its NICs
 """
 
 from collections import Counter
@@ -18,10 +20,10 @@ from ipaddress import IPv4Address
 from mooring.agent.ledger import Part
 from mooring.compile.facts import PlaceKind
 from mooring.compile.tables import DHCP_HOST, FIP_IN, OWNED
-from mooring.model.ids import NetworkId, RouterId
+from mooring.model.ids import HostId, NetworkId, RouterId
 from mooring.model.nouns import AddressKind, InstanceState, Resource
 from mooring.model.records import AddressRow
-from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
+from mooring.model.subjects import HostRole, InstanceIntent, SubjectKey, SubjectKind
 from tests.simulation.baton import require
 from tests.simulation.clients import Tenant
 from tests.simulation.database.addresses import Addresses
@@ -159,6 +161,25 @@ def _check_held(tables: Tables, machine: Machine, held: Held) -> None:
     delivery = tables.deliveries.get((machine.id, SubjectKey(SubjectKind.NIC, fixed.nic), HostRole.GATEWAY))
     waits = delivery is not None and delivery.confirmed < delivery.generation
     require(waits, "I5 quiet release", f"{machine.name} confirmed, and still sends {held.public} to {held.private}")
+
+
+def check_confirmations(tables: Tables, machines: Iterable[Machine]) -> None:
+    """Check that no host is taken to have confirmed what it never said."""
+    said = {machine.id: machine.confirmed for machine in machines}
+    for (host, key, role), row in tables.deliveries.items():
+        most = said[host].get(Part(key, role), 0)
+        require(row.confirmed <= most, "I10 fencing", f"{host} said {most} of {key}, and {row.confirmed} counts")
+
+
+def check_launch(tables: Tables, host: HostId, guest: InstanceIntent) -> None:
+    """Check that who must know a guest's NICs does, at the moment when it starts on the host that it is meant to be on."""
+    known = tables.instances.get(guest.id)
+    if known is None or known.host != host:
+        return
+    nics = {SubjectKey(SubjectKind.NIC, nic.id) for nic in guest.nics}
+    for (at, key, role), row in tables.deliveries.items():
+        if key in nics and row.present and role in (HostRole.COMPUTE, HostRole.GATEWAY):
+            require(row.confirmed, "guest last", f"{guest.id} starts, and {at} has not confirmed {key} {role}")
 
 
 class Fencing:

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from mooring.agent import settle as settling
 from mooring.agent.interfaces import Refused
-from mooring.agent.ledger import Ledger
+from mooring.agent.ledger import Ledger, Part
 from mooring.model.faults import Exhausted, NotFound, QuotaExceeded
 from mooring.model.ids import AddressId
 from mooring.model.nouns import AddressKind, InstanceState, Resource
@@ -74,7 +74,7 @@ def picked_then_taken() -> AbstractContextManager[None]:
             if not tx.quotas.take(caller.project.id, Resource.FLOATING_IPS):
                 raise QuotaExceeded("floating IPs", 0)
             row = AddressRow(
-                AddressId(self._door.clock.new_id()), "public", gap, AddressKind.FLOATING, caller.project.id, known.id
+                AddressId(self._door.chance.new_id()), "public", gap, AddressKind.FLOATING, caller.project.id, known.id
             )
             tx.addresses._tables.addresses.put(row.id, row)
             tx.addresses._tables.places.put(("public", int(gap)), row.id)
@@ -112,6 +112,31 @@ def idempotency_after_quota() -> AbstractContextManager[None]:
         return made
 
     return _patched((addresses, "once", once), (instances, "once", once))
+
+
+def agent_ignores_generations() -> AbstractContextManager[None]:
+    """An agent takes whatever it is told for the newest."""
+    real = Ledger.hold
+
+    def hold(self, placements):
+        news = list(placements)
+        for placed in news:
+            part = Part(placed.key, placed.role)
+            if part in self._held:
+                self._held[part] = replace(self._held[part], generation=-1)
+        return real(self, news)
+
+    return _patched((Ledger, "hold", hold))
+
+
+def resync_forgets_generations() -> AbstractContextManager[None]:
+    """An agent that compares everything takes the list for the truth, and does not look which of the two is older."""
+
+    def accept(self, digest):
+        self._held = {part: replace(placed, generation=0) for part, placed in self._held.items()}
+        self._epoch = digest.epoch
+
+    return _patched((Ledger, "accept", accept))
 
 
 def freed_unconfirmed() -> AbstractContextManager[None]:
@@ -242,7 +267,14 @@ def unguarded_state() -> AbstractContextManager[None]:
 
 def reports_wishes() -> AbstractContextManager[None]:
     """An agent reports what it was told, whether the kernel holds it or not."""
-    return _patched((Ledger, "unsettled", lambda _self: set()))
+    real = settling.settle
+
+    def settle(ledger, backend):
+        put = real(ledger, backend)
+        ledger.refused.clear()
+        return put
+
+    return _patched((_loop(), "settle", settle), (Ledger, "unsettled", lambda _self: set()))
 
 
 def believes_a_torn_change() -> AbstractContextManager[None]:
@@ -277,6 +309,8 @@ MUTANTS: Mapping[str, Mutant] = {
         picked_then_taken,
         no_idempotency,
         idempotency_after_quota,
+        agent_ignores_generations,
+        resync_forgets_generations,
         freed_unconfirmed,
         restart_only_adds,
         waits_for_last_nic,

@@ -12,7 +12,7 @@ from tests.simulation.world import World
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What became of a seed.  `trace` is the end of what happened; `digest` is a hash of all of it."""
+    """What became of a seed: `failure` is a Violation, or an error that nobody expects.  `trace` is the end of what happened; `digest` is a hash of all of it."""
 
     seed: int
     steps: int

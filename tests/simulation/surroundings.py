@@ -3,11 +3,13 @@
 import random
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from mooring.model.faults import Unavailable
+from mooring.model.ids import HostId
+from mooring.model.subjects import InstanceIntent
 from tests.simulation.baton import Baton, Process
 from tests.simulation.database.engine import Gate
 from tests.simulation.faults import Faults
@@ -33,6 +35,7 @@ class Surroundings:
         self.database_away_until = 0.0
         self.database_changed = True
         self.kernels_changed = True
+        self.guest_starts: Callable[[HostId, InstanceIntent], None] = lambda _host, _guest: None
 
     def process(self, name: str, site: str = CONTROL) -> Process:
         """Return a new process at a site."""

@@ -7,19 +7,20 @@ from ipaddress import IPv4Address, IPv4Network
 
 import structlog
 
-from mooring.model.ids import ProjectId, UserId
+from mooring.model.ids import HostId, ProjectId, UserId
 from mooring.model.nouns import AddressRange, Caller, NetworkKind, Project, Resource, Role, User
 from mooring.model.records import Credentials
+from mooring.model.subjects import InstanceIntent
 from mooring.operations import NewNetwork, NewPool, Operations
 from tests.simulation.baton import Process, require
 from tests.simulation.bus import SimulatedBus
-from tests.simulation.clients import Client, Tenant
+from tests.simulation.clients import SUBNETS, Client, Tenant
 from tests.simulation.control import ApiProcess, ControllerProcess, operations
 from tests.simulation.database.engine import Database, MemoryStore
 from tests.simulation.database.tables import Tables
 from tests.simulation.faults import Faults
 from tests.simulation.hosts import AgentProcess, Machine
-from tests.simulation.invariants import Fencing, check_database, check_kernels
+from tests.simulation.invariants import Fencing, check_confirmations, check_database, check_kernels, check_launch
 from tests.simulation.liveness import unsettled
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.sightings import Sightings
@@ -61,6 +62,7 @@ class World:
         self._sightings = Sightings(self.around)
         self._prepare()
         self.baton.after_step = self._after_step
+        self.around.guest_starts = self._guest_starts
         for number in (1, 2):
             self.controllers.append(ControllerProcess(self.around, self.bus, self.database, number, QUOTA))
             self.apis.append(ApiProcess(self.around, self.bus, self.database, number, QUOTA))
@@ -94,15 +96,15 @@ class World:
         for name, number, uplink in (("pool-a", 100, "isp-a"), ("pool-b", 101, "isp-b")):
             first, net = IPv4Address(f"198.51.{number}.10"), IPv4Network(f"198.51.{number}.0/24")
             real.pools.create(admin, NewPool(name, net, net[1], (AddressRange(first, first + 8),), uplink, uplink))
-        every = [NewNetwork("flat-dhcp", IPv4Network("10.0.0.0/28"))]
+        every = [NewNetwork("flat-dhcp", SUBNETS["flat"])]
         every += [
-            NewNetwork("operators", IPv4Network("10.9.0.0/28"), kind=NetworkKind.FLAT, bridge="br0", cluster=cluster)
+            NewNetwork("operators", SUBNETS["operators"], kind=NetworkKind.FLAT, bridge="br0", cluster=cluster)
             for cluster in ("east", "west")
         ]
         for project in projects:
             every += [
-                NewNetwork(f"{kind}-{project.name}", IPv4Network(cidr), kind=kind, project=project.id)
-                for kind, cidr in ((NetworkKind.VLAN, "10.1.0.0/28"), (NetworkKind.VXLAN, "10.2.0.0/28"))
+                NewNetwork(f"{kind}-{project.name}", SUBNETS[kind], kind=kind, project=project.id)
+                for kind in (NetworkKind.VLAN, NetworkKind.VXLAN)
             ]
         for network in every:
             real.networks.create(admin, network)
@@ -155,7 +157,12 @@ class World:
             if self._trusted:
                 check_kernels(self.database.tables, self.machines)
             self._fencing.check(self.machines, trusted=self._trusted)
+            check_confirmations(self.database.tables, self.machines)
         around.database_changed = around.kernels_changed = False
+
+    def _guest_starts(self, host: HostId, guest: InstanceIntent) -> None:
+        if self._trusted:
+            check_launch(self.database.tables, host, guest)
 
     def unsettled(self) -> list[str]:
         """Return what is not yet as it should be once nothing goes wrong any longer."""
@@ -211,7 +218,7 @@ class World:
         epoch = self._begin_epoch(0)
         later = max(machine.epoch for machine in self.machines)
         if later > epoch:
-            # Their log says so.
+            # Their log names it.
             self.around.reached("epoch of before the clock was set back")
             epoch = self._begin_epoch(later)
         self._pass(200.0, lambda: self._has_begun(epoch))
@@ -247,12 +254,10 @@ class World:
 def _logs_to(note: Callable[[str], None]) -> Iterator[None]:
     """Write the real code's log into the trace; an exception that it swallowed is a failure."""
 
-    def write(_logger: object, method: str, event: structlog.types.EventDict) -> str:
-        told = {key: value for key, value in sorted(event.items()) if key not in _UNTOLD}
-        # The order of a mapping in a log is that of whoever counted, and may be that of a set.
-        words = " ".join(f"{key}={sorted(v.items()) if isinstance(v, dict) else v}" for key, v in told.items())
+    def write(_logger: object, _method: str, event: structlog.types.EventDict) -> str:
+        words = " ".join(f"{key}={value}" for key, value in sorted(event.items()) if key not in _UNTOLD)
         note(f"[{event['event']}] {words}")
-        if method == "exception":
+        if event.get("exc_info"):
             raise Unexpected(event["event"])
         raise structlog.DropEvent
 
