@@ -52,7 +52,7 @@ class Gate:
 
 @dataclass
 class Database:
-    """What all processes share: the last committed state, and whose turn it is to write."""
+    """What all processes share: the last committed state, which nobody can write to, and whose turn it is to write."""
 
     tables: Tables = field(default_factory=Tables)
     commits: int = 0
@@ -76,11 +76,11 @@ class Database:
 
     def backup(self) -> Tables:
         """Return the committed state; nothing that happens later changes it."""
-        return self.tables.fork(writable=False)
+        return self.tables
 
     def restore(self, backup: Tables) -> None:
         """Go back to a backup."""
-        self.tables = backup.fork(writable=False)
+        self.tables = backup
         self.commits += 1
 
 
@@ -104,7 +104,7 @@ class MemoryStore:
     @contextmanager
     def _read(self) -> Generator[MemoryTransaction]:
         self._gate.begin("read")
-        yield MemoryTransaction(self.database.tables.fork(writable=False), self._now)
+        yield MemoryTransaction(self.database.tables, self._now)
 
     def write(self) -> AbstractContextManager[MemoryTransaction]:
         return self._write()
