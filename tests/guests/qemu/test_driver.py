@@ -4,6 +4,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import ClassVar
 from uuid import uuid4
@@ -18,7 +19,7 @@ from mooring.guests.qemu.machines import all_machines, find
 from mooring.guests.qemu.monitor import talk
 from mooring.guests.qemu.taps import open_port
 from mooring.model.ids import InstanceId, port_name
-from mooring.model.subjects import InstanceIntent
+from mooring.model.subjects import InjectedAddress, InstanceIntent
 from mooring.model.traits import PortKind
 from tests.guests.contract import GuestsContract
 from tests.guests.host import GATEWAY, Host, eventually
@@ -141,6 +142,34 @@ class TestQemu(GuestsContract):
             assert f"you are    {host.address(nic)}" in page.stdout
         finally:
             namespaces.stop(space.id)
+
+    def test_a_vm_and_a_namespace_on_another_host_reach_each_other(
+        self, host: Host, guests: Guests, run_dir: Path
+    ) -> None:
+        (run_dir / "other").mkdir()
+        other = Host(run_dir / "other")
+        other.up()
+        try:
+            vm, made = host.guest("vm"), other.guest("space")
+            other.serve_no_longer()
+            # One network on two hosts: the bridges are joined, as a VLAN or a tunnel would join them.
+            host.ip("link", "add", "join", "type", "veth", "peer", "name", "join", "netns", other.name)
+            for each in (host, other):
+                each.ip("link", "set", "join", "master", "br0", "up")
+            other.ip("address", "flush", "dev", "br0")
+            namespaces = NetnsGuests(other.name, run_dir / "namespaces")
+            flat = InjectedAddress(IPv4Interface("10.9.0.200/24"))
+            space = replace(made, nics=(replace(made.nics[0], injected=flat, mac="02:00:00:00:02:00"),))
+            guests.start(vm)
+            namespaces.start(space)
+            host.answers(vm.nics[0])
+            page = run_in(space.id, ["busybox", "wget", "-q", "-O", "-", f"http://{host.address(vm.nics[0])}/"])
+            assert "you are    10.9.0.200" in page.stdout
+            ping = run_in(space.id, ["ping", "-c3", "-i0.2", "-W2", host.address(vm.nics[0])])
+            assert "3 received" in ping.stdout
+            namespaces.stop(space.id)
+        finally:
+            other.down()
 
     def test_frames_of_every_size_pass(self, host: Host, guests: Guests) -> None:
         guest = host.guest()
