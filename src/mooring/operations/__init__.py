@@ -6,6 +6,7 @@ decided here and nowhere else.  Methods take explicit arguments, return values o
 
 from mooring.operations.addresses import AddressOperations
 from mooring.operations.door import Door, Limits
+from mooring.operations.groups import GroupOperations
 from mooring.operations.hosts import HostOperations
 from mooring.operations.identity import IdentityOperations
 from mooring.operations.instances import InstanceOperations, NewInstance, NewNic
@@ -13,8 +14,9 @@ from mooring.operations.launches import LaunchOperations
 from mooring.operations.networks import NetworkOperations, NewNetwork
 from mooring.operations.pools import NewPool, PoolOperations
 from mooring.operations.settlement import SettlementOperations
+from mooring.policy.rules import NewRule
 
-__all__ = ["Door", "Limits", "NewInstance", "NewNetwork", "NewNic", "NewPool", "Operations"]
+__all__ = ["Door", "Limits", "NewInstance", "NewNetwork", "NewNic", "NewPool", "NewRule", "Operations"]
 
 
 class Operations:
@@ -25,6 +27,7 @@ class Operations:
         self.identity = IdentityOperations(door)
         self.addresses = AddressOperations(door)
         self.instances = InstanceOperations(door)
+        self.groups = GroupOperations(door)
         self.networks = NetworkOperations(door)
         self.pools = PoolOperations(door)
         self.hosts = HostOperations(door)

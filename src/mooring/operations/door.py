@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network
+from typing import Protocol
 
 from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from mooring.model.ids import HostId, InstanceId
@@ -33,7 +34,8 @@ class Limits:
 
     `vlans` and `vxlans` are the segment numbers that mooring may use.  `liveness` is after how long without a word a host counts as dead.
     `launch_patience` is for how long after its creation an instance waits for hosts that are away.
-    `first_network` is made for a project that launches an instance and has no network; None makes none.
+    `first_network` is made for a project that launches an instance and has no network; None makes none.  With `filters`, hosts hold new NICs
+    to their security groups, and to their own addresses.
     """
 
     quotas: Mapping[Resource, int] = field(
@@ -53,10 +55,24 @@ class Limits:
     vlans: range = VLAN_TAGS
     vxlans: range = VXLAN_IDENTIFIERS
     first_network: FirstNetwork | None = None
+    filters: bool = False
 
     def segments(self, kind: NetworkKind) -> range | None:
         """Return the segment numbers that networks of a kind may have here; None where it has none."""
         return {NetworkKind.VLAN: self.vlans, NetworkKind.VXLAN: self.vxlans}.get(kind)
+
+
+class Change(Protocol):
+    """Something that hosts are told, and may have to confirm."""
+
+    @property
+    def hosts(self) -> frozenset[HostId]:
+        """The hosts to wake."""
+        ...
+
+    def is_open(self, tx: Transaction) -> bool:
+        """Say whether a host has still to confirm it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +114,7 @@ class Door:
         # A moment that lies ahead is of before the clock was set back, and says nothing.
         return abs(now - host.last_seen) <= timedelta(seconds=self.limits.liveness)
 
-    def settle(self, published: Iterable[Published]) -> None:
+    def settle(self, published: Iterable[Change]) -> None:
         """Wake the hosts concerned and wait until they have confirmed, or until the time allowed for that is over.
 
         The change is committed either way: hosts that are away learn of it when they return.

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from mooring.model.faults import Conflict, Exhausted, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId
 from mooring.model.nouns import (
+    DEFAULT_GROUP,
     AddressKind,
     Caller,
     Flavor,
@@ -17,10 +18,11 @@ from mooring.model.nouns import (
     NetworkKind,
     Resource,
 )
-from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.model.subjects import MAX_GROUPS, SubjectKey, SubjectKind
 from mooring.operations.addresses import detach, reclaim_unheld
-from mooring.operations.door import Door, Published, checked_name, once, visible_instance, withdraw
+from mooring.operations.door import Change, Door, Published, checked_name, once, visible_instance, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, InstanceRow, NicRow, Transaction
+from mooring.operations.membership import find_group, groups_of, put_into, reach
 from mooring.operations.networks import NetworkOperations
 from mooring.operations.routing import next_fixed
 from mooring.operations.settlement import finish_deletion
@@ -41,12 +43,16 @@ class NewNic:
 
 @dataclass(frozen=True, slots=True)
 class NewInstance:
-    """An instance to be made; without NICs it gets one on the project's only network."""
+    """An instance to be made; without NICs it gets one on the project's only network.
+
+    `groups` are its security groups by name or id; None is the project's default one.
+    """
 
     name: str
     image: str
     flavor: str
     nics: tuple[NewNic, ...] = ()
+    groups: tuple[str, ...] | None = None
 
 
 class InstanceOperations:
@@ -61,9 +67,9 @@ class InstanceOperations:
         """Record an instance and ask for a host; it has no address yet, except one that the caller chose.
 
         Raises:
-            Invalid: unknown image or flavor, or a fixed address outside of its network.
-            NotFound: no such network.
-            QuotaExceeded: the project has as many instances as it may.
+            Invalid: unknown image or flavor, a fixed address outside of its network, or more groups than a NIC can be in.
+            NotFound: no such network or security group.
+            QuotaExceeded: the project has as many instances as it may, or a group as many members.
             Exhausted: a network has no free address.
             Conflict: the chosen fixed address is taken.
         """
@@ -75,7 +81,10 @@ class InstanceOperations:
             raise Invalid("flavorRef", f"there is no flavor {new.flavor}")
         if len(new.nics) > _MAX_NICS:
             raise Invalid("networks", f"must name at most {_MAX_NICS} networks")
-        request = ("create", name, new.image, new.flavor, *((nic.network, nic.address) for nic in new.nics))
+        if len(set(new.groups or ())) > MAX_GROUPS:
+            raise Invalid("security_groups", f"a NIC can be in at most {MAX_GROUPS}")
+        nics = ((nic.network, nic.address) for nic in new.nics)
+        request = ("create", name, new.image, new.flavor, *nics, new.groups)
         with self._door.store.write() as tx:
             made = once(tx, caller, idempotency_key, request, lambda: self._create(tx, caller, name, new))
             instance = tx.instances.get(InstanceId(made))
@@ -98,12 +107,16 @@ class InstanceOperations:
             tx.now(),
         )
         tx.instances.add(row)
+        names = (DEFAULT_GROUP,) if new.groups is None else new.groups
+        groups = {group.id: group for group in (find_group(self._door, tx, row.project, name) for name in names)}
         wanted = new.nics
         if not wanted and not tx.topology.networks(caller.project.id):
             first = self._networks.make_first(tx, caller.project)
             wanted = (NewNic(first.id),) if first is not None else wanted
         for position, (network, address) in enumerate(_networks(tx, caller, wanted)):
             nic = self._add_nic(tx, row.id, network.id, position)
+            for group in groups.values():
+                put_into(tx, nic.id, group)
             if address is not None:
                 self._take_chosen(tx, nic.id, network, address)
         return row.id
@@ -111,7 +124,8 @@ class InstanceOperations:
     def _add_nic(self, tx: Transaction, instance: InstanceId, network: NetworkId, position: int) -> NicRow:
         for _ in range(_MAC_ATTEMPTS):
             mac = self._door.chance.new_mac()
-            row = NicRow(NicId(self._door.chance.new_id()), instance, network, mac, position)
+            filtered = self._door.limits.filters
+            row = NicRow(NicId(self._door.chance.new_id()), instance, network, mac, position, filtered)
             try:
                 tx.instances.add_nic(row)
             except Duplicate:
@@ -176,11 +190,16 @@ class InstanceOperations:
             ):
                 return
             tx.quotas.give(target.project, Resource.INSTANCES)
-            changes = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
+            changes: list[Change] = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
             for nic in target.nics:
                 for floating in nic.floating:
                     detach(tx, floating)
                 changes.append(withdraw_nic(tx, nic.id))
+            if target.host is not None:
+                changes += reach(tx, target.host, groups_of(target.nics))
+            for nic in target.nics:
+                for group in nic.groups:
+                    tx.groups.leave(nic.id, group.id)
             finish_deletion(tx, instance)
         self._door.settle(changes)
 

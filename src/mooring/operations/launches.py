@@ -10,9 +10,10 @@ from mooring.model.faults import Conflict, Exhausted, NotFound, Unavailable
 from mooring.model.ids import AddressId, HostId, InstanceId
 from mooring.model.nouns import AddressKind, Host, Instance, InstanceState, Network, NetworkKind, Nic
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
-from mooring.operations.door import Door, Published, publish, withdraw
+from mooring.operations.door import Change, Door, Published, publish, withdraw
 from mooring.operations.instances import withdraw_nic
 from mooring.operations.interfaces import AddressRow, RouterRow, Transaction
+from mooring.operations.membership import groups_of, reach, settle_in
 from mooring.operations.routing import connect, take_next
 from mooring.policy.addresses import usable
 from mooring.policy.hosts import rank_compute, rank_gateway
@@ -94,7 +95,7 @@ class LaunchOperations:
                 fit.hosts.append(host)
         return fit
 
-    def _wake(self, changes: Iterable[Published]) -> None:
+    def _wake(self, changes: Iterable[Change]) -> None:
         self._door.bell.wake(sorted(frozenset[HostId]().union(*(change.hosts for change in changes))))
 
     def set_up_network(self, host: HostId, instance: InstanceId) -> Sequence[NetworkSetUp]:
@@ -194,7 +195,7 @@ class LaunchOperations:
             NotFound: the instance is not on this host (any longer).
             Conflict: a network has not been set up on this host.
         """
-        changes: list[Published] = []
+        changes: list[Change] = []
         try:
             with self._door.store.write() as tx:
                 taken = self._allocate(tx, _on_host(tx, host, instance), host, changes)
@@ -204,9 +205,7 @@ class LaunchOperations:
         self._door.settle(changes)
         return taken
 
-    def _allocate(
-        self, tx: Transaction, instance: Instance, host: HostId, changes: list[Published]
-    ) -> list[IPv4Address]:
+    def _allocate(self, tx: Transaction, instance: Instance, host: HostId, changes: list[Change]) -> list[IPv4Address]:
         """Take what addresses are lacking, and add to `changes` what that changes; return all that the instance has."""
         taken = [fixed.address for nic in instance.nics for fixed in nic.fixed]
         for nic in instance.nics:
@@ -234,7 +233,7 @@ class LaunchOperations:
                 for other, _ in tx.deliveries.hosts(SubjectKey(SubjectKind.NETWORK, network.id)):
                     if other != host:
                         tx.deliveries.place(key, other, HostRole.PEER)
-            changes.append(publish(tx, key))
+            changes += settle_in(tx, [nic.id], host, groups_of([nic]))
         return taken
 
     def relaunch(self, instance: InstanceId, host: HostId, reason: str) -> bool:
@@ -248,13 +247,14 @@ class LaunchOperations:
             known = tx.instances.get(instance)
             if known is None or known.state is not InstanceState.BUILDING or known.host != host:
                 return False
-            changes = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
+            changes: list[Change] = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
             tx.instances.unassign(instance, host)
             others = self._fit(tx, known)
             again = bool(others.hosts) or others.away
             again = again and len(tx.instances.avoided(instance)) < self._door.limits.launch_attempts
             if again:
                 changes += [withdraw(tx, SubjectKey(SubjectKind.NIC, nic.id)) for nic in known.nics]
+                changes += reach(tx, host, groups_of(known.nics))
             else:
                 changes += _fail(tx, known, reason)
         self._wake(changes)
@@ -287,10 +287,13 @@ class LaunchOperations:
             return tx.instances.stale({InstanceState.BUILDING}, tx.now() - _STUCK_AFTER)
 
 
-def _fail(tx: Transaction, instance: Instance, reason: str) -> list[Published]:
+def _fail(tx: Transaction, instance: Instance, reason: str) -> list[Change]:
     """End a launch, and give its addresses back."""
     tx.instances.move(instance.id, {InstanceState.BUILDING}, InstanceState.ERROR, reason)
-    return [withdraw_nic(tx, nic.id) for nic in instance.nics]
+    changes: list[Change] = [withdraw_nic(tx, nic.id) for nic in instance.nics]
+    if instance.host is not None:
+        changes += reach(tx, instance.host, groups_of(instance.nics))
+    return changes
 
 
 def _on_host(tx: Transaction, host: HostId, instance: InstanceId) -> Instance:

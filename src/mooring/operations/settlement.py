@@ -123,7 +123,7 @@ def _launched_further(tx: Transaction, nic: NicId, report: Report, failed: list[
         return []
     if report.error is None:
         return _start_if_ready(tx, instance.id, instance.host)
-    if report.role is not HostRole.PEER:
+    if report.role not in (HostRole.PEER, HostRole.MEMBER):
         failed.append(FailedLaunch(instance.id, instance.host, report.error))
     return []
 

@@ -11,13 +11,18 @@ def name_fault(name: object) -> str | None:
     Names are shown to people and never reach a ruleset or a configuration file, so everything printable is allowed: quotes, braces and
     semicolons too.  Control characters (line ends among them), lone surrogates and invisible direction marks are not.
     """
-    if not isinstance(name, str):
-        return "must be a text"
-    if not name.strip():
+    if isinstance(name, str) and not name.strip():
         return "must not be empty"
-    if len(name) > MAX_NAME:
+    return text_fault(name)
+
+
+def text_fault(text: object) -> str | None:
+    """Return why something cannot be a description, which may be empty, or None."""
+    if not isinstance(text, str):
+        return "must be a text"
+    if len(text) > MAX_NAME:
         return f"must not be longer than {MAX_NAME} characters"
-    for character in name:
+    for character in text:
         if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
             return f"must not contain the character U+{ord(character):04X}"
     return None

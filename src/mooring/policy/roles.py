@@ -14,6 +14,7 @@ class Verb(StrEnum):
     ADDRESS_ASSOCIATE = "address:associate"
     INSTANCE_CREATE = "instance:create"
     INSTANCE_DELETE = "instance:delete"
+    GROUP_CHANGE = "group:change"
     NETWORK_ADMIN = "network:admin"
     POOL_ADMIN = "pool:admin"
     HOST_ADMIN = "host:admin"
@@ -29,6 +30,7 @@ _MEMBER = frozenset(
         Verb.ADDRESS_ASSOCIATE,
         Verb.INSTANCE_CREATE,
         Verb.INSTANCE_DELETE,
+        Verb.GROUP_CHANGE,
     }
 )
 
