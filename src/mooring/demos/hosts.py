@@ -13,6 +13,8 @@ from mooring.lab.files import ADMIN, TENANTS
 from mooring.lab.laboratory import Laboratory
 from mooring.lab.plan import Plan
 
+_WORDS = 8
+
 
 class Hosts:
     """A laboratory that a story is told in; its files are gone when the story is over."""
@@ -58,6 +60,15 @@ class Hosts:
     def log(self) -> Path:
         """Return where every process's log is."""
         return self.lab.place.logs
+
+    def last_words(self) -> str:
+        """Return the ends of all logs, without what is said of every request and change."""
+        words: list[str] = []
+        for log in sorted(self.log.glob("*.log")):
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            told = [f"  {line}" for line in lines if '"level": "info"' not in line]
+            words += [log.stem, *told[-_WORDS:]]
+        return "\n".join(words)
 
     def openrc(self, user: str = TENANTS[0]) -> str:
         """Return what a shell needs to know to talk to this mooring as a user."""

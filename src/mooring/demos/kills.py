@@ -56,17 +56,17 @@ class Kills:
         self.spare = spare
 
     def tell(self, flows: Sequence[Flow], homes: tuple[str, str], *, thorough: bool) -> None:
-        """Kill what serves, by twos, or `thorough` each alone and then all at once; `homes` are a gateway and a compute host."""
+        """Kill what serves, by twos, or `thorough` each alone and then all there is at once; `homes` are a gateway and a compute host."""
         agents = tuple(agent_of(host) for host in dict.fromkeys(homes))
         twos = [("api", "controller"), agents, ("nats", "postgresql")]
-        everything = [name for names in twos for name in names]
+        alone = [(name,) for names in twos for name in names]
         with flowing(*flows) as traffic:
-            for names in [(name,) for name in everything] if thorough else twos:
+            for names in alone if thorough else twos:
                 self.kill(*names)
             self.kill_dnsmasq(homes[0])
             if thorough:
-                self.story.say("And now all of it at once:")
-                self.kill(*everything)
+                self.story.say("And now every process at once, on every host:")
+                self.kill(*self.lab.programs)
         self.story.output(str(traffic))
         sent = sum(count.sent for count in traffic.counts)
         self.story.holds(f"0 of {sent} answers were lost, and no session ended", traffic.whole)

@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from ipaddress import IPv4Address
 
+import httpx2
+
 from mooring.cli.doctor import kernel
-from mooring.cli.doctor.check import Verdict, carry_out
+from mooring.cli.doctor.check import Finding, Verdict, carry_out
 from mooring.demos.cast import Cast, Tenant
 from mooring.demos.chronicle import What
 from mooring.demos.hosts import Hosts
 from mooring.demos.kills import Kills, Spare
-from mooring.demos.story import Demo, Story
-from mooring.lab.client import fixed
+from mooring.demos.story import Demo, Story, StoryFailed
+from mooring.lab.client import Refused, fixed
 from mooring.lab.files import ADMIN
 from mooring.lab.laboratory import agent_of
 from mooring.lab.plan import CONTROL, Plan, ProviderPlan, flat_gateway, flat_network
 from mooring.lab.traffic import Flow, flowing
-from mooring.lab.wires import FLAT_BRIDGE, has_vlans
+from mooring.lab.wires import FLAT_BRIDGE
 from mooring.model.ids import guest_namespace
 from mooring.model.nouns import NetworkKind
 
@@ -84,12 +86,9 @@ class _Tale:
         rows += [(way.name, f"provider of {way.public}; {way.outside} is beyond it") for way in plan.providers]
         self.story.output("\n".join(f"{name:<8} {what}" for name, what in rows))
         if self.whole:
-            found = carry_out(next(check for check in kernel.checks() if check.name == "802.1Q VLAN devices"))
+            found = _vlans()
             self.story.prompt(ADMIN, "mooring doctor")
             self.story.output(f"{found.verdict:<8} {found.name}  {found.found} {found.cost}")
-            self.story.holds(
-                "there are VLANs in this story if this kernel has them", (found.verdict is Verdict.OK) is plan.vlans
-            )
 
     def set_up(self) -> None:
         """Make pools and networks."""
@@ -236,6 +235,7 @@ class _Tale:
                 self.red.client.put(path, {"instance": self.red.guests[name]["id"]})
                 self._serves(f"the page there is {name}'s, by gateway {gateways[name]}", source, address, name)
         self.story.output(str(traffic))
+        self.story.say("What is lost is the time between: the new gateway answers only once the old one has let go.")
 
     # ---------------------------------------------------------------------------------------------------------- kills
 
@@ -302,10 +302,28 @@ class _Tale:
         return not self.lab.settled(self.cast.admin, timeout=0)
 
 
+@cache
+def _vlans() -> Finding:
+    """Return what doctor finds of VLANs on this kernel."""
+    return carry_out(next(check for check in kernel.checks() if check.name == kernel.VLANS))
+
+
 def _pair(tenant: Tenant, kind: str) -> tuple[str, str]:
     """Return the names of a project's guests on its network of a kind."""
     stem = tenant.name if kind == "vxlan" else f"{tenant.name}-{kind}"
     return f"{stem}-1", f"{stem}-2"
+
+
+def _tell(story: Story, hosts: Hosts, length: Length) -> None:
+    """Tell it; where it ends too early, with what the processes have said, for their logs go with it."""
+    try:
+        _Tale(story, hosts, whole=length.whole).tell()
+    except StoryFailed:
+        story.output(hosts.last_words())
+        raise
+    except (Refused, httpx2.TransportError) as error:
+        story.output(hosts.last_words())
+        raise StoryFailed(f"the API does as it is asked: {error}") from error
 
 
 def of(length: Length) -> Demo[Hosts]:
@@ -313,6 +331,8 @@ def of(length: Length) -> Demo[Hosts]:
     return Demo(
         "late-allocation",
         "Several hosts, two projects with the same addresses, each taken last; then every process is killed.",
-        lambda keep_port: Hosts(replace(length.plan, vlans=has_vlans()), keep_port=keep_port),
-        lambda story, hosts: _Tale(story, hosts, whole=length.whole).tell(),
+        lambda keep_port: Hosts(
+            replace(length.plan, vlans=length.whole and _vlans().verdict is Verdict.OK), keep_port=keep_port
+        ),
+        lambda story, hosts: _tell(story, hosts, length),
     )
