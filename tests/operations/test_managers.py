@@ -9,7 +9,7 @@ import pytest
 
 from mooring.model.faults import Conflict, Exhausted, Invalid
 from mooring.model.nouns import AddressRange, InstanceState, NetworkKind
-from mooring.model.subjects import RouterIntent
+from mooring.model.subjects import HostRole, Report, RouterIntent, SubjectKey, SubjectKind
 from mooring.operations import NewInstance, NewNetwork, NewNic
 from mooring.operations.door import FirstNetwork
 from mooring.operations.hosts import HostLinks
@@ -71,6 +71,26 @@ def test_what_a_kind_has_no_use_for_is_refused(cloud: Cloud, new: NewNetwork, fi
         cloud.operations.networks.create(cloud.caller("root"), new)
     assert refused.value.field == field
     assert cloud.operations.networks.listing(cloud.caller("root")) == before
+
+
+def test_a_network_that_comes_to_another_host_is_no_news_to_those_that_have_it(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path / "mooring.db", settle_timeout=0.05)
+    alice = cloud.caller("alice")
+    first = cloud.boot(alice).host
+    other = cloud.operations.hosts.register("host2", compute=True, gateway=False).id
+    key = SubjectKey(SubjectKind.NETWORK, cloud.network.id)
+    with cloud.store.read() as tx:
+        before = tx.deliveries.digest_of(key)
+    made = cloud.operations.instances.create(alice, NewInstance("vm", IMAGES[0].id, FLAVORS[0].id))
+    assert first != other == cloud.operations.instances.get(alice, made.id).host
+    with cloud.store.read() as tx:
+        after = tx.deliveries.digest_of(key)
+        assert [placed.generation for placed in tx.deliveries.pending(other, [key])] == [before[0].generation]
+        assert tx.deliveries.unconfirmed(key, before[0].generation)
+    assert after == [*before, before[0]]
+    cloud.operations.settlement.report(other, [Report(key, HostRole.COMPUTE, before[0].generation)])
+    with cloud.store.read() as tx:
+        assert not tx.deliveries.unconfirmed(key, before[0].generation)
 
 
 def test_only_hosts_that_can_have_the_network_are_chosen_and_the_reasons_are_told(cloud: Cloud) -> None:

@@ -334,7 +334,9 @@ def _join(tx: Transaction, network: Network, host: HostId) -> list[Published]:
         return []
     # Whatever the host's part, a network is one bridge there: it is placed once, in one role.
     tx.deliveries.place(key, host, HostRole.COMPUTE)
-    changes = [publish(tx, key)]
+    # For the hosts that have it nothing changes: they hear nothing, and nobody waits for them.
+    newest = max(entry.generation for entry in tx.deliveries.digest_of(key))
+    changes = [Published(key, newest, frozenset({host}))]
     if network.kind is NetworkKind.VXLAN:
         for nic in tx.topology.nics_of_network(network.id):
             nic_key = SubjectKey(SubjectKind.NIC, nic)
