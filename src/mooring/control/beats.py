@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from mooring.model.faults import Fault
 from mooring.model.ids import HostId
@@ -14,12 +13,13 @@ Write = Callable[[Mapping[HostId, str]], Mapping[HostId, Fault]]
 _GATHER = 0.02
 
 
-@dataclass(slots=True, eq=False)
 class _Beat:
-    host: HostId
-    machine: str
-    written: bool = False
-    fault: Exception | None = None
+    """A host that waits for its heartbeat to be written."""
+
+    def __init__(self, machine: str) -> None:
+        self.machine = machine
+        self.written = threading.Event()
+        self.fault: Exception | None = None
 
 
 class Beats:
@@ -30,8 +30,7 @@ class Beats:
         self._write = write
         self._gather = gather
         self._lock = threading.Lock()
-        self._waiting: list[_Beat] = []
-        self._turn = threading.Lock()
+        self._waiting: dict[HostId, _Beat] = {}
 
     def beat(self, host: HostId, machine: str) -> None:
         """Record that a host is alive; return once that is written.
@@ -39,30 +38,32 @@ class Beats:
         Raises:
             Fault: as writing that host alone would.
         """
-        own = _Beat(host, machine)
+        own = _Beat(machine)
         with self._lock:
-            self._waiting.append(own)
-        with self._turn:
-            if not own.written:
-                time.sleep(self._gather)
-                self._write_all()
+            known = self._waiting.setdefault(host, own)
+            leads = len(self._waiting) == 1 and known is own
+        if leads:
+            time.sleep(self._gather)
+            self._write_all()
+        elif known is own:
+            own.written.wait()
+        else:
+            # Two of one host at once may be two machines: they are not the same question.
+            self._write_some({host: own})
         if own.fault is not None:
             raise own.fault
 
     def _write_all(self) -> None:
         with self._lock:
-            beats, self._waiting = self._waiting, []
-        # One host twice: the later one waits for another transaction, for each may be another machine.
-        chosen: dict[HostId, _Beat] = {}
-        for beat in beats:
-            chosen.setdefault(beat.host, beat)
-        again = [beat for beat in beats if chosen[beat.host] is not beat]
-        with self._lock:
-            self._waiting[:0] = again
+            beats, self._waiting = self._waiting, {}
+        self._write_some(beats)
+
+    def _write_some(self, beats: Mapping[HostId, _Beat]) -> None:
         faults: Mapping[HostId, Exception]
         try:
-            faults = self._write({beat.host: beat.machine for beat in chosen.values()})
+            faults = self._write({host: beat.machine for host, beat in beats.items()})
         except Exception as error:  # noqa: BLE001 - all of them were in vain, and each must hear of it
-            faults = dict.fromkeys(chosen, error)
-        for beat in chosen.values():
-            beat.fault, beat.written = faults.get(beat.host), True
+            faults = dict.fromkeys(beats, error)
+        for host, beat in beats.items():
+            beat.fault = faults.get(host)
+            beat.written.set()
