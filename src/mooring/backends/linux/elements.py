@@ -168,6 +168,9 @@ def _join(types: tuple[str, ...], row: Row) -> str:
 def _word(kind: str, atom: Atom) -> str:
     if kind == "integer" and isinstance(atom, IPv6Address):
         return f"{int(atom):#034x}"
+    if isinstance(atom, Span):
+        # One number, too: nft 1.0.6 adds a row without any range to a set of ranges, and does not find it when it is to be deleted.
+        return f"{atom.first}-{atom.last}"
     word = str(atom)
     if not isinstance(atom, IPv6Address | IPv6Network) and not is_word(word):
         raise Refused(f"{word!r} can't be part of an element")
