@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Interface
 from typing import assert_never
 
 from mooring.compile.facts import HOST, Fact, Key, Place, fact_line
@@ -48,10 +48,12 @@ class FromGuest:
     """A guest of this network sends.
 
     Which of them, its source address says; or `port` does, the device of a NIC on this host, which may try to send as somebody else.
+    `router` is the address that DHCP told it as its router's, with the subnet: needed only where no router of the host serves the network.
     """
 
     network: NetworkId
     port: str = ""
+    router: IPv4Interface | None = None
 
     def __str__(self) -> str:
         """Say where the packet comes from."""
@@ -173,12 +175,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Onward:
+    """Where a packet goes that is carried to another host: the tunnel's endpoint there, and the network that it comes by."""
+
+    endpoint: IPv4Address
+    network: NetworkId
+
+
+@dataclass(frozen=True, slots=True)
 class Journey:
     """A packet's way through a host.
 
     `header` is the packet as it came out, or as it was where it ended.  `device` is where: the bridge of the guest's network, the
     uplink's device, or the carrier's.  `mac` names the guest's NIC; a guest's secondary address is in no DHCP entry, so there it is
     None.  `reached` is where an answer would enter, and `flow` what connection tracking remembers, of a packet that got through.
+    `port` is the sender's, where that is a filtered port of this host, and `onward` says where it is carried to.
     """
 
     packet: Packet
@@ -189,6 +200,8 @@ class Journey:
     mac: str | None = None
     reached: Entry | None = None
     flow: Flow | None = None
+    port: str | None = None
+    onward: Onward | None = None
 
     def __str__(self) -> str:
         """Write the journey for a person: the packet, the steps by place, the end."""

@@ -30,6 +30,7 @@ from mooring.compile.journey import (
     FromUplink,
     Header,
     Journey,
+    Onward,
     Outcome,
     Packet,
     RoundTrip,
@@ -73,7 +74,16 @@ def _follow(known: Atlas, packet: Packet) -> Journey:
     walk = _Walk(known, packet, packet.header)
     outcome = walk.outcome()
     return Journey(
-        packet, tuple(walk.steps), outcome, walk.header, walk.device, walk.mac, walk.reached, walk.remembered()
+        packet=packet,
+        steps=tuple(walk.steps),
+        outcome=outcome,
+        header=walk.header,
+        device=walk.device,
+        mac=walk.mac,
+        reached=walk.reached,
+        flow=walk.remembered(),
+        port=walk.port,
+        onward=walk.onward,
     )
 
 
@@ -90,6 +100,8 @@ class _Walk:
     device: str | None = None
     mac: str | None = None
     reached: Entry | None = None
+    port: str | None = None
+    onward: Onward | None = None
 
     def outcome(self) -> Outcome:
         """Go the whole way."""
@@ -173,10 +185,17 @@ class _Walk:
         """No router of this host serves the network: what is known here is who has a filtered port, and what a tunnel is told."""
         bridge, dst = self._bridge(entry.network), self.header.dst
         here = bridge.holder(dst)
-        gone = unserved(self.known, entry.network, self.header)
+        gone = unserved(self.known, entry, self.header)
         if here is None and gone.outcome is Outcome.NOT_MODELLED:
             return self._guard(entry) or self._carried(gone, entry.network)
-        sent = f"the guest asks who has {dst}" if here else gone.steps[0].text
+        sent = gone.steps[0].text
+        if here is not None:
+            is_told = self._sender(entry) is not None
+            sent = (
+                f"the guest asks who has {dst}"
+                if is_told
+                else f"it comes from another host, or from a port without a filter, for {dst}"
+            )
         self.steps.append(Step(HOST, "guest", Event.SENT, sent))
         if dropped := self._guard(entry):
             return dropped
@@ -198,13 +217,19 @@ class _Walk:
 
         `mac` is the sender's, as DHCP knows it.
         """
-        bridge = self._bridge(entry.network)
-        holder = bridge.holder(self.header.src)
-        port = bridge.port(device=entry.port) if entry.port else holder[0] if holder else bridge.port(mac=mac)
+        port = self._sender(entry, mac)
         if port is None:
             return None
-        self.steps.append(bridge.guard(port, self.header))
+        self.port = port.device
+        self.steps.append(self._bridge(entry.network).guard(port, self.header))
         return ended(self.steps)
+
+    def _sender(self, entry: FromGuest, mac: str | None = None) -> Port | None:
+        bridge = self._bridge(entry.network)
+        if entry.port:
+            return bridge.port(device=entry.port)
+        holder = bridge.holder(self.header.src)
+        return bridge.port(mac=mac) if holder is None else holder[0]
 
     def _forward(self, bridge: Bridge, to: Port | None = None) -> Outcome | None:
         """Pass the rules of the bridge."""
@@ -298,7 +323,7 @@ class _Walk:
             return self._end(Outcome.UNANSWERED, lacking)
         network = NetworkId(server.network)
         bridge, dst, way = self._bridge(network), self.header.dst, wire(self.known, network)
-        if way is not None and (gone := carried(way, self.header, bridged=self.passage is None)):
+        if way is not None and (gone := carried(way, self.header.src if self.passage is None else None, dst)):
             return self._carried(gone, network)
         if here := bridge.holder(dst):
             return self._deliver(bridge, here, network)
@@ -328,4 +353,5 @@ class _Walk:
             return dropped
         self.mac, self.device = gone.mac, gone.device
         self.reached = FromGuest(network) if gone.answered_here else None
+        self.onward = None if gone.endpoint is None else Onward(gone.endpoint, network)
         return self._end(gone.outcome, last)

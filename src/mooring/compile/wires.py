@@ -11,7 +11,7 @@ from mooring.compile import tables
 from mooring.compile.atlas import Atlas, fact_at
 from mooring.compile.carriers import EVERYBODY
 from mooring.compile.facts import HOST, Fact, HostState, Key, Table
-from mooring.compile.journey import BROADCAST, Event, Header, Outcome, Step
+from mooring.compile.journey import BROADCAST, Event, FromGuest, Header, Outcome, Step
 from mooring.model.ids import NetworkId, bridge_name, vlan_name, vxlan_name
 
 
@@ -42,7 +42,7 @@ class Wire:
 class Carried:
     """The end of a packet's way on this host that goes on, or stays, on another one.
 
-    `answered_here` says whether an answer would come by this host.
+    `answered_here` says whether an answer would come by this host, `endpoint` where the other one is.
     """
 
     steps: tuple[Step, ...]
@@ -50,6 +50,7 @@ class Carried:
     device: str | None = None
     mac: str | None = None
     answered_here: bool = False
+    endpoint: IPv4Address | None = None
 
 
 def wire(known: Atlas, network: NetworkId) -> Wire | None:
@@ -64,30 +65,30 @@ def wire(known: Atlas, network: NetworkId) -> Wire | None:
     return None
 
 
-def carried(wire: Wire, header: Header, *, bridged: bool) -> Carried | None:
-    """Return how a packet goes on whose destination a tunnel knows on another host; None if it doesn't.
+def carried(wire: Wire, src: IPv4Address | None, hop: IPv4Address) -> Carried | None:
+    """Return how a packet goes on whose destination or next hop a tunnel knows on another host; None if it doesn't.
 
-    `bridged` says that a guest's frame is on its way, not a router's.
+    `src` is who sends it, where that is a guest; None says that it comes from a router here.
     """
-    found = wire.told(tables.NEIGHBOUR, header.dst)
+    found = wire.told(tables.NEIGHBOUR, hop)
     if found is None:
         return None
     mac = str(found.value[0])
-    text = f"the tunnel answers ARP: {header.dst} is {mac}, on another host"
+    text = f"the tunnel answers ARP: {hop} is {mac}, on another host"
     asked = Step(HOST, "tunnel", Event.ARP_ANSWERED, text, facts=(found,))
     goal = wire.goal(mac)
     if goal is None:
         lacking = (Key(tables.FDB, HOST, (wire.device, mac)),)
         text = f"dropped: {wire.name} leads to no endpoint for {mac}"
         return Carried((asked, Step(HOST, "tunnel", Event.ENDED, text, missing=lacking)), Outcome.DROPPED)
-    endpoint = goal.value[0]
-    if bridged and (sender := whereabouts(wire, header.src)):
+    endpoint = IPv4Address(str(goal.value[0]))
+    if src is not None and (sender := whereabouts(wire, src)):
         text = f"goes to endpoint {endpoint} by {wire.name}, and not by this host: the sender is on another one"
         last = Step(HOST, "tunnel", Event.ENDED, text, facts=(*sender, found, goal))
-        return Carried((last,), Outcome.CARRIED, wire.device, mac)
+        return Carried((last,), Outcome.CARRIED, wire.device, mac, endpoint=endpoint)
     text = f"leaves the host by {wire.name} towards endpoint {endpoint}"
     last = Step(HOST, "tunnel", Event.ENDED, text, facts=(wire.fact, goal))
-    return Carried((asked, last), Outcome.CARRIED, wire.device, mac, answered_here=True)
+    return Carried((asked, last), Outcome.CARRIED, wire.device, mac, answered_here=True, endpoint=endpoint)
 
 
 def whereabouts(wire: Wire | None, address: IPv4Address) -> tuple[Fact, ...]:
@@ -97,34 +98,38 @@ def whereabouts(wire: Wire | None, address: IPv4Address) -> tuple[Fact, ...]:
     return () if found is None or goal is None else (found, goal)
 
 
-def unserved(known: Atlas, network: NetworkId, header: Header) -> Carried:
-    """Return the way of a guest's packet where no router of this host serves its network, so that its subnet is not known here."""
+def unserved(known: Atlas, entry: FromGuest, header: Header) -> Carried:
+    """Return the way of a guest's packet where no router of this host serves its network, so that its subnet is not known here.
+
+    The first step says to whom the guest sends it.
+    """
+    network = entry.network
     alone = f"no router of this host serves network {network}"
     bridge, way = fact_at(known.state, Key(tables.BRIDGE, HOST, (bridge_name(network),))), wire(known, network)
     if bridge is None:
         return _unknown(f"{alone}, nor is there a bridge of ours for it")
     if way is None:
         return _unknown(f"{alone}, and it is carried to no other", bridge)
+    dst, router = header.dst, entry.router
     if not way.is_told:
-        text = (
-            f"whether {header.dst} is on {bridge.key.row[0]} here or, by {way.name}, on another host: no fact says it"
-        )
+        text = f"whether {dst} is on {bridge.key.row[0]} here or, by {way.name}, on another host: no fact says it"
         return _unknown(text, bridge, way.fact)
-    if found := carried(way, header, bridged=True):
-        asked = Step(HOST, "guest", Event.SENT, f"the guest asks who has {header.dst}")
-        return replace(found, steps=(asked, *found.steps), answered_here=False)
-    router = way.told(tables.FDB, EVERYBODY)
-    if router is None:
+    is_routed = router is not None and dst not in router.network
+    hop = router.ip if router is not None and is_routed else dst
+    if found := carried(way, header.src, hop):
+        text = f"sent to the router {hop}" if is_routed else f"the guest asks who has {dst}"
+        return replace(found, steps=(Step(HOST, "guest", Event.SENT, text), *found.steps), answered_here=False)
+    goal = way.told(tables.FDB, EVERYBODY)
+    if goal is None:
         return _unknown(f"{alone}, and {way.name} leads to none", bridge, way.fact)
-    leaves = f"leaves the host by {way.name} towards endpoint {router.value[0]}"
-    if header.dst == BROADCAST:
+    endpoint = IPv4Address(str(goal.value[0]))
+    leaves = f"leaves the host by {way.name} towards endpoint {endpoint}"
+    if dst == BROADCAST:
         sent = Step(HOST, "guest", Event.SENT, "sent to everybody, the router on another host among them")
-        last = Step(HOST, "tunnel", Event.ENDED, leaves, facts=(way.fact, router))
-        return Carried((sent, last), Outcome.CARRIED, way.device)
-    text = (
-        f"whether {header.dst} is for a guest here: no fact tells the network's subnet; what is for the router {leaves}"
-    )
-    return _unknown(text, bridge, router)
+        last = Step(HOST, "tunnel", Event.ENDED, leaves, facts=(way.fact, goal))
+        return Carried((sent, last), Outcome.CARRIED, way.device, endpoint=endpoint)
+    text = f"whether {dst} is for a guest here: no fact tells the network's subnet; what is for the router {leaves}"
+    return _unknown(text, bridge, goal)
 
 
 def _unknown(text: str, *facts: Fact) -> Carried:
