@@ -98,3 +98,12 @@ def test_a_session_that_is_reset_is_told(world):
         assert not traffic.whole
         subprocess.run(other.enter("pkill", "-9", "busybox"), check=False)
         echo.wait(timeout=10)
+
+
+def test_a_namespace_goes_whose_name_was_made_while_it_was_to_go() -> None:
+    (NAMESPACES / "late").touch()
+    for _ in range(2):
+        # What was interrupted has left a child that mounts once more.
+        subprocess.run(["unshare", f"--net={NAMESPACES / 'late'}", "true"], check=True, timeout=30)
+    wires.remove_namespaces(["late"])
+    assert not (NAMESPACES / "late").exists()

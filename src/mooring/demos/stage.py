@@ -20,6 +20,7 @@ from typing import Self
 
 from mooring import logs
 from mooring.config import AccountSettings, ApiSettings, HostSettings, IdentitySettings, QuotaSettings, Settings
+from mooring.lab.machine import forget
 from mooring.main.node import Node
 from mooring.model.nouns import Role
 from mooring.sandbox import SandboxRefused, inside
@@ -177,8 +178,7 @@ def _sweep() -> None:
         for pid in listed.stdout.split():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
-        subprocess.run(["umount", "--lazy", str(path)], check=False, timeout=30, capture_output=True)
-        path.unlink(missing_ok=True)
+        forget(path.name)
 
 
 def free_port() -> int:

@@ -4,10 +4,12 @@ It has a /run of its own, which the laboratory sees as a directory; the rest of 
 from outside and belongs to it from then on: a killed agent's guests stay, as on a real host, and all ends with the machine.
 """
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import IO
 NAMESPACES = Path("/run/netns")
 _INIT = Path(__file__).with_name("init.sh")
 _START_SECONDS = 20
+_POLL = 0.02
 
 
 class LaboratoryFailed(Exception):
@@ -114,10 +117,24 @@ class Machine:
 
 
 def forget(name: str) -> None:
-    """Take a namespace's name away."""
+    """Take a namespace's name away.
+
+    Raises:
+        OSError: it can't be.
+    """
     path = NAMESPACES / name
-    subprocess.run(["umount", "--lazy", str(path)], check=False, timeout=30, capture_output=True)
-    path.unlink(missing_ok=True)
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        subprocess.run(["umount", "--lazy", str(path)], check=False, timeout=30, capture_output=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            # Who was interrupted while it made the name has left a child that does so only now.
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL)
+        else:
+            return
 
 
 def child_of(parent: int) -> int:
