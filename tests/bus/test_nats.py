@@ -62,6 +62,33 @@ def test_subscriptions_return_with_the_server(server: NatsServer) -> None:
     asking.close()
 
 
+def test_a_call_ends_with_the_connection(server: NatsServer) -> None:
+    """Its answer can't come any longer: who asks again at once is answered, and need not wait for a deadline first."""
+    server.start()
+    served, asking = (NatsBus(NatsAccess((server.url,), name)) for name in ("one", "two"))
+    asked, goes_on = threading.Event(), threading.Event()
+
+    def wait(_topic: str, _message: bytes) -> bytes:
+        asked.set()
+        assert goes_on.wait(60)
+        return b"too late"
+
+    served.serve("slow", wait)
+    served.serve("topic", lambda *_: b"pong")
+    assert asking.wait_connected(10)
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(asking.call, "slow", b"", 120)
+        assert asked.wait(30)
+        server.kill()
+        with pytest.raises(DeadlineExceeded):
+            call.result(60)
+    server.start()
+    _eventually(lambda: _answers(asking, "topic"))
+    goes_on.set()
+    served.close()
+    asking.close()
+
+
 def test_closing_without_a_server_ends(server: NatsServer) -> None:
     began = time.monotonic()
     NatsBus(NatsAccess((server.url,), "never")).close()

@@ -20,7 +20,7 @@ class NoResponder(Exception):
 
 
 class DeadlineExceeded(Exception):
-    """No answer came in time; whether the call was carried out is unknown."""
+    """No answer came in time, or none can come any longer; whether the call was carried out is unknown."""
 
 
 class Subscription(Protocol):
@@ -39,7 +39,7 @@ class Bus(Protocol):
 
         Raises:
             NoResponder: nobody serves the topic.
-            DeadlineExceeded: no answer within `timeout` seconds.
+            DeadlineExceeded: no answer within `timeout` seconds, or before the connection was lost.
         """
         ...
 

@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +90,7 @@ class NatsBus:
         self._connected = threading.Event()
         self._closing = False
         self._served: list[_Served] = []
+        self._asking: set[asyncio.Future[Msg]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="nats", daemon=True)
         self._thread.start()
@@ -153,6 +154,9 @@ class NatsBus:
             self._connected.clear()
             self._told = ("lost", time.monotonic())
             _log.warning("bus is lost")
+            # Answers to what was asked go to an inbox that is no longer ours: nobody needs to wait for them until the deadline.
+            for asking in self._asking:
+                asking.cancel()
             self._connecting = self._submit(self._connect())
 
     def alive(self) -> bool:
@@ -175,18 +179,26 @@ class NatsBus:
         return self._connected.wait(timeout)
 
     def call(self, topic: str, message: bytes, timeout: float) -> bytes:
-        """Return one handler's answer; see Bus."""
+        """Return one handler's answer; see Bus.  With the connection, every call that waits for an answer ends."""
         deadline = time.monotonic() + timeout
         if not self._connected.wait(timeout):
             raise DeadlineExceeded(topic)
         left = max(deadline - time.monotonic(), 0.001)
-        future = self._submit(self._client.request(topic, message, timeout=left))
+        future = self._submit(self._request(topic, message, left))
         try:
             return bytes(future.result(left + 1).data)
         except nats.errors.NoRespondersError as error:
             raise NoResponder(topic) from error
-        except (TimeoutError, nats.errors.Error, FutureTimeout) as error:
+        except (TimeoutError, nats.errors.Error, FutureTimeout, CancelledError) as error:
             raise DeadlineExceeded(topic) from error
+
+    async def _request(self, topic: str, message: bytes, seconds: float) -> Msg:
+        asking = asyncio.ensure_future(self._client.request(topic, message, timeout=seconds))
+        self._asking.add(asking)
+        try:
+            return await asking
+        finally:
+            self._asking.discard(asking)
 
     def cast(self, topic: str, message: bytes) -> None:
         """Send to the topic's subscribers, if there are any and the server is there."""
