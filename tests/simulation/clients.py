@@ -33,6 +33,8 @@ SUBNETS = {
 """Of each network, by the first word of its name; each project's own have the same."""
 
 _TRIES = 12
+_TOGETHER = 0.6
+_BEAT = 0.5
 
 
 class Apis(Protocol):
@@ -91,7 +93,10 @@ class Client:
 
     def _run(self) -> None:
         while True:
-            self._around.baton.sleep(self._chance.expovariate(3.0))
+            # Often all at the same moment: that is when one comes between another's two transactions.
+            together = self._chance.random() < _TOGETHER
+            now = self._around.baton.now
+            self._around.baton.sleep(_BEAT - now % _BEAT if together else self._chance.expovariate(3.0))
             if self.quiet:
                 continue
             do = self._chance.choice(self._deeds())

@@ -37,13 +37,15 @@ class Faults:
     database_away: float = 0.02
     clock: float = 0.02
     tamper: float = 0.04
-    backup: float = 0.15
-    restore: float = 0.04
+    backup: float = 0.04
+    restore: float = 0.05
 
     @classmethod
     def draw(cls, chance: random.Random) -> "Faults":
         """Return a mixture."""
         worse = {field.name: chance.choice((0.0, 0.0, 1.0, 1.0, 3.0)) for field in fields(cls)}
+        # To take a backup harms nobody.
+        worse["backup"] = 1.0
         return cls(**{name: min(0.5, getattr(_USUAL, name) * factor) for name, factor in worse.items()})
 
     @classmethod

@@ -4,22 +4,25 @@ The first ten are those of the reliability plan, section 2.3; the others are of 
 mistake would be in SQL, of the simulated database, for as long as the context lasts.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from unittest.mock import patch
 
+from mooring.agent import loop
 from mooring.agent import settle as settling
 from mooring.agent.interfaces import Refused
 from mooring.agent.ledger import Ledger, Part
+from mooring.agent.loop import Agent
 from mooring.model.faults import Exhausted, NotFound, QuotaExceeded
 from mooring.model.ids import AddressId
 from mooring.model.nouns import AddressKind, InstanceState, Resource
 from mooring.model.records import AddressRow, Remembered
-from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.model.subjects import Placement, SubjectKey, SubjectKind
 from mooring.operations import addresses, door, instances
 from mooring.operations.addresses import AddressOperations
 from mooring.operations.door import publish
+from mooring.operations.launches import LaunchOperations
 from mooring.operations.pools import find_pool
 from tests.simulation.database.addresses import Addresses
 from tests.simulation.database.deliveries import Deliveries
@@ -67,10 +70,10 @@ def picked_then_taken() -> AbstractContextManager[None]:
         with self._door.store.read() as tx:
             known = find_pool(tx, pool)
             gap = tx.addresses.first_gap("public", known.ranges[0].first, known.ranges[0].last)
-        if gap is None:
-            raise Exhausted("none")
 
         def make() -> str:
+            if gap is None:
+                raise Exhausted("none")
             if not tx.quotas.take(caller.project.id, Resource.FLOATING_IPS):
                 raise QuotaExceeded("floating IPs", 0)
             row = AddressRow(
@@ -116,9 +119,11 @@ def idempotency_after_quota() -> AbstractContextManager[None]:
 
 def agent_ignores_generations() -> AbstractContextManager[None]:
     """An agent takes whatever it is told for the newest."""
-    real = Ledger.hold
+    return _patched((Ledger, "hold", _hold_anything(Ledger.hold)))
 
-    def hold(self, placements):
+
+def _hold_anything(real: Callable[[Ledger, list[Placement]], set[Part]]) -> object:
+    def hold(self: Ledger, placements: Iterable[Placement]) -> set[Part]:
         news = list(placements)
         for placed in news:
             part = Part(placed.key, placed.role)
@@ -126,17 +131,22 @@ def agent_ignores_generations() -> AbstractContextManager[None]:
                 self._held[part] = replace(self._held[part], generation=-1)
         return real(self, news)
 
-    return _patched((Ledger, "hold", hold))
+    return hold
 
 
 def resync_forgets_generations() -> AbstractContextManager[None]:
     """An agent that compares everything takes the list for the truth, and does not look which of the two is older."""
 
     def accept(self, digest):
-        self._held = {part: replace(placed, generation=0) for part, placed in self._held.items()}
         self._epoch = digest.epoch
 
-    return _patched((Ledger, "accept", accept))
+    def differs(self, entry):
+        held = self._held.get(Part(entry.key, entry.role))
+        return held is None or held.generation != entry.generation
+
+    return _patched(
+        (Ledger, "accept", accept), (Ledger, "_older", differs), (Ledger, "hold", _hold_anything(Ledger.hold))
+    )
 
 
 def freed_unconfirmed() -> AbstractContextManager[None]:
@@ -274,7 +284,7 @@ def reports_wishes() -> AbstractContextManager[None]:
         ledger.refused.clear()
         return put
 
-    return _patched((_loop(), "settle", settle), (Ledger, "unsettled", lambda _self: set()))
+    return _patched((loop, "settle", settle), (Ledger, "unsettled", lambda _self: set()))
 
 
 def believes_a_torn_change() -> AbstractContextManager[None]:
@@ -288,18 +298,36 @@ def believes_a_torn_change() -> AbstractContextManager[None]:
             ledger.applied(delta)
         return set(delta.put)
 
-    return _patched((settling, "settle", settle), (_loop(), "settle", settle))
+    return _patched((loop, "settle", settle))
+
+
+def gateway_told_at_once() -> AbstractContextManager[None]:
+    """A gateway gets an address before the one that had it has let go."""
+    return _patched((Addresses, "gateway_behind", lambda _self, _nic, _generation, _at=None: False))
+
+
+def renewed_in_name_only() -> AbstractContextManager[None]:
+    """An epoch begins, and what hosts confirmed before the backup was put back still counts."""
+
+    def renew(self, epoch):
+        self._tables.epochs.put(epoch, None)
+
+    return _patched((Deliveries, "renew", renew))
+
+
+def never_said_again() -> AbstractContextManager[None]:
+    """What an agent has reported once it does not report again, whatever the database forgets."""
+    return _patched((Agent, "_say_again", lambda _self, _unconfirmed: None))
+
+
+def lost_launch_stays_lost() -> AbstractContextManager[None]:
+    """A launch of which a message is lost is not taken up again."""
+    return _patched((LaunchOperations, "stuck", lambda _self: []))
 
 
 def guest_before_network() -> AbstractContextManager[None]:
     """A guest is handed to its host before the hosts of its NICs know them."""
     return _patched((Deliveries, "settled", lambda _self, _key, _roles: True))
-
-
-def _loop() -> object:
-    from mooring.agent import loop
-
-    return loop
 
 
 MUTANTS: Mapping[str, Mutant] = {
@@ -323,6 +351,10 @@ MUTANTS: Mapping[str, Mutant] = {
         unguarded_state,
         reports_wishes,
         believes_a_torn_change,
+        gateway_told_at_once,
+        renewed_in_name_only,
+        never_said_again,
+        lost_launch_stays_lost,
         guest_before_network,
     )
 }
