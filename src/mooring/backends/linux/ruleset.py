@@ -1,7 +1,8 @@
 """The static ruleset of a namespace, whole or not at all, and what changes in it: security groups, and the elements of its sets.
 
 How does a restarted agent know that a ruleset is ours, and as it should be?  It is in tables named mooring, and their listing is the
-same, to the letter, as that of the ruleset's file freshly loaded into a namespace made for the comparison.
+same, to the letter, as that of the ruleset's file freshly loaded into a namespace made for the comparison.  On the host, where others have
+tables too, ours are of the families bridge and inet.
 """
 
 import sys
@@ -18,6 +19,7 @@ from mooring.compile.tables import OF_GROUPS, RULESET
 
 NAME = "router"
 _ATTEMPTS = 5
+_ON_THE_HOST = frozenset({"bridge", "inet"})
 
 
 def name_of(place: Place) -> str:
@@ -150,8 +152,8 @@ def change_elements(space: Space, delta: Delta) -> None:
 
 
 def _look(space: Space, generation: int) -> Snapshot:
-    nft, name = space.nft, name_of(space.place)
-    tables = space.inside.run(lambda: nft.tables(elements.TABLE))
+    name = name_of(space.place)
+    tables = _tables(space)
     if not tables:
         return Snapshot(generation, {}, {})
     key = Key(RULESET, space.place, (name,))
@@ -196,9 +198,14 @@ def _run(space: Space, key: Key, text: str) -> None:
 
 
 def _deletion(space: Space) -> str:
+    return "".join(f"delete table {family} {elements.TABLE}\n" for family in _tables(space))
+
+
+def _tables(space: Space) -> dict[str, str]:
+    """Return the listings of our tables by family: in a router all of that name, on the host those that we would have there."""
     nft = space.nft
-    families = space.inside.run(lambda: nft.tables(elements.TABLE))
-    return "".join(f"delete table {family} {elements.TABLE}\n" for family in families)
+    found = space.inside.run(lambda: nft.tables(elements.TABLE))
+    return {family: text for family, text in found.items() if space.place != HOST or family in _ON_THE_HOST}
 
 
 def _usable(space: Space) -> dict[str, elements.NftSet]:
