@@ -1,7 +1,7 @@
 """Notices that somebody else changed something: the kernel's own notices, from every namespace that is open, on one thread.
 
 - links, addresses, routes, rules and settings by rtnetlink; of the host's links and neighbours only those that mean something to us
-- transactions of nftables, unless one of our threads made them: the notice says which thread it was
+- transactions of nftables, unless one of our threads made them: the notice says which thread it was; on the host only of our tables
 - names in /run/netns that go
 - dnsmasq processes that end
 
@@ -37,6 +37,7 @@ _LINK, _NEIGHBOUR, _IPV4_ADDRESS, _IPV4_ROUTE, _IPV4_RULE, _IPV4_SETTING = 1, 3,
 _NFTABLES = 7
 _NEWGEN = (10 << 8) | 15
 _PROCESS_NAME = 3
+_TABLE, _OUR_FAMILIES = "mooring", frozenset({1, 7})  # inet and bridge
 _NEWLINK, _DELLINK, _IFNAME, _MASTER = 16, 17, 3, 10
 _SO_ATTACH_FILTER = 26
 _IN_DELETE, _IN_MOVED_FROM = 0x200, 0x40
@@ -75,6 +76,7 @@ class Watch:
         self._selector.register(self._names, selectors.EVENT_READ, self._name_went)
         self._lock = threading.Lock()
         self._at_work = 0
+        self._touched = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
@@ -88,7 +90,8 @@ class Watch:
             _listening(inside, socket.NETLINK_ROUTE, groups),
             _listening(inside, _NETLINK_NETFILTER, (_NFTABLES,)),
         ]
-        _only(sockets[1], _NEWGEN)
+        if place != HOST:
+            _only(sockets[1], _NEWGEN)
         self._order(lambda: self._add(place, sockets))
 
     def remove(self, place: Place) -> None:
@@ -189,13 +192,31 @@ class Watch:
         except OSError:  # ENOBUFS: notices were lost
             self._notice(place)
             return
-        if channel.proto == _NETLINK_NETFILTER:
+        if channel.proto == _NETLINK_NETFILTER and place == HOST:
+            self._hear_rules(message)
+        elif channel.proto == _NETLINK_NETFILTER:
             if _text(_attribute(message, 20, _PROCESS_NAME)) != self._comm:
                 self._notice(place)
         elif place != HOST:
             self._notice(place)
         else:
             self._hear_host(message)
+
+    def _hear_rules(self, buffer: bytes) -> None:
+        """Hear of a transaction on the host, where others have rules too: each change says in which table it was, and the end whose it was."""
+        at = 0
+        while at + 20 <= len(buffer):
+            length, kind = struct.unpack_from("=IH", buffer, at)
+            message = buffer[at : at + length]
+            at += max(20, (length + 3) & ~3)
+            if kind != _NEWGEN:
+                self._touched = self._touched or (
+                    message[16] in _OUR_FAMILIES and _text(_attribute(message, 20, 1)) == _TABLE
+                )
+                continue
+            if self._touched and _text(_attribute(message, 20, _PROCESS_NAME)) != self._comm:
+                self._notice(HOST)
+            self._touched = False
 
     def _hear_host(self, message: bytes) -> None:
         if struct.unpack_from("=H", message, 4)[0] not in {_NEWLINK, _DELLINK}:
