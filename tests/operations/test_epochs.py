@@ -1,12 +1,14 @@
-"""The epoch that an operator begins after a database was put back: later than any that a host may have seen."""
+"""The epoch that an operator begins after a database was put back: later than any that a host may have seen; and who follows into it."""
 
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from mooring.operations.settlement import SettlementOperations
-from tests.cloud import Cloud, StoppedClock
+from mooring.model.nouns import InstanceState
+from mooring.operations import NewInstance
+from mooring.operations.epochs import EpochOperations, Laggard
+from tests.cloud import FLAVORS, IMAGES, Cloud, StoppedClock
 
 
 @pytest.fixture
@@ -15,28 +17,48 @@ def clock() -> StoppedClock:
 
 
 @pytest.fixture
-def settlement(make_cloud: Callable[..., Cloud], clock: StoppedClock) -> SettlementOperations:
-    return make_cloud(clock=clock).operations.settlement
+def cloud(make_cloud: Callable[..., Cloud], clock: StoppedClock) -> Cloud:
+    return make_cloud(clock=clock)
 
 
-def test_it_is_the_time_because_a_backup_does_not_know_how_many_there_were(settlement, clock) -> None:
-    assert settlement.renew() == int(clock.moment.timestamp())
+@pytest.fixture
+def epochs(cloud: Cloud, clock: StoppedClock) -> EpochOperations:
+    return EpochOperations(cloud.store, clock)
+
+
+def test_it_is_the_time_because_a_backup_does_not_know_how_many_there_were(epochs, clock) -> None:
+    assert epochs.begin() == int(clock.moment.timestamp())
     clock.advance(1)
-    assert settlement.renew() == int(clock.moment.timestamp())
+    assert epochs.begin() == int(clock.moment.timestamp())
 
 
-def test_it_is_later_than_the_one_before_although_the_clock_was_set_back(settlement, clock) -> None:
-    first = settlement.renew()
+def test_it_is_later_than_the_one_before_although_the_clock_was_set_back(epochs, clock) -> None:
+    first = epochs.begin()
     clock.moment -= timedelta(days=1)
-    assert settlement.renew() > first
+    assert epochs.begin() > first
 
 
-def test_it_is_later_than_the_one_that_hosts_speak_of(settlement, clock) -> None:
+def test_it_is_later_than_the_one_that_hosts_speak_of(epochs, clock) -> None:
     seen = int(clock.moment.timestamp()) + 100_000
-    assert settlement.renew(seen) > seen
+    assert epochs.begin(seen) > seen
 
 
 def test_a_backup_that_is_put_back_twice_while_the_clock_is_off_begins_different_epochs(make_cloud, clock) -> None:
-    clouds = [make_cloud(clock=clock) for _ in range(2)]
+    stores = [make_cloud(clock=clock).store for _ in range(2)]
     seen = int(clock.moment.timestamp())
-    assert len({cloud.operations.settlement.renew(seen) for cloud in clouds}) == 2
+    assert len({EpochOperations(store, clock).begin(seen) for store in stores}) == 2
+
+
+def test_who_has_not_followed(cloud, epochs, clock) -> None:
+    made = cloud.operations.instances.create(cloud.caller("alice"), NewInstance("vm", IMAGES[0].id, FLAVORS[0].id))
+    assert cloud.operations.instances.get(cloud.caller("alice"), made.id).state is InstanceState.ACTIVE
+    since = epochs.now()
+    assert epochs.laggards(since) == [Laggard("host1", "has not been heard of for long enough")]
+    (host,) = cloud.operations.hosts.listing(cloud.caller("root"))
+    clock.advance(20)
+    cloud.operations.hosts.heartbeat(host.id)
+    assert epochs.laggards(since) == []
+    epochs.begin()
+    assert epochs.laggards(since) == [Laggard("host1", "has not confirmed everything")]
+    cloud.host.come_back()
+    assert epochs.laggards(since) == []

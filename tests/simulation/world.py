@@ -12,6 +12,7 @@ from mooring.model.nouns import AddressRange, Caller, NetworkKind, Project, Reso
 from mooring.model.records import Credentials
 from mooring.model.subjects import InstanceIntent
 from mooring.operations import NewNetwork, NewPool, Operations
+from mooring.operations.epochs import EpochOperations
 from tests.simulation.baton import Process, require
 from tests.simulation.bus import SimulatedBus
 from tests.simulation.clients import SUBNETS, Client, Tenant
@@ -24,7 +25,7 @@ from tests.simulation.invariants import Fencing, check_confirmations, check_data
 from tests.simulation.liveness import unsettled
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.sightings import Sightings
-from tests.simulation.surroundings import START, Surroundings
+from tests.simulation.surroundings import START, SimulatedChance, SimulatedGate, Surroundings
 
 QUOTA = 4
 _CONVERGE = 150.0
@@ -229,7 +230,9 @@ class World:
 
     def _begin_epoch(self, after: int) -> int:
         with self.around.calm():
-            epoch = self._operations(self.around.process("operator")).settlement.renew(after)
+            gate = SimulatedGate(self.around, self.around.process("operator"))
+            store = MemoryStore(self.database, self.around.database_now, gate)
+            epoch = EpochOperations(store, SimulatedChance(self.around)).begin(after)
         self.baton.note(f"epoch {epoch}")
         return epoch
 

@@ -54,21 +54,6 @@ class SettlementOperations:
         with self._door.store.read() as tx:
             return Digest(tx.deliveries.epoch(), tuple(tx.deliveries.digest(host, page)))
 
-    def renew(self, after: int = 0) -> int:
-        """Begin an epoch, once the database has been put back to an older state; return its number, which is greater than `after`.
-
-        Hosts then pull everything anew, and give up what the database does not know.  Until one has, it may hold addresses that are free.
-        Hosts that have seen a later epoch stay as they are, and tell its number: they have, if the clock was set back since.
-        """
-        with self._door.store.write() as tx:
-            # The time, because the database itself no longer knows how many there have been since its backup.
-            epoch = int(tx.now().timestamp())
-            if epoch <= (least := max(tx.deliveries.epoch(), after)):
-                # The clock was set back.  The next number may have been another epoch's, after the same backup was put back before.
-                epoch = least + 1 + int(self._door.chance.new_id()[4:8], 16)
-            tx.deliveries.renew(epoch)
-        return epoch
-
     def behind(self) -> Sequence[HostId]:
         """Return the hosts that have not confirmed everything."""
         with self._door.store.read() as tx:
