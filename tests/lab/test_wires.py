@@ -1,5 +1,8 @@
 """Wires carry packets where a plan says, and traffic is counted as it is."""
 
+import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -8,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from mooring.lab import wires
-from mooring.lab.machine import NAMESPACES, LaboratoryFailed, Machine
+from mooring.lab.machine import NAMESPACES, LaboratoryFailed, Machine, child_of
 from mooring.lab.plan import CONTROL, OPERATOR, Plan, flat_gateway
 from mooring.lab.traffic import Flow, flowing
 
@@ -79,6 +82,33 @@ def test_lost_packets_are_counted_and_nothing_else(world):
     assert not traffic.whole
     with pytest.raises(LaboratoryFailed, match="does not answer"), flowing(Flow("none", host.enter(), "10.255.0.99")):
         pass
+
+
+def test_what_a_probe_was_too_slow_to_take_is_told_apart(world):
+    """A probe that is stopped sends nothing; here it is swamped meanwhile by answers to another in its namespace."""
+    source, address = world["host-1"].enter(), str(Plan(3, 2, 2).machines[1].address.ip)
+    starved = Flow("starved", source, address)
+    with subprocess.Popen(starved.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as entrance:
+        assert entrance.stdout is not None
+        assert entrance.stdout.readline() == "ready\n"
+        probe = child_of(entrance.pid)
+        os.kill(probe, signal.SIGSTOP)
+        with flowing(Flow("flood", source, address, interval=0.00001)):
+            deadline = time.monotonic() + 60
+            while dropped(source) == 0 and time.monotonic() < deadline:
+                time.sleep(0.2)
+        there = dropped(source)
+        os.kill(probe, signal.SIGCONT)
+        # What entered the namespace for it stopped with it.
+        os.kill(entrance.pid, signal.SIGCONT)
+        told = json.loads(entrance.communicate(timeout=30)[0])
+    assert 0 < there <= told["missed"]
+
+
+def dropped(source) -> int:
+    """How many packets raw sockets of a namespace had no room for, as the kernel counts."""
+    said = subprocess.run([*source, "cat", "/proc/net/raw"], capture_output=True, text=True, check=True, timeout=10)
+    return sum(int(line.split()[-1]) for line in said.stdout.splitlines()[1:])
 
 
 def test_a_session_that_is_reset_is_told(world):
