@@ -143,8 +143,8 @@ def tell(demo: Demo[W], *, once: bool) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    console.print(Text(f"mooring demo {demo.name}", style="bold"), Text(demo.summary))
     try:
+        console.print(Text(f"mooring demo {demo.name}", style="bold"), Text(demo.summary))
         with demo.build(not once) as stage:
             story = Story(console)
             demo.tell(story, stage)
