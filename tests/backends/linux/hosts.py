@@ -132,6 +132,17 @@ class Hosts:
             assert not list(netns.names("mooring-r-"))
 
 
+def lease(hosts: Hosts, guest: str) -> str:
+    """Ask by DHCP for an address and take it; return it with the router's."""
+    script = hosts.labs[0].run / "told"
+    script.write_text(
+        '#!/bin/sh\n[ "$1" = bound ] || exit 0\n'
+        'ip address add "$ip/$mask" dev eth0 && ip route add default via "$router" && echo "$ip by $router"\n'
+    )
+    script.chmod(0o755)
+    return hosts.labs[0].at(guest, *f"busybox udhcpc -f -q -n -t5 -T1 -i eth0 -s {script}".split())
+
+
 def tunnelled(frames: list[bytes]) -> list[tuple[int, bytes]]:
     """Return the frames inside of VXLAN packets, with their VNI."""
     return [

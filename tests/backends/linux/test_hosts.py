@@ -25,7 +25,7 @@ from mooring.model.subjects import (
     Vxlan,
 )
 from tests.backends.lab import eventually
-from tests.backends.linux.hosts import ISP, Hosts, tunnelled
+from tests.backends.linux.hosts import ISP, Hosts, lease, tunnelled
 from tests.strategies import SEGMENT, mac, router_uplink, uplink_id, uuid
 
 pytestmark = pytest.mark.kernel
@@ -165,17 +165,6 @@ def test_hosts_say_nothing_of_their_own_in_a_tunnel(hosts: Hosts, red: Project) 
         plug(hosts, red, 2)
     inner = [frame for _, frame in tunnelled(frames())]
     assert not [frame for frame in inner if frame[12:14] != b"\x86\xdd"], "only the guest's own IPv6 may be heard"
-
-
-def lease(hosts: Hosts, guest: str) -> str:
-    """Ask by DHCP for an address and take it; return it with the router's."""
-    script = hosts.labs[0].run / "told"
-    script.write_text(
-        '#!/bin/sh\n[ "$1" = bound ] || exit 0\n'
-        'ip address add "$ip/$mask" dev eth0 && ip route add default via "$router" && echo "$ip by $router"\n'
-    )
-    script.chmod(0o755)
-    return hosts.labs[0].at(guest, *f"busybox udhcpc -f -q -n -t5 -T1 -i eth0 -s {script}".split())
 
 
 def test_a_guest_asks_by_dhcp_for_its_address_across_hosts(hosts: Hosts, red: Project) -> None:
