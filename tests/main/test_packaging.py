@@ -77,6 +77,11 @@ def test_the_examples_hold(installed: Path, file: str, processes: list[str]) -> 
 
 def test_what_files_name_is_installed(installed: Path) -> None:
     pages = {path.name for path in (installed / "usr/share/doc/mooring/operating").iterdir()}
+    assert {path.parent.name for path in (installed / "usr/lib").glob("*/mooring.conf")} == {
+        "modules-load.d",
+        "sysusers.d",
+        "tmpfiles.d",
+    }
     for unit in UNITS:
         (named,) = (value for _, name, value in lines(unit) if name == "Documentation")
         assert (installed / named.removeprefix("file:///")).is_file()
