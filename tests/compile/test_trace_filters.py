@@ -215,6 +215,12 @@ def test_a_port_that_was_left_out_is_not_guessed_where_a_group_asks_for_it():
     assert trace(STATE, Packet(header, FromGuest(NETWORK))).outcome is Outcome.NOT_MODELLED
 
 
+@pytest.mark.parametrize("protocol", [IpProtocol.TCP, IpProtocol.UDP])
+def test_a_source_port_may_be_left_out(protocol):
+    header = Header(protocol, address(ALICE), address(EVE), None, 80)
+    assert round_trip(STATE, Packet(header, FromGuest(NETWORK))).answered
+
+
 def test_a_host_without_the_router_knows_its_filtered_ports():
     state = replace(HOST_OF_FIVE, served=False).state
     trip = round_trip(state, tcp(ALICE, BOB, 3306))

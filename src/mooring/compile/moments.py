@@ -11,6 +11,7 @@ UPLINK_GROUP, GUEST_GROUP = "100", "200"
 
 _NUMBERS = {IpProtocol.ICMP: 1, IpProtocol.TCP: 6, IpProtocol.UDP: 17}
 _ECHO_REQUEST = 8 << 8
+_EPHEMERAL = "ephemeral"
 
 
 class NotModelledError(Exception):
@@ -56,18 +57,22 @@ class Moment:
         return UPLINK_GROUP if device in self.uplinks else "0"
 
     def port(self, protocol: IpProtocol) -> str | None:
-        """Return the destination port, if the packet is of this protocol.
+        """Return the destination port, if the packet is of this protocol; an answer's is the question's source port.
 
         Raises:
             NotModelledError: the packet has one, but was described without.
         """
-        return str(_known(self.header.dport, protocol)) if self.header.protocol is protocol else None
+        if self.header.protocol is not protocol:
+            return None
+        if self.direction is Direction.REPLY and self.header.dport is None:
+            return _EPHEMERAL
+        return str(_known(self.header.dport, protocol))
 
     def source_port(self, protocol: IpProtocol) -> str | None:
         """Return the source port, if the packet is of this protocol; one that was left out is taken for one that no service has."""
         if self.header.protocol is not protocol:
             return None
-        return "ephemeral" if self.header.sport is None else str(self.header.sport)
+        return _EPHEMERAL if self.header.sport is None else str(self.header.sport)
 
     def icmp_type(self) -> str | None:
         """Return nft's name of the ICMP type: here a new flow is a request and all else is an answer."""
