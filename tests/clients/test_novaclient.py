@@ -133,6 +133,43 @@ def test_wrong_password(url: str) -> None:
         Client("2.1", session=session).servers.list()
 
 
+def test_security_groups(nova: Any) -> None:
+    (default,) = nova.security_groups.list()
+    assert default.name == "default"
+    assert {rule["group"]["name"] for rule in default.rules} == {"default"}
+
+    web = nova.security_groups.create("web", "Open to the world")
+    assert (web.name, web.description, web.rules) == ("web", "Open to the world", [])
+    nova.security_groups.update(web, "www", "Still open")
+    assert nova.security_groups.get(web.id).name == nova.security_groups.find(name="www").name == "www"
+
+    http = nova.security_group_rules.create(web.id, "tcp", 80, 80)
+    assert (http.ip_protocol, http.from_port, http.to_port, http.ip_range) == ("tcp", 80, 80, {"cidr": "0.0.0.0/0"})
+    peers = nova.security_group_rules.create(web.id, "udp", 53, 53, group_id=default.id)
+    assert peers.group["name"] == "default"
+    nova.security_group_rules.create(web.id, "icmp", -1, -1, "192.0.2.0/24")
+    assert len(nova.security_groups.get(web.id).rules) == 3
+    with pytest.raises(exceptions.BadRequest, match="already exists"):
+        nova.security_group_rules.create(web.id, "tcp", 80, 80, "0.0.0.0/0")
+    nova.security_group_rules.delete(http.id)
+    assert len(nova.security_groups.get(web.id).rules) == 2
+
+    server = nova.servers.create(
+        "vm", nova.images.find(name="tiny"), nova.flavors.find(name="m1.tiny"), security_groups=["www"]
+    )
+    server.get()
+    assert [group["name"] for group in server.security_groups] == ["www"]
+    server.add_security_group("default")
+    assert [group.name for group in server.list_security_group()] == ["default", "www"]
+    with pytest.raises(exceptions.BadRequest, match="still in use"):
+        nova.security_groups.delete(web)
+    server.remove_security_group("www")
+    assert [group.id for group in nova.servers.list_security_group(server)] == [default.id]
+    nova.security_groups.delete(web)
+    with pytest.raises(exceptions.NotFound):
+        nova.security_groups.get(web)
+
+
 def test_reader(url: str) -> None:
     nova = Client("2.1", session=_session(url, "rita"))
     assert nova.servers.list() == []
@@ -162,5 +199,15 @@ def test_nova_command(url: str, cloud: Cloud, capsys: pytest.CaptureFixture[str]
     assert "198.51.100.11" not in nova("floating-ip-list")
     assert "public" in nova("floating-ip-pool-list")
     assert "10.0.0.0/24" in nova("net-list")
+    nova("secgroup-create", "web", "Open to the world")
+    assert "80" in nova("secgroup-add-rule", "web", "tcp", "80", "80", "0.0.0.0/0")
+    nova("secgroup-add-group-rule", "web", "default", "tcp", "22", "22")
+    assert "0.0.0.0/0" in nova("secgroup-list-rules", "web")
+    nova("add-secgroup", "vm", "web")
+    assert "web" in nova("list-secgroup", "vm")
+    nova("remove-secgroup", "vm", "web")
+    nova("secgroup-delete-rule", "web", "tcp", "80", "80", "0.0.0.0/0")
+    nova("secgroup-delete", "web")
+    assert "web" not in nova("secgroup-list")
     nova("delete", "vm")
     assert "vm" not in nova("list")

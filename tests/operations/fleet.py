@@ -1,5 +1,6 @@
 """Several hosts that hear and report when they are told to, and an oracle that knows what each of them must have heard of groups."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from mooring.model.ids import GroupId, HostId, InstanceId, NicId
@@ -104,7 +105,7 @@ class Fleet:
                 self._check_content(role, placed, groups, instances)
 
     def _check_content(
-        self, role: HostRole, placed: Placement, groups: dict[GroupId, SecurityGroup], instances: "list[Instance]"
+        self, role: HostRole, placed: Placement, groups: dict[GroupId, SecurityGroup], instances: Sequence[Instance]
     ) -> None:
         subject = placed.subject
         if isinstance(subject, GroupIntent):
@@ -123,7 +124,7 @@ def _is_placed(instance: Instance) -> bool:
     return instance.host is not None and instance.state in (InstanceState.BUILDING, InstanceState.ACTIVE)
 
 
-def _groups_wanted(host: HostId, instances: "list[Instance]") -> set[GroupId]:
+def _groups_wanted(host: HostId, instances: Sequence[Instance]) -> set[GroupId]:
     return {
         name.id
         for instance in instances

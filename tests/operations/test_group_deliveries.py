@@ -11,13 +11,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mooring.model.faults import Conflict, InUse
 from mooring.model.ids import GroupId, RuleId
 from mooring.model.nouns import InstanceState
-from mooring.model.subjects import Direction
+from mooring.model.subjects import Direction, GroupIntent
 from mooring.operations import NewInstance, NewRule
 from tests.cloud import FLAVORS, IMAGES, Cloud
 from tests.operations.fleet import Fleet
 
 HOSTS = st.integers(0, 2)
 PICK = st.integers(0, 1000)
+
+LEFT = (
+    "SELECT * FROM generations WHERE kind = 'nic'",
+    "SELECT * FROM deliveries WHERE kind IN ('nic', 'group')",
+    "SELECT * FROM nic_groups",
+    "SELECT * FROM security_groups WHERE members <> 0",
+    "SELECT * FROM security_groups g WHERE rules <> (SELECT count(*) FROM security_group_rules WHERE group_id = g.id)",
+)
+"""What must find nothing when everything is gone."""
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -58,14 +67,8 @@ class Deliveries(RuleBasedStateMachine):
         self.fleet.catch_up()
         self.fleet.check()
         with self.cloud.store._writer.connect() as connection:
-            left = connection.exec_driver_sql("SELECT * FROM generations WHERE kind = 'nic'").all()
-            left += connection.exec_driver_sql("SELECT * FROM deliveries WHERE kind IN ('nic', 'group')").all()
-            left += connection.exec_driver_sql("SELECT * FROM nic_groups").all()
-            counted = "(SELECT count(*) FROM security_group_rules WHERE group_id = g.id)"
-            left += connection.exec_driver_sql(
-                f"SELECT * FROM security_groups g WHERE members <> 0 OR rules <> {counted}"
-            ).all()
-            assert not left
+            for left in LEFT:
+                assert not connection.exec_driver_sql(left).all(), left
 
     def _instance(self, who: int, pick: int) -> Any:
         mine = [
@@ -183,7 +186,7 @@ class Deliveries(RuleBasedStateMachine):
         """What hosts know by number is known by one only, also where one has still to let go."""
         for host in self.fleet.hosts:
             subjects = [placed.subject for placed in self.fleet.held[host].values()]
-            numbers = [subject.number for subject in subjects if hasattr(subject, "number")]
+            numbers = [subject.number for subject in subjects if isinstance(subject, GroupIntent)]
             assert len(numbers) == len(set(numbers))
 
 

@@ -8,6 +8,7 @@ from tests.store.test_addresses import *  # noqa: F403
 from tests.store.test_deliveries import *  # noqa: F403
 from tests.store.test_epochs import *  # noqa: F403
 from tests.store.test_gaps import *  # noqa: F403
+from tests.store.test_groups import *  # noqa: F403
 from tests.store.test_identities import *  # noqa: F403
 from tests.store.test_instances import *  # noqa: F403
 from tests.store.test_moves import *  # noqa: F403

@@ -7,6 +7,7 @@ import typer
 from mooring.cli.access import Access
 from mooring.cli.doctor.command import doctor
 from mooring.cli.failure import Root
+from mooring.cli.groups import group
 from mooring.cli.hosts import host, trace
 from mooring.cli.instances import instance, ip, quota
 from mooring.cli.lab import lab
@@ -70,6 +71,7 @@ app.add_typer(pool, name="pool")
 app.add_typer(uplink, name="uplink")
 app.add_typer(ip, name="ip")
 app.add_typer(instance, name="instance")
+app.add_typer(group, name="group")
 app.add_typer(quota, name="quota")
 app.add_typer(host, name="host")
 app.command()(trace)

@@ -55,6 +55,9 @@ def create_instance(
             help="A network to be on, or NETWORK=ADDRESS; may be repeated, and left out if there is only one."
         ),
     ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help="A security group to be in; may be repeated, the default one if not given.")
+    ] = None,
     wait: Wait = False,
     timeout: Timeout = 60.0,
     json: Json = False,
@@ -66,6 +69,7 @@ def create_instance(
         "image": image or _only_image(session),
         "flavor": flavor or _smallest_flavor(session),
         "networks": [_nic(text) for text in network or []],
+        "security_groups": group or None,
     }
     made = session.post("instances", wish)
     _print(session.settled_instance(made["id"], timeout) if wait else made, json=json)
@@ -88,6 +92,8 @@ def _print(found: Thing, *, json: bool) -> None:
         for number, nic in enumerate(nics):
             parts = (nic["network_name"], nic["mac"], *nic["fixed"], *(f"({address})" for address in nic["floating"]))
             found[f"nic_{number}"] = " ".join(parts)
+        groups = {name for nic in nics for name in nic["security_groups"]}
+        found["security_groups"] = sorted(groups) or "none"
         found = {name: value for name, value in found.items() if value is not None}
     show.thing(found, json=json)
 
@@ -208,7 +214,7 @@ def list_quotas(ctx: typer.Context, project: Project = None, json: Json = False)
 @quota.command("set")
 def set_quota(
     ctx: typer.Context,
-    resource: Annotated[str, typer.Argument(help="instances or floating_ips")],
+    resource: Annotated[str, typer.Argument(help="What `quota list` lists.")],
     limit: Annotated[int, typer.Argument(help="How many; -1 is no limit (write it after --).")],
     project: Project = None,
 ) -> None:

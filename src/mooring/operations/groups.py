@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import GroupId, InstanceId, NicId, RuleId
-from mooring.model.nouns import DEFAULT_GROUP, Caller, GroupRule, Instance, InstanceState, Nic, Resource, SecurityGroup
+from mooring.model.nouns import Caller, GroupRule, Instance, InstanceState, Nic, Resource, SecurityGroup
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Change, Door, checked_name, once, publish, visible_instance
 from mooring.operations.interfaces import Duplicate, Transaction
@@ -90,7 +90,7 @@ class GroupOperations:
         with self._door.store.write() as tx:
             known = _visible(tx, caller, group)
             if known.is_default:
-                raise Conflict(f"Unable to update system group '{DEFAULT_GROUP}'.", field="name")
+                raise Conflict("The default security group keeps its name and description.", field="group")
             try:
                 tx.groups.rename(group, name, description)
             except Duplicate as error:
@@ -109,7 +109,7 @@ class GroupOperations:
         with self._door.store.write() as tx:
             known = _visible(tx, caller, group)
             if known.is_default:
-                raise Conflict(f"Unable to delete system group '{DEFAULT_GROUP}'.", field="name")
+                raise Conflict("Every project keeps its default security group.", field="group")
             users = [f"instance {name} ({instance})" for instance, name in tx.groups.users(group, _FEW + 1)]
             users = users or [f"a rule of security group {name}" for name in tx.groups.referrers(group, _FEW + 1)]
             if users:
@@ -181,15 +181,17 @@ class GroupOperations:
         with self._door.store.read() as tx:
             return _visible_rule(tx, caller, rule)
 
-    def delete_rule(self, caller: Caller, rule: RuleId) -> None:
+    def delete_rule(self, caller: Caller, rule: RuleId, group: GroupId | None = None) -> None:
         """Admit something no longer: when this returns, flows that only this rule admitted have ended.
 
         Raises:
-            NotFound: no group of the project has such a rule.
+            NotFound: no group of the project has such a rule, or not the one that is named.
         """
         self._door.allow(caller, Verb.GROUP_CHANGE)
         with self._door.store.write() as tx:
             known = _visible_rule(tx, caller, rule)
+            if group not in (None, known.group):
+                raise NotFound("Security group rule", rule)
             tx.groups.delete_rule(rule)
             changes: list[Change] = []
             if known.remote is not None and not tx.groups.refers(known.group, known.remote):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Literal
 
 from mooring.model.faults import Invalid
 from mooring.model.nouns import GroupRule
@@ -56,7 +57,8 @@ class NewRule:
     """A rule to be made, as somebody wrote it.
 
     `protocol` is a name or number, None for any.  `first` and `last` are ports, both or none, or an ICMP type and code.  `family` is 4 or 6,
-    by default that of `prefix`, or else 4.  `remote` is the id or name of a group.
+    by default that of `prefix`, or else 4.  `remote` is the id or name of a group.  `meant` says which of the two the numbers were
+    written as, where that is known.
     """
 
     direction: Direction = Direction.INGRESS
@@ -66,6 +68,7 @@ class NewRule:
     last: int | None = None
     prefix: str | None = None
     remote: str | None = None
+    meant: Literal["ports", "icmp"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,11 @@ def checked_flows(new: NewRule) -> Flows:
     protocol = _protocol(new.protocol, family)
     first, last = new.first, new.last
     if protocol == ICMP[family]:
+        if new.meant == "ports":
+            raise Invalid("ports", "ICMP has no ports, but a type and a code")
         _check_icmp(first, last)
+    elif new.meant == "icmp":
+        raise Invalid("icmp", "only ICMP has a type and a code")
     else:
         _check_ports(protocol, first, last)
     return Flows(new.direction, family, protocol, first, last, prefix)

@@ -48,6 +48,47 @@ BAD: list[tuple[str, Any, str]] = [
     ("/networks", _with(NETWORK, dns=[f"192.0.2.{number}" for number in range(9)]), "dns"),
     ("/networks", _with(NETWORK, kind="vlan of some kind"), "kind"),
     ("/networks", _with(NETWORK, vlan=3), "vlan"),
+    *(("/security-groups", {"name": name}, "name") for name in NAMES),
+    ("/security-groups", {"name": "g", "description": "a\nb"}, "description"),
+    ("/security-groups", {"name": "g", "description": "x" * 256}, "description"),
+    ("/security-groups", {"name": "g", "colour": "red"}, "colour"),
+    *(
+        ("/security-groups/default/rules", {"protocol": protocol}, "protocol")
+        for protocol in ("tpc", "tcp;", "256", 256, -2, "6.0", "\u0666", True, "x" * 5000)
+    ),
+    *(
+        ("/security-groups/default/rules", {"protocol": "tcp", "ports": {"first": first, "last": last}}, "ports")
+        for first, last in ((80, 22), (0, 5), (80, 65536), (-1, -1), (2**62, 2**62))
+    ),
+    ("/security-groups/default/rules", {"ports": {"first": 22, "last": 22}}, "ports"),
+    ("/security-groups/default/rules", {"protocol": "gre", "ports": {"first": 22, "last": 22}}, "ports"),
+    ("/security-groups/default/rules", {"protocol": "icmp", "ports": {"first": 8, "last": 8}}, "ports"),
+    ("/security-groups/default/rules", {"protocol": "tcp", "ports": {"first": 22}}, "ports.last"),
+    ("/security-groups/default/rules", {"protocol": "tcp", "icmp": {"type": 8}}, "icmp"),
+    ("/security-groups/default/rules", {"protocol": "icmp", "icmp": {"type": 256}}, "icmp"),
+    ("/security-groups/default/rules", {"protocol": "icmp", "icmp": {"type": 3, "code": -1}}, "icmp"),
+    ("/security-groups/default/rules", {"protocol": "icmp", "icmp": {"code": 3}}, "icmp.type"),
+    (
+        "/security-groups/default/rules",
+        {"protocol": "icmp", "icmp": {"type": 8}, "ports": {"first": 1, "last": 2}},
+        "icmp",
+    ),
+    *(
+        ("/security-groups/default/rules", {"remote_prefix": prefix}, "remote_prefix")
+        for prefix in (
+            *("10.0.0.1/24", "10.0.0.0", "10.0.0.0/33", "10.0.0.0/255.0.0.0", "::1/64", "fe80::%1/64", "", "0.0.0.1/0"),
+            *("10.0.0.0/24 ", "web", "/", 167772160, ["10.0.0.0/24"]),
+        )
+    ),
+    ("/security-groups/default/rules", {"family": 6, "remote_prefix": "10.0.0.0/8"}, "remote_prefix"),
+    ("/security-groups/default/rules", {"family": 5}, "family"),
+    ("/security-groups/default/rules", {"family": "4"}, "family"),
+    ("/security-groups/default/rules", {"family": 4, "protocol": "icmpv6"}, "protocol"),
+    ("/security-groups/default/rules", {"direction": "sideways"}, "direction"),
+    ("/security-groups/default/rules", {"remote_prefix": "::/0", "remote_group": "default"}, "remote_group"),
+    ("/instances", _with(INSTANCE, security_groups=["g"] * 3 + [f"g{count}" for count in range(9)]), "security_groups"),
+    ("/instances", _with(INSTANCE, security_groups="default"), "security_groups"),
+    ("/instances", _with(INSTANCE, security_groups=[7]), "security_groups.0"),
     ("/pools", _with(POOL, ranges=[]), "ranges"),
     ("/pools", _with(POOL, ranges=[{"first": "203.0.113.9", "last": "203.0.113.5"}]), "ranges"),
     ("/pools", _with(POOL, ranges=[{"first": "203.0.113.1", "last": "203.0.113.9"}]), "ranges"),
@@ -83,7 +124,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("/instances", INSTANCE),
     ("/trace", {}),
 ]
-LISTS = ("/networks", "/pools", "/uplinks", "/floating-ips", "/instances", "/quotas")
+LISTS = ("/security-groups", "/networks", "/pools", "/uplinks", "/floating-ips", "/instances", "/quotas")
 
 
 def _everything(client: Client) -> list[Any]:

@@ -6,9 +6,15 @@ from typing import Any
 import pytest
 
 from tests.dialects.native.conftest import Client
-from tests.dialects.native.test_rights import INSTANCE, NETWORK, POOL
+from tests.dialects.native.test_rights import GROUP, INSTANCE, NETWORK, POOL
 
-MAKERS = [("/networks", NETWORK), ("/pools", POOL), ("/floating-ips", {"pool": "public"}), ("/instances", INSTANCE)]
+MAKERS = [
+    ("/networks", NETWORK),
+    ("/pools", POOL),
+    ("/floating-ips", {"pool": "public"}),
+    ("/instances", INSTANCE),
+    ("/security-groups", GROUP),
+]
 
 
 def _count(client: Client, path: str) -> int:

@@ -35,6 +35,9 @@ POOL = {
 INSTANCE = {"name": "vm2", "image": "tiny", "flavor": "m1.tiny", "networks": [{"network": "private"}]}
 FIP = "/floating-ips/198.51.100.11"
 
+GROUP = {"name": "db", "description": "From web only"}
+SG = "/security-groups/web"
+
 # A route that is not here fails the test below.
 RULES = {
     "list_networks": Rule("/networks", "reader"),
@@ -56,6 +59,15 @@ RULES = {
     "create_instance": Rule("/instances", "member", INSTANCE),
     "show_instance": Rule("/instances/vm", "reader"),
     "delete_instance": Rule("/instances/vm", "member"),
+    "list_security_groups": Rule("/security-groups", "reader"),
+    "create_security_group": Rule("/security-groups", "member", GROUP),
+    "show_security_group": Rule(f"{SG}", "reader"),
+    "update_security_group": Rule(f"{SG}", "member", {"name": "web", "description": "new"}),
+    "delete_security_group": Rule(f"{SG}", "member"),
+    "create_security_group_rule": Rule(f"{SG}/rules", "member", {"protocol": "tcp"}),
+    "delete_security_group_rule": Rule(f"{SG}/rules/RULE", "member"),
+    "join_security_group": Rule(f"/instances/vm{SG}", "member"),
+    "leave_security_group": Rule(f"/instances/vm{SG}", "member"),
     "list_images": Rule("/images", "reader"),
     "list_flavors": Rule("/flavors", "reader"),
     "list_hosts": Rule("/hosts", "admin"),
@@ -79,7 +91,8 @@ def operations(cloud: Cloud) -> dict[str, str]:
 
 @pytest.fixture
 def things(cloud: Cloud, alice: Client) -> None:
-    """An instance and a floating IP of the project boats."""
+    """An instance, a floating IP and a security group of the project boats."""
+    alice.made("/security-groups", {"name": "web"})
     alice.made("/floating-ips", {})
     cloud.boot(cloud.caller("alice"), "vm")
     assert alice("PUT", f"{FIP}/association", {"instance": "vm"}).status_code == 200
@@ -130,8 +143,13 @@ def test_the_role_that_is_asked_for_is_enough(
     if user == "root":  # the same things, in the administrator's own project
         own = f"/floating-ips/{client.made('/floating-ips', {})['address']}"
         cloud.boot(cloud.caller("root"), "vm")
+        client.made("/security-groups", {"name": "web"})
     for name, rule in RULES.items():
-        if name.startswith("delete_") or name in {"release_floating_ip", "disassociate_floating_ip"}:
+        if name.startswith("delete_") or name in {
+            "release_floating_ip",
+            "disassociate_floating_ip",
+            "leave_security_group",
+        }:
             continue  # they would take away what the others need
         if NEEDED[rule.role] <= RANKS[user]:
             answer = client(operations[name], rule.path.replace(FIP, own), rule.body)
@@ -144,6 +162,7 @@ def test_another_project_finds_nothing(operations: dict[str, str], things: None,
     own = {
         "/instances/vm": instance["id"],
         FIP: floating["id"],
+        SG: alice("GET", SG).json()["id"],
     }
     walked = 0
     for name, rule in RULES.items():
@@ -152,12 +171,16 @@ def test_another_project_finds_nothing(operations: dict[str, str], things: None,
                 continue
             for asked in (rule.path, rule.path.replace(path, f"{path.rpartition('/')[0]}/{identity}")):
                 answer = bob(operations[name], asked, rule.body)
-                missing = bob(operations[name], asked.replace(identity, "no-such").replace("vm", "no-such"), rule.body)
+                missing = bob(
+                    operations[name],
+                    asked.replace(identity, "no-such").replace("vm", "no-such").replace("web", "none"),
+                    rule.body,
+                )
                 assert answer.status_code == 404, f"{name} {asked}: {answer.text}"
                 assert answer.json()["type"] == "urn:mooring:not-found"
                 assert missing.status_code == 404
                 walked += 1
-    assert walked == 12
+    assert walked == 26
     # Nor can bob's own address lead to alice's instance.
     mine = bob.made("/floating-ips", {})
     assert bob("PUT", f"/floating-ips/{mine['address']}/association", {"instance": instance["id"]}).status_code == 404

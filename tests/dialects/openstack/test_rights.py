@@ -23,7 +23,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "openstack.md"
 
 @dataclass(frozen=True)
 class Case:
-    """How to call a route so that it would do something: what stands for its `{...}`, and a good body.
+    """How to call a route so that it would do something: what stands for its `{...}`, and a good body, or what makes one of ids.
 
     `foreign`: the route is about a thing that belongs to one project or user, so that others must not find it.
     """
@@ -73,6 +73,20 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/compute/v2.1/os-floating-ips/{address}"): Case(("address",), foreign=True),
     ("DELETE", "/compute/v2.1/os-floating-ips/{address}"): Case(("address",), foreign=True),
     ("GET", "/compute/v2.1/os-floating-ip-pools"): Case(),
+    ("GET", "/compute/v2.1/os-security-groups"): Case(),
+    ("POST", "/compute/v2.1/os-security-groups"): Case(body={"security_group": {"name": "new", "description": ""}}),
+    ("GET", "/compute/v2.1/os-security-groups/{group}"): Case(("group",), foreign=True),
+    ("PUT", "/compute/v2.1/os-security-groups/{group}"): Case(
+        ("group",), {"security_group": {"name": "other", "description": ""}}, foreign=True
+    ),
+    ("DELETE", "/compute/v2.1/os-security-groups/{group}"): Case(("group",), foreign=True),
+    ("POST", "/compute/v2.1/os-security-group-rules"): Case(
+        body=lambda ids: {
+            "security_group_rule": {"parent_group_id": ids["group"], "ip_protocol": "tcp", "from_port": 1, "to_port": 2}
+        }
+    ),
+    ("DELETE", "/compute/v2.1/os-security-group-rules/{rule}"): Case(("rule",), foreign=True),
+    ("GET", "/compute/v2.1/servers/{server}/os-security-groups"): Case(("server",), foreign=True),
     # The only kind of network there is yet is everybody's.
     ("GET", "/compute/v2.1/os-networks"): Case(),
     ("GET", "/compute/v2.1/os-networks/{network}"): Case(("network",)),
@@ -127,7 +141,8 @@ class Harbour:
         case = CASES[route.method, route.path]
         headers = {"X-Subject-Token": ids["subject"]} if "subject" in case.params else {}
         path = route.path.format_map(ids)
-        return client(route.method, path, case.body, headers=headers)
+        body = case.body(ids) if callable(case.body) else case.body
+        return client(route.method, path, body, headers=headers)
 
     def state(self) -> list[str]:
         """Return all that is stored, but tokens."""
@@ -141,7 +156,10 @@ def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client])
     server = cloud.boot(alice)
     floating = cloud.operations.addresses.allocate(alice, "public")
     cloud.operations.addresses.associate(alice, server.id, floating.address)
+    group = cloud.operations.groups.create(alice, "group")
     ids = {
+        "group": group.id,
+        "rule": group.rules[0].id,
         "server": server.id,
         "label": "private",
         "address": floating.id,

@@ -43,7 +43,17 @@ def _document(api: FastAPI) -> dict[str, Any]:
         routes=api.routes,
         servers=[{"url": "/v1"}],
         tags=[
-            {"name": name} for name in ("networks", "pools", "floating-ips", "instances", "hosts", "quotas", "trace")
+            {"name": name}
+            for name in (
+                "networks",
+                "pools",
+                "floating-ips",
+                "instances",
+                "security-groups",
+                "hosts",
+                "quotas",
+                "trace",
+            )
         ],
     )
     parts: dict[str, Any] = document["components"]

@@ -1,13 +1,14 @@
 """What answers look like: nouns of the model as JSON."""
 
 from datetime import datetime
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Self
 
 from mooring.dialects.native.fields import View
 from mooring.model.nouns import (
     AddressPool,
     FloatingIp,
+    GroupRule,
     Host,
     Instance,
     InstanceState,
@@ -17,9 +18,12 @@ from mooring.model.nouns import (
     PoolUsage,
     Quota,
     Resource,
+    SecurityGroup,
     Uplink,
 )
+from mooring.model.subjects import Direction
 from mooring.operations.hosts import Condition
+from mooring.policy.rules import ICMP, protocol_name
 
 
 class NetworkView(View):
@@ -161,7 +165,10 @@ class FloatingIpView(View):
 
 
 class NicView(View):
-    """A guest's network card; `fixed` is empty until the instance's host has asked for an address."""
+    """A guest's network card; `fixed` is empty until the instance's host has asked for an address.
+
+    `security_groups` are names of groups; hosts hold only a `filtered` NIC to them.
+    """
 
     id: str
     network: str
@@ -169,6 +176,8 @@ class NicView(View):
     mac: str
     fixed: list[IPv4Address]
     floating: list[IPv4Address]
+    security_groups: list[str]
+    filtered: bool
 
     @classmethod
     def of(cls, nic: Nic) -> Self:
@@ -180,6 +189,8 @@ class NicView(View):
             mac=nic.mac,
             fixed=[fixed.address for fixed in nic.fixed],
             floating=[floating.address for floating in nic.floating],
+            security_groups=[group.name for group in nic.groups],
+            filtered=nic.filtered,
         )
 
 
@@ -215,6 +226,84 @@ class InstanceView(View):
             updated=instance.updated,
             nics=[NicView.of(nic) for nic in instance.nics],
             fault=instance.fault,
+        )
+
+
+class PortsView(View):
+    """An inclusive range of destination ports."""
+
+    first: int
+    last: int
+
+
+class IcmpView(View):
+    """An ICMP type, and a code; null for any."""
+
+    type: int
+    code: int | None
+
+
+class GroupNameView(View):
+    """A security group, in short."""
+
+    id: str
+    name: str
+
+
+class GroupRuleView(View):
+    """What a security group admits: null stands for any, and for anybody."""
+
+    id: str
+    direction: Direction
+    family: int
+    protocol: str | None
+    ports: PortsView | None
+    icmp: IcmpView | None
+    remote_prefix: IPv4Network | IPv6Network | None
+    remote_group: GroupNameView | None
+
+    @classmethod
+    def of(cls, rule: GroupRule) -> Self:
+        """Show a rule."""
+        ports = icmp = remote = None
+        if rule.first is not None and rule.protocol == ICMP[rule.family]:
+            icmp = IcmpView(type=rule.first, code=rule.last)
+        elif rule.first is not None and rule.last is not None:
+            ports = PortsView(first=rule.first, last=rule.last)
+        if rule.remote is not None:
+            remote = GroupNameView(id=rule.remote, name=rule.remote_name or "")
+        return cls(
+            id=rule.id,
+            direction=rule.direction,
+            family=rule.family,
+            protocol=protocol_name(rule.protocol),
+            ports=ports,
+            icmp=icmp,
+            remote_prefix=rule.prefix,
+            remote_group=remote,
+        )
+
+
+class SecurityGroupView(View):
+    """Rules that say what its members may send and receive; `number` is what hosts call it."""
+
+    id: str
+    name: str
+    description: str
+    project: str
+    number: int
+    rules: list[GroupRuleView]
+
+    @classmethod
+    def of(cls, group: SecurityGroup) -> Self:
+        """Show a security group."""
+        return cls(
+            id=group.id,
+            name=group.name,
+            description=group.description,
+            project=group.project,
+            number=group.number,
+            rules=[GroupRuleView.of(rule) for rule in group.rules],
         )
 
 

@@ -1,16 +1,26 @@
 """What requests ask for: bodies as JSON, checked before any operation is asked."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict
+from pydantic import BeforeValidator, Field, Strict
 
 from mooring.compile.journey import IpProtocol
 from mooring.dialects.native.fields import Address, Body, Prefix
+from mooring.model.faults import Invalid
 from mooring.model.ids import ProjectId
 from mooring.model.nouns import AddressRange, NetworkKind
-from mooring.operations import NewNetwork, NewPool
+from mooring.model.subjects import Direction
+from mooring.operations import NewNetwork, NewPool, NewRule
 
 _PORT = Field(ge=1, le=65535)
+
+
+def _protocol(value: object) -> object:
+    # Before pydantic looks, which would name each of the two types as a field of its own.
+    if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
+        raise ValueError("must be a protocol's name or number")
+    return value
 
 
 class NetworkWish(Body):
@@ -94,12 +104,74 @@ class NicWish(Body):
 
 
 class InstanceWish(Body):
-    """An instance to be made; image and flavor by name or id.  Without networks it gets a NIC on the project's only network."""
+    """An instance to be made; image and flavor by name or id.  Without networks it gets a NIC on the project's only network.
+
+    `security_groups` are names or ids; null is the project's default group, and an empty list none: then nothing may be sent or received.
+    """
 
     name: str
     image: str
     flavor: str
     networks: Annotated[list[NicWish], Field(default_factory=list)]
+    security_groups: list[str] | None = None
+
+
+class SecurityGroupWish(Body):
+    """A security group to be made, or what it is called from now on."""
+
+    name: str
+    description: str = ""
+
+
+class PortsWish(Body):
+    """An inclusive range of destination ports."""
+
+    first: int
+    last: int
+
+
+class IcmpWish(Body):
+    """An ICMP type, and a code or any."""
+
+    type: int
+    code: int | None = None
+
+
+class GroupRuleWish(Body):
+    """Something to be admitted.
+
+    `protocol` is a name in any case or a number, null any; `ports` and `icmp` narrow it down where it has them.  The other side is in
+    `remote_prefix`, or in the group `remote_group` (a name or id); with neither it is anybody.  `family` is 4 or 6: that of the prefix, or 4.
+    """
+
+    direction: Annotated[Direction, Strict(strict=False)] = Direction.INGRESS
+    family: int | None = None
+    protocol: Annotated[str | int | None, BeforeValidator(_protocol)] = None
+    ports: PortsWish | None = None
+    icmp: IcmpWish | None = None
+    remote_prefix: str | None = None
+    remote_group: str | None = None
+
+    def new(self) -> NewRule:
+        """Return what operations make of it.
+
+        Raises:
+            Invalid: it asks for ports and an ICMP type at once.
+        """
+        if self.ports is not None and self.icmp is not None:
+            raise Invalid("icmp", "a protocol has ports, or a type and a code, but not both")
+        new = NewRule(
+            direction=self.direction,
+            family=self.family,
+            protocol=self.protocol,
+            prefix=self.remote_prefix,
+            remote=self.remote_group,
+        )
+        if self.ports is not None:
+            return replace(new, first=self.ports.first, last=self.ports.last, meant="ports")
+        if self.icmp is not None:
+            return replace(new, first=self.icmp.type, last=self.icmp.code, meant="icmp")
+        return new
 
 
 class QuotaWish(Body):
@@ -112,7 +184,8 @@ class TraceWish(Body):
     """A packet to be followed.
 
     Without `host` the hosts are asked in turn.  `entry` says whether a guest sends it or the outside; without it, that is known by whether
-    a guest has the source address.  `network` says which network's guest, where several have one of this address or none has.
+    a guest has the source address.  `network` says which network's guest, where several have one of this address or none has.  `nic` is the
+    id of one that sends, whosever address the source is.
     """
 
     source: Address
@@ -123,3 +196,4 @@ class TraceWish(Body):
     host: str | None = None
     entry: Literal["guest", "uplink"] | None = None
     network: str | None = None
+    nic: str | None = None

@@ -66,9 +66,38 @@ TABLE: tuple[Row, ...] = (
         route="server-action",
         field="address",
     ),
+    Row(Conflict, 400, route="server-action", field="security_group"),
     Row(NotFound, 400, "networks: {reason}", route="server-create", noun="Network"),
+    Row(NotFound, 400, "security_groups: {reason}", route="server-create", noun="Security group"),
     Row(Exhausted, 400, route="server-create"),
     Row(Conflict, 400, route="server-create", field="fixed_ip"),
+    Row(Conflict, 400, route="security-group-create", field="name"),
+    Row(Conflict, 400, route="security-group-update", field="name"),
+    Row(
+        Conflict, 400, "Unable to update system group 'default'. {reason}", route="security-group-update", field="group"
+    ),
+    Row(
+        Conflict, 400, "Unable to delete system group 'default'. {reason}", route="security-group-delete", field="group"
+    ),
+    Row(InUse, 400, "Security group is still in use. {reason}", route="security-group-delete"),
+    Row(QuotaExceeded, 403, "Quota exceeded, too many security groups. {reason}", route="security-group-create"),
+    Row(
+        QuotaExceeded,
+        403,
+        "Quota exceeded, too many security group rules. {reason}",
+        route="security-group-rule-create",
+    ),
+    Row(Conflict, 400, route="security-group-rule-create", field="rule"),
+    Row(Invalid, 400, "Invalid IP protocol {protocol}. {reason}", route="security-group-rule-create", field="protocol"),
+    Row(Invalid, 400, "Invalid port range {ports}. {reason}", route="security-group-rule-create", field="ports"),
+    Row(Invalid, 400, "Invalid port range {ports}. {reason}", route="security-group-rule-create", field="icmp"),
+    Row(
+        Invalid,
+        400,
+        "Bad prefix for network in cidr {cidr}. {reason}",
+        route="security-group-rule-create",
+        field="remote_prefix",
+    ),
     Row(Unauthenticated, 401),
     Row(Forbidden, 403),
     Row(NotFound, 404),

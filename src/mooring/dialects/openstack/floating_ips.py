@@ -1,9 +1,9 @@
 """Nova's os-floating-ips and os-floating-ip-pools, and the server actions that associate and disassociate."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 
-from mooring.dialects.http import Refused, shown
+from mooring.dialects.http import Refused
 from mooring.dialects.openstack.bodies import Body, Ip, Name, checked
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.model.faults import NotFound
@@ -66,37 +66,19 @@ def list_pools(call: Call) -> Answer:
     return Answer(body={"floating_ip_pools": [{"name": pool.name} for pool in pools]})
 
 
-def act(call: Call) -> Answer:
-    """POST /servers/{server}/action."""
-    body = call.json()
-    if not isinstance(body, dict) or len(body) != 1:
-        raise Refused(400, "Malformed request body: an action is an object with one key, its name.")
-    ((name, inside),) = body.items()
-    action = ACTIONS.get(name)
-    if action is None:
-        raise Refused(400, f"There is no such action: {shown(name)}")
-    if not isinstance(inside, dict):
-        raise Refused(400, f"Invalid input for field {name}: must be an object.")
-    return action(call, inside)
-
-
-def _associate(call: Call, inside: Mapping[str, object]) -> Answer:
+def associate(call: Call, inside: Mapping[str, object]) -> Answer:
+    """The action addFloatingIp."""
     wanted = checked(Associate, inside)
     fixed = None if wanted.fixed_address is None else _ipv4("fixed_address", wanted.fixed_address)
     call.operations.addresses.associate(call.caller, _instance(call), _floating(call, wanted.address), fixed)
     return Answer(202)
 
 
-def _disassociate(call: Call, inside: Mapping[str, object]) -> Answer:
+def disassociate(call: Call, inside: Mapping[str, object]) -> Answer:
+    """The action removeFloatingIp."""
     wanted = checked(Disassociate, inside)
     call.operations.addresses.disassociate(call.caller, _instance(call), _floating(call, wanted.address))
     return Answer(202)
-
-
-ACTIONS: Mapping[str, Callable[[Call, Mapping[str, object]], Answer]] = {
-    "addFloatingIp": _associate,
-    "removeFloatingIp": _disassociate,
-}
 
 
 # ----------------------------------------------------------------------------------------------------------------- shared

@@ -7,7 +7,7 @@ _NO_LIMIT = -1
 
 
 def show_limits(call: Call) -> Answer:
-    """GET /limits: floating IPs and instances are counted; what mooring doesn't count has no limit."""
+    """GET /limits: floating IPs, instances and security groups are counted; what mooring doesn't count has no limit."""
     quotas = {quota.resource: quota for quota in call.operations.identity.quotas(call.caller, call.caller.project.id)}
     floating, instances = quotas[Resource.FLOATING_IPS], quotas[Resource.INSTANCES]
     used = [instance.flavor for instance in call.operations.instances.listing(call.caller)]
@@ -21,10 +21,10 @@ def show_limits(call: Call) -> Answer:
         "totalCoresUsed": sum(flavors[flavor].vcpus for flavor in used if flavor in flavors),
         "maxTotalRAMSize": _NO_LIMIT,
         "totalRAMUsed": sum(flavors[flavor].ram for flavor in used if flavor in flavors),
+        "maxSecurityGroups": quotas[Resource.SECURITY_GROUPS].limit,
+        "totalSecurityGroupsUsed": quotas[Resource.SECURITY_GROUPS].used,
+        "maxSecurityGroupRules": quotas[Resource.SECURITY_GROUP_RULES].limit,
         # Of these there are none yet, and so there may be none.
-        "maxSecurityGroups": 0,
-        "maxSecurityGroupRules": 0,
-        "totalSecurityGroupsUsed": 0,
         "maxTotalKeypairs": 0,
         "maxServerMeta": 0,
         "maxImageMeta": 0,

@@ -1,7 +1,17 @@
 """Every route of the dialect, in one table.  A test walks it: each needs a line there and in docs/openstack.md."""
 
 from mooring.dialects.http import Lane
-from mooring.dialects.openstack import catalogue, floating_ips, identity, limits, networks, servers, versions
+from mooring.dialects.openstack import (
+    actions,
+    catalogue,
+    floating_ips,
+    identity,
+    limits,
+    networks,
+    security_groups,
+    servers,
+    versions,
+)
 from mooring.dialects.openstack.routing import Access, Route
 
 _C = "/compute/v2.1"
@@ -34,7 +44,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_C}/servers/detail", servers.list_servers_detail, "servers-detail"),
     Route("GET", f"{_C}/servers/{{server}}", servers.show_server, "server"),
     Route("DELETE", f"{_C}/servers/{{server}}", servers.delete_server, "server-delete"),
-    Route("POST", f"{_C}/servers/{{server}}/action", floating_ips.act, "server-action"),
+    Route("POST", f"{_C}/servers/{{server}}/action", actions.act, "server-action"),
     Route("GET", f"{_C}/servers/{{server}}/ips", servers.list_addresses, "server-addresses"),
     Route("GET", f"{_C}/servers/{{server}}/ips/{{label}}", servers.show_addresses, "server-address"),
     # Floating IPs
@@ -43,6 +53,15 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_C}/os-floating-ips/{{address}}", floating_ips.show_floating_ip, "floating-ip"),
     Route("DELETE", f"{_C}/os-floating-ips/{{address}}", floating_ips.release, "floating-ip"),
     Route("GET", f"{_C}/os-floating-ip-pools", floating_ips.list_pools, "floating-ip-pools"),
+    # Security groups
+    Route("GET", f"{_C}/os-security-groups", security_groups.list_groups, "security-groups"),
+    Route("POST", f"{_C}/os-security-groups", security_groups.create_group, "security-group-create"),
+    Route("GET", f"{_C}/os-security-groups/{{group}}", security_groups.show_group, "security-group"),
+    Route("PUT", f"{_C}/os-security-groups/{{group}}", security_groups.update_group, "security-group-update"),
+    Route("DELETE", f"{_C}/os-security-groups/{{group}}", security_groups.delete_group, "security-group-delete"),
+    Route("POST", f"{_C}/os-security-group-rules", security_groups.create_rule, "security-group-rule-create"),
+    Route("DELETE", f"{_C}/os-security-group-rules/{{rule}}", security_groups.delete_rule, "security-group-rule"),
+    Route("GET", f"{_C}/servers/{{server}}/os-security-groups", security_groups.list_groups_of_server, "server-groups"),
     # Networks
     Route("GET", f"{_C}/os-networks", networks.list_networks, "networks"),
     Route("GET", f"{_C}/os-networks/{{network}}", networks.show_network, "network"),

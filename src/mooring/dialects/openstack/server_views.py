@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 
 from mooring.dialects.openstack.calls import Call, Microversion
 from mooring.dialects.openstack.catalogue import links
+from mooring.dialects.openstack.security_groups import group_names
 from mooring.model.nouns import Instance, InstanceState, Nic
 
 
@@ -46,7 +47,7 @@ def server_created(call: Call, instance: Instance) -> dict[str, object]:
         # Clients' schemas demand one. No guest driver sets it.
         "adminPass": secrets.token_urlsafe(9),
         "OS-DCF:diskConfig": "MANUAL",
-        "security_groups": [{"name": "default"}],
+        "security_groups": group_names(instance),
     }
 
 
@@ -70,7 +71,7 @@ def server_view(call: Call, instance: Instance) -> dict[str, object]:
         "accessIPv6": "",
         "key_name": None,
         "config_drive": "",
-        "security_groups": [{"name": "default"}],
+        "security_groups": group_names(instance),
         "OS-DCF:diskConfig": "MANUAL",
         "OS-EXT-AZ:availability_zone": "nova" if instance.host else "",
         "OS-EXT-STS:vm_state": status.vm_state,

@@ -47,9 +47,9 @@ class WantedNetwork(Body):
 
 
 class WantedGroup(Body):
-    """A security group: only `default` exists, and every server is in it."""
+    """A security group that the server is in: its name, or its id, which new clients send there."""
 
-    name: Literal["default"]
+    name: Name
 
 
 class LocalDisk(Body):
@@ -109,6 +109,7 @@ def create_server(call: Call) -> Answer:
         flavor=wanted.flavorRef,
         # Absent, null and [] all mean the project's default network, up to 2.36.
         nics=tuple(NewNic(network.uuid, network.fixed_ip) for network in wanted.networks or ()),
+        groups=tuple(group.name for group in wanted.security_groups) if wanted.security_groups else None,
     )
     instance = call.operations.instances.create(call.caller, new, call.idempotency_key)
     return Answer(

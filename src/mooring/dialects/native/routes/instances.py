@@ -63,6 +63,7 @@ def routes(service: Service) -> APIRouter:
             _identity("image", wish.image, instances.images()),
             _identity("flavor", wish.flavor, instances.flavors()),
             tuple(NewNic(nic.network, nic.fixed_ip) for nic in wish.networks),
+            tuple(wish.security_groups) if wish.security_groups is not None else None,
         )
         return view(caller, instances.create(caller, new, key))
 

@@ -1,0 +1,28 @@
+"""Nova's server actions: one path, and the name of what to do in the body."""
+
+from collections.abc import Callable, Mapping
+
+from mooring.dialects.http import Refused, shown
+from mooring.dialects.openstack import floating_ips, security_groups
+from mooring.dialects.openstack.calls import Answer, Call
+
+ACTIONS: Mapping[str, Callable[[Call, Mapping[str, object]], Answer]] = {
+    "addFloatingIp": floating_ips.associate,
+    "removeFloatingIp": floating_ips.disassociate,
+    "addSecurityGroup": security_groups.add,
+    "removeSecurityGroup": security_groups.remove,
+}
+
+
+def act(call: Call) -> Answer:
+    """POST /servers/{server}/action."""
+    body = call.json()
+    if not isinstance(body, dict) or len(body) != 1:
+        raise Refused(400, "Malformed request body: an action is an object with one key, its name.")
+    ((name, inside),) = body.items()
+    action = ACTIONS.get(name)
+    if action is None:
+        raise Refused(400, f"There is no such action: {shown(name)}")
+    if not isinstance(inside, dict):
+        raise Refused(400, f"Invalid input for field {name}: must be an object.")
+    return action(call, inside)
