@@ -26,6 +26,7 @@ from mooring.model.subjects import (
     Vxlan,
 )
 from tests.compile.small import FIRST, ROUTER, small
+from tests.compile.walled import walls
 from tests.strategies import ENDPOINT, PEERS, SEGMENT, Cloud, carried, mac, uuid
 
 NETWORK, OTHER = NetworkId(uuid("a", 7)), NetworkId(uuid("a", 8))
@@ -270,8 +271,8 @@ def test_every_table_is_drawn() -> None:
     """A generator that never draws a kind of fact tests nothing of it."""
     seen: set[str] = set()
 
-    @given(cloud=carried())
-    @settings(max_examples=150, database=None)
+    @given(cloud=carried() | walls())
+    @settings(max_examples=300, database=None)
     def draw(cloud: Cloud) -> None:
         seen.update(key.table.name for key in cloud.state)
 

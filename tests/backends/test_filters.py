@@ -19,9 +19,9 @@ from mooring.compile.tables import (
     SLOTS4,
 )
 from mooring.model.ids import bridge_name, port_name
-from mooring.model.subjects import Direction, FilterRule, GroupIntent, NicFilter
+from mooring.model.subjects import Direction, FilterRule, NicFilter
 from tests.compile.small import ALICE, RED, small
-from tests.compile.walled import OPEN, OWN, RICH, WEB, group, walled
+from tests.compile.walled import OPEN, OWN, RICH, WEB, group, walled, walls
 from tests.strategies import Cloud
 
 
@@ -163,35 +163,6 @@ def test_an_odd_rule_is_refused_and_changes_nothing(kernel: Backend, key: Key, v
     with pytest.raises(Refused):
         kernel.apply(Delta({key: value, good: ()}, {}))
     assert text(kernel.read()) == before
-
-
-RULE = st.builds(
-    FilterRule,
-    direction=st.sampled_from(Direction),
-    family=st.just(4),
-    protocol=st.sampled_from([6, 17]),
-    first=st.integers(1, 50),
-    last=st.integers(50, 100),
-    remote_prefix=st.sampled_from([None, IPv4Network("10.0.0.0/8"), IPv4Network("10.0.1.0/24")]),
-) | st.builds(
-    FilterRule,
-    direction=st.sampled_from(Direction),
-    family=st.sampled_from([4, 6]),
-    protocol=st.sampled_from([None, 1, 47]),
-    remote_group=st.sampled_from([None, 1, 2, 3, 99]),
-)
-GROUPS = st.lists(RULE, max_size=6).map(tuple)
-
-
-@st.composite
-def walls(draw: st.DrawFn) -> Cloud:
-    """Draw the small cloud with other groups and members, some of its ports without a filter."""
-    groups: list[GroupIntent] = [group(number, *draw(GROUPS)) for number in sorted(draw(st.sets(st.integers(1, 4))))]
-    members = st.sets(st.integers(1, 5), max_size=4).map(lambda some: tuple(sorted(some)))
-    cloud = walled(*groups or (group(5),), members=tuple(draw(members) for _ in range(4)))
-    bare = draw(st.sets(st.integers(0, 3), max_size=2))
-    nics = (replace(nic, filter=None) if at in bare else nic for at, nic in enumerate(cloud.nics))
-    return replace(cloud, nics=tuple(nics))
 
 
 @pytest.mark.parametrize("which", ["fake", pytest.param("kernel", marks=pytest.mark.kernel)])

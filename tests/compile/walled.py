@@ -3,8 +3,10 @@
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 
+from hypothesis import strategies as st
+
 from mooring.model.ids import GroupId
-from mooring.model.subjects import Direction, FilterRule, GroupIntent, NicFilter
+from mooring.model.subjects import MAX_GROUPS, Direction, FilterRule, GroupIntent, NicFilter
 from tests.compile.small import small
 from tests.strategies import Cloud, uuid
 
@@ -49,3 +51,33 @@ def walled(*groups: GroupIntent, members: tuple[tuple[int, ...], ...] = ((2,), (
     networks = tuple(replace(network, zone=number + 1) for number, network in enumerate(cloud.networks))
     nics = tuple(replace(nic, filter=NicFilter(mine)) for nic, mine in zip(cloud.nics, members, strict=True))
     return replace(cloud, networks=networks, nics=nics, groups=groups or (OPEN, OWN, WEB, RICH))
+
+
+_RULES = st.builds(
+    FilterRule,
+    direction=st.sampled_from(Direction),
+    family=st.just(4),
+    protocol=st.sampled_from([TCP, UDP]),
+    first=st.integers(1, 50),
+    last=st.integers(50, 100),
+    remote_prefix=st.sampled_from([None, IPv4Network("10.0.0.0/8"), IPv4Network("10.0.1.0/24")]),
+) | st.builds(
+    FilterRule,
+    direction=st.sampled_from(Direction),
+    family=st.sampled_from([4, 6]),
+    protocol=st.sampled_from([None, ICMP, 47]),
+    remote_group=st.sampled_from([None, 1, 2, 3, 99]),
+)
+
+
+@st.composite
+def walls(draw: st.DrawFn) -> Cloud:
+    """Draw the small cloud with other groups and members, some of its ports without a filter."""
+    numbers = sorted(draw(st.sets(st.integers(1, 4))))
+    groups = [group(number, *draw(st.lists(_RULES, max_size=6))) for number in numbers]
+    some = st.sets(st.integers(1, 5), max_size=4) | st.just(set(range(1, MAX_GROUPS + 1)))
+    members = tuple(tuple(sorted(draw(some))) for _ in range(4))
+    bare = draw(st.sets(st.integers(0, 3), max_size=2))
+    cloud = walled(*groups or (group(5),), members=members)
+    nics = (replace(nic, filter=None) if at in bare else nic for at, nic in enumerate(cloud.nics))
+    return replace(cloud, nics=tuple(nics))

@@ -12,7 +12,7 @@ from mooring.compile.facts import HOST, Key, diff
 from mooring.compile.filters import link_local
 from mooring.compile.tables import GROUP
 from mooring.model.subjects import FilterRule, GroupIntent, NicAddress
-from tests.backends.frames import BROADCAST, IP, TCP, UDP, ether, ip, udp
+from tests.backends.frames import ARP, BROADCAST, IP, TCP, UDP, arp, checksum, ether, ip, udp
 from tests.backends.lab import ECHO, Lab, eventually
 from tests.compile.walled import ICMP, IN, OPEN, OUT, OUTWARD, OWN, group, walled
 from tests.strategies import Cloud, mac
@@ -129,6 +129,24 @@ def test_other_protocols_have_no_ports(lab: Lab) -> None:
         if (got := ear.recv(4096).rstrip(b"\0")) in [it.rstrip(b"\0") for it in frames]:
             found.append(got)
     assert found == [frames[at].rstrip(b"\0") for at in (1, 3, 4)]
+
+
+def test_an_error_about_no_flow_at_all_goes_nowhere(lab: Lab) -> None:
+    houses = Houses(lab, walled(OPEN, CLOSED, members=((1,), (5,), (1,), (1,))))
+    ear, mouth = hearing(lab, houses.bob), hearing(lab, houses.alice)
+    inner = ip(BOBS, ALICES, UDP, udp(4000, 4001))
+    message = b"\x03\x03\0\0\0\0\0\0" + inner
+    wrong = frame(0, 1, ip(ALICES, BOBS, ICMP, message[:2] + checksum(message).to_bytes(2, "big") + message[4:]))
+    lab.ask(houses.bob, ALICES, port=9)  # nobody is there, and that Bob may know
+    fence = ether(BROADCAST, mac(0xD0, 0), ARP, arp(1, (mac(0xD0, 0), ALICES), (mac(0xD0, 0), ALICES)))
+    mouth.send(wrong)
+    mouth.send(fence)
+    heard = [ear.recv(4096)]
+    while heard[-1] != fence:
+        heard.append(ear.recv(4096))
+    errors = [it for it in heard if it[12:14] == b"\x08\0" and it[23] == ICMP and it[34] == 3]
+    assert len(errors) == 1
+    assert errors[0].rstrip(b"\0") != wrong.rstrip(b"\0")
 
 
 def test_link_local_addresses_are_filtered_as_others_are(lab: Lab) -> None:
