@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from mooring.cli.access import Access
+from mooring.cli.database import database
 from mooring.cli.doctor.command import doctor
 from mooring.cli.failure import Root
 from mooring.cli.groups import group
@@ -66,6 +67,7 @@ app.command()(doctor)
 app.command()(sandbox)
 app.add_typer(config, name="config")
 app.add_typer(bus, name="bus")
+app.add_typer(database, name="database")
 app.add_typer(network, name="network")
 app.add_typer(pool, name="pool")
 app.add_typer(uplink, name="uplink")
