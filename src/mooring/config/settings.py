@@ -306,6 +306,9 @@ class NetworkSettings(Section):
         AfterValidator(_guest_network),
         Field(description="the addresses of that first network, the same in every project; /8 to /29"),
     ] = IPv4Network("10.0.0.0/24")
+    filters: Annotated[
+        bool, Field(description="whether hosts hold new guests to their own addresses and to their security groups")
+    ] = False
 
     @model_validator(mode="after")
     def _in_order(self) -> "NetworkSettings":
