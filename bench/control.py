@@ -225,7 +225,9 @@ class Bench:
             self.site.store.ask("expect_strangers")
             began = time.monotonic()
             played.ask("join", names=self.site.strangers)
-            self.results.add(f"{title} come", size, "all registered", "s", time.monotonic() - began)
+            took = time.monotonic() - began
+            self.results.add(f"{title} come", size, "all registered", "s", took)
+            say(f"{title} have come, in {took:.1f} s")
             self.site.store.ask("wait")
             time.sleep(self.effort.window / 3)
             self._window(played, f"{title}, idle", size, lambda: time.sleep(self.effort.window))
@@ -236,7 +238,8 @@ class Bench:
             told, servers, _ = self.launch(8, self.effort.launches[8])
             self.results.add(f"{title}, launch", size, "launches", "1/s", told["rate"], clients=8)
             self.calls[size, 8, f"{title}, launch: until it runs"] += told["seconds"]
-            self.delete(8, servers)
+            say(f"{title}: {told['rate']:.1f} launches a second")
+            self.results.add(f"{title}, delete", size, "deletions", "1/s", self.delete(8, servers), clients=8)
             self.memory_of_hosts(title, size)
             played.ask("leave")
 

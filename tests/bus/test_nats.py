@@ -111,7 +111,7 @@ def test_a_topic_never_waits_for_the_threads_of_another(server: NatsServer) -> N
     served.serve("launch", wait)
     served.serve("report", release)
     assert asking.wait_connected(10)
-    crowd = 100  # more than a topic has threads
+    crowd = 150  # more than a topic has threads
     with ThreadPoolExecutor(crowd) as threads:
         waiting = [threads.submit(asking.call, "launch", b"", 30) for _ in range(crowd)]
         assert asking.call("report", b"", timeout=30) == b""

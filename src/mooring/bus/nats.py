@@ -28,7 +28,7 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from mooring.bus import DeadlineExceeded, Handler, NoResponder, Subscription
 from mooring.bus.topics import asker
 
-_HANDLER_THREADS = 64
+_HANDLER_THREADS = 128
 _RECONNECT_WAIT = 0.2
 _CONNECT_TIMEOUT = 2
 _PING_INTERVAL = 2

@@ -10,7 +10,7 @@ from mooring.model.ids import HostId
 Write = Callable[[Mapping[HostId, str]], Mapping[HostId, Fault]]
 """Records that hosts are alive, as the machines that they say they are; returns why not, of those that it can't be recorded of."""
 
-_GATHER = 0.02
+_GATHER = 0.05
 
 
 class _Beat:
