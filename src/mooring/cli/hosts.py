@@ -71,6 +71,9 @@ def trace(
         Entry | None, typer.Option("--from", help="Who sends: a guest or the outside; known by SRC if not given.")
     ] = None,
     network: Annotated[str | None, typer.Option(help="Which network's guest sends.")] = None,
+    sender: Annotated[
+        str | None, typer.Option("--by", help="Which instance sends, whosever address SRC is: its name or id.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say where a packet would go, and why.  Nothing is sent; for administrators."""
@@ -83,11 +86,18 @@ def trace(
         "host": on,
         "entry": entry and entry.value,
         "network": network,
+        "nic": sender and _nic(session, sender),
     }
     if json:
         typer.echo(as_json(session.post("trace", wish)))
     else:
         typer.echo(session.text("POST", "trace", wish), nl=False)
+
+
+def _nic(session: Session, instance: str) -> str:
+    for nic in session.get(session.path("instances", instance))["nics"]:
+        return str(nic["id"])
+    raise Failed(f"instance {instance} has no NIC yet.")
 
 
 def _address(session: Session, name: str) -> str:

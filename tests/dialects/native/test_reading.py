@@ -109,6 +109,16 @@ def test_a_trace_from_where_one_says(root: Client, moored: str) -> None:
     assert root.made("/trace", {**stranger, "network": "private"})["answered"] is False
 
 
+def test_a_trace_of_what_one_nic_sends(cloud: Cloud, root: Client, alice: Client, moored: str) -> None:
+    nic = alice("GET", "/instances/vm").json()["nics"][0]["id"]
+    own = root.made("/trace", {"source": "10.0.0.2", "destination": "192.0.2.1", "nic": nic})
+    assert own["there"]["outcome"] == "left by an uplink"
+    assert own["there"]["entry"].startswith("from a guest of network ")
+    assert own["onward"] == []
+    unknown = root("POST", "/trace", {"source": "10.0.0.2", "destination": "192.0.2.1", "nic": "none"})
+    assert unknown.json()["field"] == "nic"
+
+
 def test_a_life(cloud: Cloud, http: httpx2.Client, request: pytest.FixtureRequest) -> None:
     def send(method: str, target: str, headers: dict[str, str], body: bytes) -> Response:
         got = http.request(method, target, headers=headers, content=body)
