@@ -1,6 +1,7 @@
 """trace() against real packets between hosts: what each host's facts say of a way is what is seen on the wires between them."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -8,12 +9,23 @@ import pytest
 
 from mooring.compile.host import compile_host
 from mooring.compile.journey import FromGuest, FromUplink, Header, IpProtocol, Outcome, Packet
+from mooring.compile.tour import tour
 from mooring.compile.trace import round_trip, trace
 from mooring.model.ids import uplink_name
-from mooring.model.subjects import PublicAddress
+from mooring.model.subjects import (
+    Direction,
+    FilterRule,
+    HostRole,
+    NetworkIntent,
+    NicFilter,
+    NicIntent,
+    PublicAddress,
+    Subject,
+)
 from tests.backends.lab import ECHO, eventually
 from tests.backends.linux.hosts import ISP, Hosts, tunnelled
 from tests.backends.linux.test_hosts import OWN, PUBLIC, Project, address, plug, settle
+from tests.compile.walled import OUTWARD, group, own
 from tests.strategies import uplink_id
 
 pytestmark = pytest.mark.kernel
@@ -101,3 +113,50 @@ def test_a_tunnel_that_is_not_told_where_a_guest_is_loses_what_is_for_it_or_know
     assert hosts.ask(names[1], address(2)) is None
     settle(hosts, project)
     eventually(lambda: hosts.ask(names[1], address(2)) == (names[2], str(address(1))))
+
+
+class Walled(Project):
+    """A project whose ports are filtered; `members` are the groups of its guests."""
+
+    groups = (own(2), group(3, *OUTWARD, FilterRule(Direction.INGRESS, 4, 17, ECHO, ECHO, remote_group=2)))
+    members: Mapping[int, tuple[int, ...]] = {}
+
+    def placed(self, host: int) -> list[tuple[Subject, HostRole]]:
+        placed = [(self.walled(subject), role) for subject, role in super().placed(host)]
+        placed += [(each, HostRole.COMPUTE) for each in self.groups]
+        return [*placed, *((self.walled(self.nic(guest)), HostRole.MEMBER) for guest in self.where)]
+
+    def walled(self, subject: Subject) -> Subject:
+        if isinstance(subject, NetworkIntent):
+            return replace(subject, zone=self.number)
+        if isinstance(subject, NicIntent):
+            guest = next(guest for guest in self.where if self.nic(guest).id == subject.id)
+            return replace(subject, filter=NicFilter(self.members[guest]))
+        return subject
+
+
+def test_filters_of_all_hosts_let_through_what_the_trace_says(hosts: Hosts) -> None:
+    """From everybody to everybody, the router's own and the provider, on three hosts; then with other groups."""
+    project = Walled(hosts, 1)
+    project.where = {0: 0, 1: 1, 2: 2, 3: 1}
+    project.floating = {1: PublicAddress(PUBLIC, uplink_id(0))}
+    names: dict[IPv4Address, str] = {ISP: hosts.outside}
+    told = {True: 0, False: 0}
+    for members in ({0: (2,), 1: (2,), 2: (3,), 3: ()}, {0: (3,), 1: (2, 3), 2: (2,), 3: (3,)}):
+        project.members = members
+        settle(hosts, project)
+        if len(names) == 1:
+            names |= {address(guest): plug(hosts, project, guest) for guest in project.where}
+        states = {str(host): compile_host(project.placed(host)) for host in range(3)}
+        for src, name in names.items():
+            at = str(next((host for guest, host in project.where.items() if address(guest) == src), 0))
+            for dst in (*names, PUBLIC, OWN.ip + 99):
+                if src == dst or (src == ISP and dst != PUBLIC):
+                    continue  # the provider has no route to private addresses
+                found = tour(states, at, asked(project, src, dst))
+                last = found.there[-1].journey
+                assert last.outcome is not Outcome.NOT_MODELLED or dst == OWN.ip + 99, found
+                told[found.answered] += 1
+                answer = hosts.labs[0].ask(name, dst, wait=10 if found.answered else 0.4)
+                assert (answer is not None) is found.answered, found
+    assert min(told.values()) >= 10, told
