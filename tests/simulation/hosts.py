@@ -18,7 +18,7 @@ from mooring.bus.topics import compute_topic, host_topic
 from mooring.compile.facts import HOST, Delta, HostState, Key, Place, Refused, Row, fact_line
 from mooring.compile.host import facts_of
 from mooring.compile.tables import BRIDGE
-from mooring.model.faults import Fault
+from mooring.model.faults import Conflict, Fault
 from mooring.model.ids import HostId, InstanceId, host_id
 from mooring.model.subjects import InstanceIntent, Report, SubjectKind
 from mooring.model.traits import Traits
@@ -257,6 +257,10 @@ class AgentProcess:
                 self._pulse.beat()
             except (Fault, Remote) as fault:
                 self._baton.note(f"no pulse: {fault.reason}")
+                if isinstance(fault, Remote) and issubclass(fault.kind, Conflict):
+                    # The real process ends, and whoever watches over it starts it anew.
+                    self._around.reached("agent ousted")
+                    self._baton.kill(self.process)
 
     def _wake(self, _topic: str, _message: bytes) -> bytes:
         self.agent.wake()

@@ -306,11 +306,13 @@ def gateway_told_at_once() -> AbstractContextManager[None]:
     return _patched((Addresses, "gateway_behind", lambda _self, _nic, _generation, _at=None: False))
 
 
-def renewed_in_name_only() -> AbstractContextManager[None]:
-    """An epoch begins, and what hosts confirmed before the backup was put back still counts."""
+def renewed_without_a_number() -> AbstractContextManager[None]:
+    """Everything is published anew after a backup was put back, and nothing says that what hosts hold besides is to go."""
+    real = Deliveries.renew
 
     def renew(self, epoch):
-        self._tables.epochs.put(epoch, None)
+        real(self, epoch)
+        self._tables.epochs.drop(epoch)
 
     return _patched((Deliveries, "renew", renew))
 
@@ -352,7 +354,7 @@ MUTANTS: Mapping[str, Mutant] = {
         reports_wishes,
         believes_a_torn_change,
         gateway_told_at_once,
-        renewed_in_name_only,
+        renewed_without_a_number,
         never_said_again,
         lost_launch_stays_lost,
         guest_before_network,

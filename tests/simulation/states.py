@@ -61,10 +61,10 @@ OFTEN = frozenset(
 RARELY = frozenset(
     {
         "agent died while a guest started",
+        "agent ousted",
         "another machine has the name",
         "another machine of the same name",
         "associate: Exhausted",
-        "associate: NotFound",
         "create: Conflict",
         "create: Exhausted",
         "epoch of before the clock was set back",
@@ -72,3 +72,6 @@ RARELY = frozenset(
     }
 )
 """What some hundred seeds reach."""
+
+HARDLY = frozenset({"associate: NotFound"})
+"""What needs an accident in the right moment of an accident: it counts, and nobody is asked for it."""

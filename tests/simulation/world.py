@@ -216,25 +216,33 @@ class World:
             self._pass(self.around.chance.uniform(6, 15), lambda: False)
             self._stop_controllers()
         self.nemesis.mend_ways()
-        epoch = self._begin_epoch(0)
-        later = max(machine.epoch for machine in self.machines)
-        if later > epoch:
-            # Their log names it.
-            self.around.reached("epoch of before the clock was set back")
-            epoch = self._begin_epoch(later)
-        self._pass(200.0, lambda: self._has_begun(epoch))
-        require(self._has_begun(epoch), "liveness", f"hosts do not follow into epoch {epoch}")
+        gate = SimulatedGate(self.around, self.around.process("operator"))
+        self._renew(
+            EpochOperations(MemoryStore(self.database, self.around.database_now, gate), SimulatedChance(self.around))
+        )
         self._closed, self._trusted = False, True
         self.around.kernels_changed = True
         self._start_clients()
 
-    def _begin_epoch(self, after: int) -> int:
+    def _renew(self, epochs: EpochOperations) -> None:
+        """Do what docs/operating/backups.md says: renew, start the controllers, wait for the hosts."""
         with self.around.calm():
-            gate = SimulatedGate(self.around, self.around.process("operator"))
-            store = MemoryStore(self.database, self.around.database_now, gate)
-            epoch = EpochOperations(store, SimulatedChance(self.around)).begin(after)
+            epoch = epochs.begin()
+            later = max(machine.epoch for machine in self.machines)
+            if later > epoch:
+                # Their log names it.
+                self.around.reached("epoch of before the clock was set back")
+                epoch = epochs.begin(later)
+            since = epochs.now()
         self.baton.note(f"epoch {epoch}")
-        return epoch
+
+        def follow() -> bool:
+            with self.around.calm():
+                known = {host.name for host in self.database.tables.hosts.values()}
+                return known >= {machine.name for machine in self.machines} and not epochs.laggards(since)
+
+        self._pass(200.0, follow)
+        require(follow(), "liveness", f"hosts do not follow into epoch {epoch}")
 
     def _stop_controllers(self) -> None:
         for controller in self.controllers:
@@ -246,11 +254,6 @@ class World:
         while self.baton.now < end and not done():
             self.restart_dead(0.5)
             self.baton.sleep(0.5)
-
-    def _has_begun(self, epoch: int) -> bool:
-        """Say whether every host has given up what the database does not know, and made true what it does."""
-        behind = any(row.confirmed < row.generation for row in self.database.tables.deliveries.values())
-        return not behind and all(machine.follows(epoch) for machine in self.machines)
 
 
 @contextmanager
