@@ -204,6 +204,12 @@ def test_without_its_ruleset_a_host_is_not_known():
     assert trace(state, tcp(ALICE, BOB, 3306)).outcome is Outcome.NOT_MODELLED
 
 
+def test_a_group_that_is_not_as_it_should_be_is_not_known():
+    state = {**STATE, Key(tables.GROUP, HOST, (DB,)): ("not as it was made",)}
+    journey = trace(state, tcp(ALICE, BOB, 3306))
+    assert (journey.outcome, "group 7 is not as it was made" in journey.end) == (Outcome.NOT_MODELLED, True)
+
+
 def test_rules_that_do_not_see_the_bridge_judge_nothing():
     gone = Key(tables.BRIDGE_FILTER, HOST, (bridge_name(NETWORK),))
     state = {key: value for key, value in STATE.items() if key != gone}

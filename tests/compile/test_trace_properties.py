@@ -20,8 +20,9 @@ from mooring.compile.journey import (
     Packet,
 )
 from mooring.compile.trace import round_trip, trace, ways_in
-from mooring.model.ids import bridge_name, uplink_name
-from mooring.model.subjects import Vxlan
+from mooring.model.ids import bridge_name, port_name, uplink_name
+from mooring.model.subjects import NicFilter, NicIntent, Vxlan
+from tests.compile.walled import OPEN, OWN, RICH, WEB
 from tests.strategies import ENDPOINT, OUTSIDE, PEERS, Cloud, carried, clouds, packets, provider, uplink_id
 
 GOT_THROUGH = {Outcome.DELIVERED, Outcome.LEFT, Outcome.TAKEN}
@@ -38,9 +39,33 @@ def tunnelled(draw: st.DrawFn) -> Cloud:
 
 
 @st.composite
+def fenced(draw: st.DrawFn) -> Cloud:
+    """Draw a cloud most of whose ports are filtered."""
+    cloud: Cloud = draw(clouds(busy=True) | carried() | tunnelled())
+    groups = (OPEN, OWN, WEB, RICH)
+    filters = st.sampled_from((None, (), (1,), (2,), (1, 3), (2, 4), (1, 2, 3, 4)))
+
+    def filtered(nic: NicIntent) -> NicIntent:
+        numbers = draw(filters)
+        return nic if numbers is None else replace(nic, filter=NicFilter(numbers))
+
+    return replace(
+        cloud,
+        networks=tuple(replace(network, zone=number) for number, network in enumerate(cloud.networks, 1)),
+        nics=tuple(filtered(nic) for nic in cloud.nics),
+        foreign=tuple(filtered(nic) for nic in cloud.foreign),
+        groups=groups[: draw(st.integers(0, len(groups)))],
+    )
+
+
+@st.composite
 def asked(draw) -> tuple[Cloud, Packet]:
-    cloud = draw(clouds(busy=draw(st.booleans())) | carried() | tunnelled())
-    return cloud, draw(packets(cloud))
+    cloud = draw(clouds(busy=draw(st.booleans())) | carried() | tunnelled() | fenced())
+    packet = draw(packets(cloud))
+    ports = [None, *(port_name(nic.id) for nic in (*cloud.nics, *cloud.foreign))]
+    if isinstance(packet.entry, FromGuest) and (port := draw(st.sampled_from(ports))) is not None:
+        packet = replace(packet, entry=replace(packet.entry, port=port))
+    return cloud, packet
 
 
 def check(cloud: Cloud, state: HostState, journey: Journey) -> None:

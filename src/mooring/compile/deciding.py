@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import assert_never
 
 from mooring.compile.facts import Atom, Fact, HostState, Key, Place, Row, Span
-from mooring.compile.moments import Moment
+from mooring.compile.moments import Moment, NotModelledError
 from mooring.compile.rules import (
     CHAINS,
     Chain,
@@ -142,8 +142,10 @@ class _Walk:
         own = re.fullmatch(r"g_(\d+)_(in|out)", name)
         if own is None:
             return CHAINS[f"{family} {name}"]
-        received, sent = self.elements.state[Key(GROUP, self.elements.place, (int(own[1]),))]
-        return group_chain(int(own[1]), own[2], str(received if own[2] == "in" else sent))
+        value = self.elements.state[Key(GROUP, self.elements.place, (int(own[1]),))]
+        if len(value) != len(GROUP.value):
+            raise NotModelledError(f"security group {own[1]} is {' '.join(map(str, value))}")
+        return group_chain(int(own[1]), own[2], str(value[0 if own[2] == "in" else 1]))
 
     def _rule(self, rule: Rule, facts: list[Fact]) -> Verdict | None:
         """Do what a rule says, as far as it holds; what it went by is added to `facts`."""
