@@ -139,7 +139,9 @@ class Bench:
 
     def launches(self, size: int, clients: int) -> None:
         """Measure launches, and deletions."""
+        before = self._spent()
         told, servers, deeds = self.launch(clients, self.effort.launches[clients])
+        self._each("launch", size, clients, before, len(servers))
         self.results.add("launch", size, "launches", "1/s", told["rate"], clients=clients)
         self.calls[size, clients, "launch: the call"] += [spent for deed in deeds for spent in deed.calls["launch"]]
         self.calls[size, clients, "launch: until it runs"] += told["seconds"]
@@ -155,7 +157,7 @@ class Bench:
 
     # ------------------------------------------------------------------------------------------------------ floating IPs
 
-    def float(self, size: int, clients: int, servers: Sequence[str]) -> None:
+    def floating(self, size: int, clients: int, servers: Sequence[str]) -> None:
         """Measure floating IPs that come and go."""
         each = self.effort.pairs[clients]
 
@@ -178,7 +180,9 @@ class Bench:
             deeds.phase("take", barrier, take)
             deeds.phase("give", barrier, give)
 
+        before = self._spent()
         deeds = crowd(clients, work)
+        self._each("all four operations", size, clients, before, clients * each)
         for title, phase, names in (
             ("allocate + associate", "take", ("allocate", "associate")),
             ("disassociate + release", "give", ("disassociate", "release")),
@@ -190,6 +194,19 @@ class Bench:
                 self.calls[size, clients, name] += [spent for deed in deeds for spent in deed.calls[name]]
 
     # ---------------------------------------------------------------------------------------------------------- processes
+
+    def _spent(self) -> Mapping[str, float]:
+        return {name: program.processor_time() for name, program in self.site.programs.items()}
+
+    def _each(self, work: str, size: int, clients: int, before: Mapping[str, float], count: int) -> None:
+        """Note how much time the processors gave to each process for one piece of work; that of a busy machine is no other."""
+        after = self._spent()
+        spent = {
+            name: (after[name] - before[name]) / count * 1e3 for name in ("api", "controller", "postgresql", "nats")
+        }
+        spent["agents"] = sum(after[name] - before[name] for name in after if name not in spent) / count * 1e3
+        for name, each in spent.items():
+            self.results.add(work, size, f"processor time of {name}", "ms", each, clients=clients)
 
     def memory(self, size: int) -> None:
         """Measure how much memory every process has."""
@@ -222,6 +239,7 @@ class Bench:
         with ExitStack() as stack:
             played = Obedient("bench.control_hosts", self.site.server, str(self.site.credentials))
             stack.callback(played.stop)
+            self._window(played, "no simulated host, idle", size, lambda: time.sleep(self.effort.window / 2))
             self.site.store.ask("expect_strangers")
             began = time.monotonic()
             played.ask("join", names=self.site.strangers)
@@ -274,11 +292,9 @@ class Bench:
         """Let one tenant make changes at a steady pace: a second floating IP would be of the same pool, so the first one goes and comes back."""
         client = self.site.client()
         every, began, number = 1 / self.effort.changes_a_second, time.monotonic(), 0
-        late = 0.0
         order = itertools.cycle(servers)
         while (due := number * 2 * every) < self.effort.window:
             time.sleep(max(0.0, began + due - time.monotonic()))
-            late = max(late, time.monotonic() - began - due)
             server, address = next(order)
             for name, call in (("disassociate", client.disassociate), ("associate", client.associate)):
                 start = time.perf_counter()
@@ -326,7 +342,7 @@ def main(argv: list[str] | None = None) -> int:
                 say(f"round {number + 1}")
                 bench.limits(size, clients)
                 bench.launches(size, clients)
-                bench.float(size, clients, servers)
+                bench.floating(size, clients, servers)
             bench.memory(size)
         bench.agent_start(given.sizes[-1])
         bench.hosts(given.sizes[-1])
