@@ -134,6 +134,8 @@ class Client:
                 self._around.reached("unavailable, retried")
             else:
                 self._around.baton.note(f"{name}: ok")
+                # What a tenant knows is checked like what the database knows, after this very step.
+                self._around.database_changed = True
                 return answer
             self._around.baton.sleep(self._chance.uniform(0.0, 0.5 * (attempt + 1)))
             if self._chance.random() < 0.02:

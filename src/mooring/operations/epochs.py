@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from mooring.model.nouns import Host
 from mooring.operations.interfaces import Chance, Store
 
-_HEARD_FOR = timedelta(seconds=15)
-"""Agents ask every five seconds what there is to hold, so that who lives so long after a moment has asked since."""
+_HEARD_FOR = timedelta(seconds=75)
+"""Agents ask every five seconds what there is to hold, and where that takes long at least every minute: who lives so long after a moment has
+asked since."""
 
 
 @dataclass(frozen=True, slots=True)
