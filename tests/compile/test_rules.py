@@ -64,7 +64,7 @@ WORDS = {
     int: {"mark", "classid", "ct zone"},
     Span: {"inet_proto", "inet_service"},
 }
-KERNELS_OWN = {"current", "epoch", "groups_in", "groups_out", "guests_flows"}
+KERNELS_OWN = {"current", "epoch", "groups_in", "groups_out", "flows4", "flows6"}
 """Sets and maps of the host's ruleset that no facts fill: what the kernel counts and remembers, and what leads to groups' chains."""
 
 

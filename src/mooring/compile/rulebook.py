@@ -68,7 +68,10 @@ def _ask(way: str, slots: str) -> tuple[str, ...]:
     return (*asked, *chain.from_iterable(others), "drop")
 
 
-_MANY_FLOWS = "ct state new add @guests_flows { iifname . ether saddr ct count over 16384 } drop"
+def _many_flows(family: int, address: str) -> str:
+    about = f"iifname . ether saddr . th sport & 7 . {address}"
+    return f"ct state new add @flows{family} {{ {about} ct count over 256 }} drop"
+
 
 HOST: Mapping[str, tuple[str, ...]] = {
     "bridge arriving": (
@@ -191,8 +194,8 @@ HOST: Mapping[str, tuple[str, ...]] = {
         "meta mark set 0",
         "accept",
     ),
-    "inet sent4": (_MANY_FLOWS, *_ask("out", "iifname . ct original ip saddr map @slot4_")),
-    "inet sent6": (_MANY_FLOWS, *_ask("out", "iifname . ct original ip6 saddr map @slot6_")),
+    "inet sent4": (_many_flows(4, "ip daddr & 0.0.0.7"), *_ask("out", "iifname . ct original ip saddr map @slot4_")),
+    "inet sent6": (_many_flows(6, "ip6 daddr & ::7"), *_ask("out", "iifname . ct original ip6 saddr map @slot6_")),
     "inet received4": _ask("in", "oifname . ct original ip daddr map @slot4_"),
     "inet received6": _ask("in", "oifname . ct original ip6 daddr map @slot6_"),
     "inet received_many": _ask("in", "oifname . meta priority map @many_"),

@@ -137,7 +137,7 @@ _DISPATCH = re.compile(rf"(?P<left>{_SELECTION}) vmap (?:@groups_(?P<groups>in|o
 _VERDICT = re.compile(r"(?P<verb>accept|drop|return|(?P<go>goto|jump) (?P<chain>\w+))$")
 # The kernel's own state, which no fact tells: in which zone a flow is, what it remembers, how many there are.
 _REMEMBER = re.compile(r"ct (?:zone set iifname map @zone|mark set meta nfproto map @epoch)$")
-_COUNT = re.compile(r"add @guests_flows \{[^}]*\} ")
+_COUNT = re.compile(r"add @flows[46] \{[^}]*\} ")
 _OWN = frozenset({"current"})
 _HEAD = re.compile(
     r"type (?P<type>\w+) hook (?P<hook>\w+) priority (?P<base>-?\w+)(?: \+ (?P<more>\d+))?; policy (?P<policy>\w+);"

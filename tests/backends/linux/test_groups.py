@@ -20,8 +20,8 @@ from tests.strategies import Cloud, mac
 pytestmark = pytest.mark.kernel
 
 ALICES, BOBS, CAROLS, DAVES = "10.0.1.3", "10.0.1.4", "10.0.2.3", "10.0.2.4"
-GUESTS_AT_ONCE = 16384
-"""So many flows a guest may have open: it is written in the static rules."""
+TO_ONE_AT_ONCE = 8 * 256
+"""So many flows a guest may have open to one address, and eight times as many in all: it is written in the static rules."""
 
 
 def udp_in(number: int, *more: FilterRule) -> GroupIntent:
@@ -299,7 +299,8 @@ def test_networks_of_the_same_addresses_are_apart(lab: Lab) -> None:
 def test_a_guest_has_so_many_flows_and_takes_none_from_others(lab: Lab) -> None:
     houses = Houses(lab, walled(OPEN, members=((1,), (1,), (1,), (1,))))
     mouth = hearing(lab, houses.alice)
-    for port in range(GUESTS_AT_ONCE + 200):
+    # Half as many again: on a machine with much to do some are lost on the way.
+    for port in range(TO_ONE_AT_ONCE * 3 // 2):
         mouth.send(frame(0, 1, ip(ALICES, BOBS, UDP, udp(1024 + port, 9))))
     assert houses.is_kept_from(houses.alice, BOBS)
     assert houses.reaches(houses.bob, ALICES)

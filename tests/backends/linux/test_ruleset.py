@@ -37,7 +37,7 @@ def test_every_table_of_elements_has_its_set() -> None:
             # Of a table of groups, whose is in the set's name.
             name, columns = (group_set(SAMPLE, table.name), -1) if table in OF_GROUPS else (table.name, 0)
             assert there.pop(name) == (len(table.key) + columns, len(table.value))
-    assert there.keys() == {"current", "epoch", "groups_in", "groups_out", "guests_flows"}, "what no fact says"
+    assert there.keys() == {"current", "epoch", "groups_in", "groups_out", "flows4", "flows6"}, "what no fact says"
 
 
 def test_a_reload_keeps_all_elements(lab: Lab) -> None:
