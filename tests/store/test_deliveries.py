@@ -13,6 +13,7 @@ from mooring.model.subjects import (
     DigestEntry,
     HostRole,
     NetworkIntent,
+    NicIntent,
     Placement,
     Report,
     SubjectKey,
@@ -48,6 +49,36 @@ def test_publishing_what_is_nowhere_tells_nobody_and_still_counts(town):
         generation, told = tx.deliveries.withdraw(town.nic_key)
         assert (generation > 2, told) == (True, frozenset())
         assert not tx.deliveries.unconfirmed(town.nic_key, generation)
+
+
+def test_who_hears_of_no_change_has_nothing_to_confirm(town):
+    """A floating IP concerns the gateway; who has to find the NIC, or knows it as a member, is left in peace."""
+    key = town.nic_key
+    with town.world.store.write() as tx:
+        hosts = {role: town.world.host(tx).id for role in (GATEWAY, HostRole.PEER, HostRole.MEMBER)}
+        for role, host in hosts.items():
+            tx.deliveries.place(key, host, role)
+            tx.deliveries.confirm(host, Report(key, role, 1))
+        floating = town.floating(tx)
+        tx.addresses.associate(floating.id, town.fixed.id, town.pool.id)
+        assert tx.deliveries.publish(key, {COMPUTE, GATEWAY}) == (2, {hosts[GATEWAY]})
+        assert tx.deliveries.behind() == [hosts[GATEWAY]]
+        assert tx.deliveries.unconfirmed(key, 2)
+        tx.addresses.linger(floating.id, town.nic.id, 2)
+        assert tx.addresses.get(floating.id).release_nic == town.nic.id
+        tx.deliveries.confirm(hosts[GATEWAY], Report(key, GATEWAY, 2))
+        assert not tx.deliveries.unconfirmed(key, 2)
+        assert tx.addresses.get(floating.id).release_nic is None
+        # What is told in a generation is the same whenever it is asked for.
+        for role, host in hosts.items():
+            (placed,) = tx.deliveries.pending(host, [key])
+            assert isinstance(placed.subject, NicIntent)
+            assert placed.subject.generation == placed.generation == (2 if role is GATEWAY else 1)
+            assert len(placed.subject.addresses[0].floating) == (role is GATEWAY)
+        # Who gives it up is waited for, whatever is published meanwhile and for whom.
+        generation, told = tx.deliveries.withdraw(key)
+        assert told == set(hosts.values())
+        assert tx.deliveries.unconfirmed(key, generation + 3)
 
 
 def test_a_confirmation_counts_for_its_generation_and_older_ones_change_nothing(town):

@@ -24,6 +24,7 @@ from mooring.operations.interfaces import AddressRow, Duplicate, Transaction
 from mooring.operations.pools import find_pool
 from mooring.operations.routing import connect, take_next
 from mooring.policy.roles import Verb
+from mooring.policy.told import TOLD_OF_FLOATING_IPS
 
 
 class AddressOperations:
@@ -209,7 +210,7 @@ def detach(tx: Transaction, floating: FloatingIp) -> Published:
 def _published(tx: Transaction, floating: AddressId, nic: NicId) -> list[Published]:
     """Publish a NIC with an address that it got, and name what there is to wait for before it answers."""
     key = SubjectKey(SubjectKind.NIC, nic)
-    change = publish(tx, key)
+    change = publish(tx, key, TOLD_OF_FLOATING_IPS)
     row = tx.addresses.get(floating)
     if row is None or row.release_nic is None or row.release_nic == nic:
         return [change]
@@ -221,7 +222,7 @@ def _published(tx: Transaction, floating: AddressId, nic: NicId) -> list[Publish
 
 def let_go(tx: Transaction, nic: NicId, addresses: Sequence[AddressId]) -> Published:
     """Publish a NIC without some addresses that it had, which its hosts may hold until they confirm."""
-    change = publish(tx, SubjectKey(SubjectKind.NIC, nic))
+    change = publish(tx, SubjectKey(SubjectKind.NIC, nic), TOLD_OF_FLOATING_IPS)
     for address in addresses:
         tx.addresses.linger(address, nic, change.generation)
     return change

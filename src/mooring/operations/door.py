@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network
@@ -136,9 +136,9 @@ class Door:
         self.bell.wait_settled(done, self.limits.settle_timeout)
 
 
-def publish(tx: Transaction, key: SubjectKey) -> Published:
-    """Give a subject a new generation on all its hosts."""
-    return Published(key, *tx.deliveries.publish(key))
+def publish(tx: Transaction, key: SubjectKey, roles: Collection[HostRole] | None = None) -> Published:
+    """Give a subject a new generation on all its hosts, or on those in some roles, if the others hear of no change."""
+    return Published(key, *tx.deliveries.publish(key, roles))
 
 
 def withdraw(tx: Transaction, key: SubjectKey) -> Published:

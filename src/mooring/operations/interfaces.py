@@ -367,8 +367,11 @@ class Deliveries(Protocol):
         """Add a host for a subject, to be told its present generation; nothing happens if it is there already and present."""
         ...
 
-    def publish(self, key: SubjectKey) -> tuple[int, frozenset[HostId]]:
-        """Count a subject's generation upwards for all its hosts; return it and the hosts to wake."""
+    def publish(self, key: SubjectKey, roles: Collection[HostRole] | None = None) -> tuple[int, frozenset[HostId]]:
+        """Count a subject's generation upwards for all its hosts, or those in some roles; return it and the hosts to wake.
+
+        For hosts in other roles nothing changes, and they have nothing to confirm; see mooring.policy.told for what they are told.
+        """
         ...
 
     def withdraw(self, key: SubjectKey) -> tuple[int, frozenset[HostId]]:
@@ -408,7 +411,7 @@ class Deliveries(Protocol):
         ...
 
     def unconfirmed(self, key: SubjectKey, generation: int) -> bool:
-        """Say whether any host of a subject has not yet confirmed this generation or a newer one."""
+        """Say whether any host of a subject that was told this generation, or gives the subject up, has not confirmed it or a newer one."""
         ...
 
     def settled(self, key: SubjectKey, roles: Collection[HostRole]) -> bool:

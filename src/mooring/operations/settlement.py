@@ -10,6 +10,7 @@ from mooring.model.subjects import Digest, HostRole, Placement, Report, SubjectK
 from mooring.operations.addresses import reclaim_unheld
 from mooring.operations.door import Door, Published, publish
 from mooring.operations.interfaces import Transaction
+from mooring.policy.told import TOLD_OF_FLOATING_IPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def _nic_reported(tx: Transaction, report: Report, failed: list[FailedLaunch]) -
     for row in tx.addresses.releasing(nic):
         reclaim_unheld(tx, row.id)
     # What it had, and another NIC has got since, was kept from that one's gateway until now.
-    changes = [publish(tx, SubjectKey(SubjectKind.NIC, heir)) for heir in tx.addresses.heirs(nic)]
+    changes = [publish(tx, SubjectKey(SubjectKind.NIC, heir), TOLD_OF_FLOATING_IPS) for heir in tx.addresses.heirs(nic)]
     return [*changes, *_launched_further(tx, nic, report, failed)]
 
 

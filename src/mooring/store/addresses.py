@@ -12,6 +12,7 @@ from mooring.model.subjects import HostRole, SubjectKind
 from mooring.store import gaps
 from mooring.store.floating import FLOATING, FLOATING_BY_ID, FLOATING_BY_POSITION, FLOATING_OF_PROJECT, floating_ips
 from mooring.store.schema import addresses, associations, cursors, deliveries, lingering
+from mooring.store.schema.deliveries import concerned
 from mooring.store.session import Session
 
 _BEHIND = (
@@ -20,6 +21,7 @@ _BEHIND = (
         deliveries.c.kind == SubjectKind.NIC.value,
         deliveries.c.subject == lingering.c.nic,
         deliveries.c.confirmed < lingering.c.generation,
+        concerned(lingering.c.generation),
     )
     .correlate(lingering)
 )
@@ -67,6 +69,7 @@ _RELEASING = (
                 _OTHER.c.address == addresses.c.id,
                 _OTHER.c.nic != bindparam("nic"),
                 deliveries.c.confirmed < _OTHER.c.generation,
+                concerned(_OTHER.c.generation),
             ),
         ),
     )

@@ -6,21 +6,23 @@ The laws, each of which a test of its own holds:
   next, that nobody has been told yet, for whoever gets the subject later.  So a late confirmation of the withdrawal can never be taken
   for one of a new placement on the same host.
 - Hosts that still have to let go keep the generation of their withdrawal, whatever is published for others meanwhile.
+- Who keeps a subject may be left out of a generation in which nothing changes for its role: then it has nothing to confirm.
 - A report counts for the generation that it names: it raises `confirmed` to that and no further, and never lowers it.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from itertools import islice
 
-from sqlalchemy import bindparam, case, delete, func, null, select, true, tuple_, update
+from sqlalchemy import String, bindparam, case, delete, func, null, select, true, tuple_, update
 
 from mooring.model.ids import HostId
 from mooring.model.records import WHOLE, Page
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, Subject, SubjectKey, SubjectKind
+from mooring.policy.told import as_told
 from mooring.store import numbers
 from mooring.store.generations import forget
 from mooring.store.schema import deliveries, epochs, generations
+from mooring.store.schema.deliveries import concerned
 from mooring.store.selection import ALL, BEHIND, NAMED
 from mooring.store.session import Session
 from mooring.store.subjects import load
@@ -44,6 +46,7 @@ _PUBLISH = (
     .values(generation=bindparam("new_generation"))
     .returning(deliveries.c.host)
 )
+_PUBLISH_TO = _PUBLISH.where(deliveries.c.role.in_(bindparam("of_roles", expanding=True, type_=String())))
 _WITHDRAW = (
     update(deliveries)
     .where(*_SUBJECT, deliveries.c.present)
@@ -73,11 +76,10 @@ _FAIL = (
     )
     .values(failed=bindparam("reported"), error=bindparam("new_error"))
 )
-_EPOCH = select(func.max(epochs.c.epoch))
+_EPOCH = select(func.coalesce(func.max(epochs.c.epoch), 0))
+_LEAST = bindparam("least", type_=generations.c.generation.type)
 _RENEW_GENERATIONS = update(generations).values(
-    generation=case(
-        (generations.c.generation + 2 < bindparam("least"), bindparam("least")), else_=generations.c.generation + 2
-    )
+    generation=case((generations.c.generation + 2 < _LEAST, _LEAST), else_=generations.c.generation + 2)
 )
 _RENEW_DELIVERIES = update(deliveries).values(
     generation=select(generations.c.generation - case((deliveries.c.present, 0), else_=1))
@@ -118,7 +120,11 @@ _HOLDERS = (
     .where(*_SUBJECT, deliveries.c.present)
     .order_by(deliveries.c.host, deliveries.c.role)
 )
-_UNCONFIRMED = select(deliveries.c.host).where(*_SUBJECT, deliveries.c.confirmed < bindparam("wanted")).limit(1)
+_UNCONFIRMED = (
+    select(deliveries.c.host)
+    .where(*_SUBJECT, deliveries.c.confirmed < bindparam("wanted"), concerned(bindparam("wanted")))
+    .limit(1)
+)
 _BEHIND = select(deliveries.c.host).where(_NOT_CONFIRMED).distinct().order_by(deliveries.c.host)
 _ERRORS = (
     select(
@@ -179,14 +185,13 @@ class Deliveries:
             error=None,
         )
 
-    def publish(self, key: SubjectKey) -> tuple[int, frozenset[HostId]]:
+    def publish(self, key: SubjectKey, roles: Collection[HostRole] | None = None) -> tuple[int, frozenset[HostId]]:
         generation = self._raise(key, 1)
-        told = self._session.rows(
-            _PUBLISH,
-            of_kind=key.kind.value,
-            of_subject=key.id,
-            new_generation=generation,
-        )
+        named = {"of_kind": key.kind.value, "of_subject": key.id, "new_generation": generation}
+        if roles is None:
+            told = self._session.rows(_PUBLISH, **named)
+        else:
+            told = self._session.rows(_PUBLISH_TO, **named, of_roles=sorted(role.value for role in roles))
         return generation, frozenset(host for (host,) in told)
 
     def withdraw(self, key: SubjectKey) -> tuple[int, frozenset[HostId]]:
@@ -230,7 +235,7 @@ class Deliveries:
 
     def epoch(self) -> int:
         row = self._session.row(_EPOCH)
-        return row[0] if row is not None and row[0] is not None else 0
+        return row[0] if row is not None else 0
 
     def renew(self, epoch: int) -> None:
         self._session.add(epochs, epoch=epoch, begun=self._session.now())
@@ -292,9 +297,7 @@ class Deliveries:
 
 def _as_of(subject: Subject | None, entry: DigestEntry) -> Subject | None:
     """Return a subject as one entry tells it: a host in several roles may have been told them in different generations."""
-    if subject is None or not entry.present:
-        return None
-    return subject if subject.generation == entry.generation else replace(subject, generation=entry.generation)
+    return as_told(subject, entry.role, entry.generation) if subject is not None and entry.present else None
 
 
 def _bounds(page: Page) -> dict[str, str | int]:

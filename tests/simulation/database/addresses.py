@@ -74,7 +74,7 @@ class Addresses:
     def behind(self, nic: NicId, generation: int) -> bool:
         """Say whether a host of a NIC has not confirmed a generation."""
         key = SubjectKey(SubjectKind.NIC, nic)
-        return any(of == key and row.confirmed < generation for (_, of, _), row in self._tables.deliveries.items())
+        return any(of == key and row.lacks(generation) for (_, of, _), row in self._tables.deliveries.items())
 
     def fixed_of_nic(self, nic: NicId) -> Sequence[AddressRow]:
         rows = self._tables.addresses.values()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from mooring.model.ids import HostId
 from mooring.model.records import WHOLE, Page
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey
+from mooring.policy.told import as_told
 from tests.simulation.database.subjects import Subjects
 from tests.simulation.database.tables import Delivered, Delivery, Tables, forget, needs, unique
 
@@ -33,14 +34,16 @@ class Deliveries:
         row = Delivery(generation) if known is None else replace(known, generation=generation, present=True)
         self._tables.deliveries.put((host, key, role), row)
 
-    def publish(self, key: SubjectKey) -> tuple[int, frozenset[HostId]]:
-        return self._tell(key, self._raise(key, 1), present=True)
+    def publish(self, key: SubjectKey, roles: Collection[HostRole] | None = None) -> tuple[int, frozenset[HostId]]:
+        return self._tell(key, self._raise(key, 1), present=True, roles=roles)
 
     def withdraw(self, key: SubjectKey) -> tuple[int, frozenset[HostId]]:
         return self._tell(key, self._raise(key, 2) - 1, present=False)
 
-    def _tell(self, key: SubjectKey, generation: int, *, present: bool) -> tuple[int, frozenset[HostId]]:
-        told = [(at, row) for at, row in self._of(key) if row.present]
+    def _tell(
+        self, key: SubjectKey, generation: int, *, present: bool, roles: Collection[HostRole] | None = None
+    ) -> tuple[int, frozenset[HostId]]:
+        told = [(at, row) for at, row in self._of(key) if row.present and (roles is None or at[2] in roles)]
         for at, row in told:
             self._tables.deliveries.put(at, replace(row, generation=generation, present=present))
         return generation, frozenset(host for (host, _, _), _ in told)
@@ -52,9 +55,12 @@ class Deliveries:
         else:
             entries = [entry for entry in listed if entry.key in keys][: page.most]
         load = Subjects(self._tables, self._tables.hosts.get(host)).load
-        return [
-            Placement(e.key, e.generation, e.role, load(e.key, e.generation) if e.present else None) for e in entries
-        ]
+        placed: list[Placement] = []
+        for entry in entries:
+            subject = load(entry.key, entry.generation) if entry.present else None
+            told = as_told(subject, entry.role, entry.generation) if subject is not None else None
+            placed.append(Placement(entry.key, entry.generation, entry.role, told))
+        return placed
 
     def _is_behind(self, host: HostId, entry: DigestEntry) -> bool:
         row = self._tables.deliveries[host, entry.key, entry.role]
@@ -106,7 +112,7 @@ class Deliveries:
         return True
 
     def unconfirmed(self, key: SubjectKey, generation: int) -> bool:
-        return any(of == key and row.confirmed < generation for (_, of, _), row in self._tables.deliveries.items())
+        return any(of == key and row.lacks(generation) for (_, of, _), row in self._tables.deliveries.items())
 
     def settled(self, key: SubjectKey, roles: Collection[HostRole]) -> bool:
         chosen = [row for (_, _, role), row in self._of(key) if row.present and role in roles]

@@ -126,6 +126,10 @@ class Delivery:
     failed: int = 0
     error: str | None = None
 
+    def lacks(self, generation: int) -> bool:
+        """Say whether a generation that was told here is not confirmed; who gives the subject up was told of all."""
+        return self.confirmed < generation and (not self.present or self.generation >= generation)
+
 
 Delivered = tuple[HostId, SubjectKey, HostRole]
 

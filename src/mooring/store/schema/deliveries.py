@@ -6,12 +6,14 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     Index,
     Named,
     PrimaryKeyConstraint,
     Table,
     Text,
     TypedColumns,
+    or_,
     text,
 )
 
@@ -125,6 +127,11 @@ deliveries = Table(
     ),
     sqlite_with_rowid=False,
 )
+
+
+def concerned(generation: ColumnElement[int]) -> ColumnElement[bool]:
+    """Say of a delivery that a generation was told there: who keeps the subject may have been left out, and who gives it up never is."""
+    return or_(~deliveries.c.present, deliveries.c.generation >= generation)
 
 
 class MemoryColumns(TypedColumns):
