@@ -2,9 +2,10 @@
 
 import pytest
 
-from mooring.compile.journey import FromGuest, FromUplink, Header, IpProtocol, Outcome, Packet
+from mooring.compile.journey import BROADCAST, NOBODY, FromGuest, FromUplink, Header, IpProtocol, Outcome, Packet
 from mooring.compile.tour import tour
-from mooring.model.ids import uplink_name
+from mooring.model.ids import port_name, uplink_name
+from mooring.model.subjects import Vlan
 from tests.compile import test_trace_filters_hosts as filtered
 from tests.compile.filtered import NETWORK, OWN, address
 from tests.compile.sending import ALICE_IP, BOB_IP, CLOUD, STRANGER, packet, tcp
@@ -13,7 +14,9 @@ from tests.compile.test_trace_wires import BOBS, GATEWAY, THIRD, tunnelled
 from tests.strategies import uplink_id
 
 PLAIN = {"one": GATEWAY, "two": BOBS, "three": THIRD}
-WALLED = {name: filtered.state(host) for host, name in enumerate(("gate", "alices", "bobs"))}
+NAMES = ("gate", "alices", "bobs")
+WALLED = {name: filtered.state(host) for host, name in enumerate(NAMES)}
+TAGGED = {name: filtered.state(host, Vlan) for host, name in enumerate(NAMES)}
 
 
 def hops(stretches) -> list[tuple[str, Outcome]]:
@@ -36,8 +39,9 @@ def test_a_guest_goes_out_by_the_router_of_another_host():
     assert found.answered
 
 
-def test_filters_of_both_hosts_are_asked():
-    found = tour(WALLED, "alices", filtered.tcp(filtered.ALICE, filtered.BOB, 3306))
+@pytest.mark.parametrize("states", [WALLED, TAGGED], ids=["tunnel", "tag"])
+def test_filters_of_both_hosts_are_asked(states):
+    found = tour(states, "alices", filtered.tcp(filtered.ALICE, filtered.BOB, 3306))
     assert hops(found.there) == [("alices", Outcome.CARRIED), ("bobs", Outcome.DELIVERED)]
     assert [step.at for step in found.there[0].journey.steps if step.at.startswith("g_")] == ["g_5_out"]
     assert [step.at for step in found.there[1].journey.steps if step.at.startswith("g_")] == ["g_7_in"]
@@ -62,12 +66,23 @@ def test_the_host_that_decides_is_named(asked, host, at):
     assert not found.back
 
 
-def test_a_question_to_the_router_of_another_host_is_answered():
+@pytest.mark.parametrize("states", [WALLED, TAGGED], ids=["tunnel", "tag"])
+def test_a_question_to_the_router_of_another_host_is_answered(states):
     question = Packet(Header(IpProtocol.UDP, address(filtered.ALICE), OWN.ip, 40000, 53), FromGuest(NETWORK))
-    found = tour(WALLED, "alices", question)
+    found = tour(states, "alices", question)
     assert hops(found.there) == [("alices", Outcome.CARRIED), ("gate", Outcome.TAKEN)]
     assert hops(found.back) == [("gate", Outcome.CARRIED), ("alices", Outcome.DELIVERED)]
     assert found.answered
+
+
+@pytest.mark.parametrize("states", [WALLED, TAGGED], ids=["tunnel", "tag"])
+def test_who_asks_for_an_address_is_heard_by_the_routers_host(states):
+    question = Packet(
+        Header(IpProtocol.UDP, NOBODY, BROADCAST, 68, 67),
+        FromGuest(NETWORK, port_name(filtered.NICS[filtered.ALICE].id)),
+    )
+    found = tour(states, "alices", question)
+    assert hops(found.there) == [("alices", Outcome.CARRIED), ("gate", Outcome.TAKEN)]
 
 
 def test_in_by_a_floating_ip_to_a_guest_of_another_host():

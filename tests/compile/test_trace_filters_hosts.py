@@ -107,6 +107,17 @@ def test_a_guest_asks_the_router_of_another_host():
     assert not any(step.at.startswith(("g_", "from_guest")) for step in there.steps), "its own host has asked"
 
 
+def test_a_tag_takes_what_no_filtered_port_has():
+    """Who is where, a tag is not told; but that nobody here has an address, filters tell where all ports have one."""
+    for host in (ALICES, GATEWAY):
+        trip = round_trip(state(host, Vlan), tcp(ALICE, BOB, 3306))
+        assert trip.there.outcome is Outcome.CARRIED
+        assert f"by VLAN 100 of {SEGMENT}, to whoever has {address(BOB)}" in trip.there.end
+        assert trip.there.steps[-1].facts[0].key.table == tables.VLAN
+    journey = trace(state(BOBS, Vlan), tcp(BOB, ALICE, 80))
+    assert (journey.outcome, journey.steps[-1].at) == (Outcome.DROPPED, "sent4")
+
+
 def test_a_guest_without_an_address_asks_for_one_across_hosts():
     entry = FromGuest(NETWORK, port_name(NICS[ALICE].id))
     journey = trace(state(ALICES), Packet(Header(IpProtocol.UDP, NOBODY, BROADCAST, 68, 67), entry))

@@ -176,10 +176,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Onward:
-    """Where a packet goes that is carried to another host: the tunnel's endpoint there, and the network that it comes by."""
+    """Where a packet goes that is carried to another host: by which network, and to whom there.
 
-    endpoint: IPv4Address
+    `endpoint` is the tunnel's on that host; None says that whoever has the address `hop` takes it, on whatever host.
+    """
+
     network: NetworkId
+    hop: IPv4Address
+    endpoint: IPv4Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

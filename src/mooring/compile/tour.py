@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 from mooring.compile import tables
 from mooring.compile.atlas import atlas
+from mooring.compile.bridged import Bridge
 from mooring.compile.facts import HostState
-from mooring.compile.journey import Flow, FromGuest, Journey, Outcome, Packet
+from mooring.compile.journey import Flow, FromGuest, Journey, Onward, Outcome, Packet
 from mooring.compile.trace import trace
+from mooring.model.ids import bridge_name
 
 _MOST_HOSTS = 4
 """From a guest by its router to a guest takes three; more is a circle."""
@@ -72,6 +74,7 @@ class _Hosts:
 
     def __init__(self, states: Mapping[str, HostState]) -> None:
         self._states = states
+        self._atlases = {host: atlas(state) for host, state in states.items()}
         self._flows: dict[str, Flow] = {}
         self._endpoints = {
             value[1]: host
@@ -91,11 +94,23 @@ class _Hosts:
             if journey.flow is not None:
                 self._flows[host] = journey.flow
             onward = journey.onward
-            goal = None if onward is None else self._endpoints.get(onward.endpoint)
+            goal = None if onward is None else self._goal(onward, host)
             if journey.outcome is not Outcome.CARRIED or onward is None or goal is None:
                 break
             host, packet = goal, Packet(journey.header, FromGuest(onward.network), self._flows.get(goal))
         return tuple(found)
+
+    def _goal(self, onward: Onward, here: str) -> str | None:
+        """Return the host that a packet is carried to, if it is one of these."""
+        if onward.endpoint is not None:
+            return self._endpoints.get(onward.endpoint)
+        for host, known in self._atlases.items():
+            servers = (server for _, server in known.servers() if server.network == onward.network)
+            bridge = Bridge(known, bridge_name(onward.network))
+            has = bridge.holder(onward.hop) is not None or any(server.own.ip == onward.hop for server in servers)
+            if has and host != here:
+                return host
+        return None
 
     def _told(self, packet: Packet) -> Packet:
         """Tell what a guest knows of its router, which may be on any of the hosts."""
@@ -104,8 +119,8 @@ class _Hosts:
             return packet
         servers = (
             server
-            for state in self._states.values()
-            for _, server in atlas(state).servers()
+            for known in self._atlases.values()
+            for _, server in known.servers()
             if server.network == entry.network
         )
         server = next(servers, None)

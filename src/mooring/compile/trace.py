@@ -39,7 +39,7 @@ from mooring.compile.journey import (
 from mooring.compile.links import router_place
 from mooring.compile.moments import Direction, NotModelledError
 from mooring.compile.routed import Passage, check_rules
-from mooring.compile.wires import Carried, carried, unserved, whereabouts, wire
+from mooring.compile.wires import Carried, carried, unserved, untold, whereabouts, wire
 from mooring.model.ids import NetworkId, RouterId, bridge_name
 
 
@@ -115,7 +115,7 @@ class _Walk:
 
     def remembered(self) -> Flow | None:
         """Return what connection tracking keeps of a packet that got through; a bridge without filtered ports keeps nothing."""
-        if self.reached is None:
+        if self.reached is None and self.onward is None:
             return None
         if self.passage is not None:
             return self.passage.remembered()
@@ -201,7 +201,7 @@ class _Walk:
             return dropped
         if here is not None:
             return self._deliver(bridge, here, entry.network)
-        if bridge.holder(self.header.src):
+        if bridge.holder(self.header.src) and gone.mac is not None:  # else nobody may be there
             gone = replace(gone, answered_here=True)
         return self._carried(replace(gone, steps=gone.steps[1:]), entry.network)
 
@@ -336,6 +336,8 @@ class _Walk:
             text = f"{port.device} may not answer ARP for {dst}"
             step = Step(HOST, "bridge", Event.ENDED, text, facts=(guest.fact,), missing=missing)
             return self._end(Outcome.UNANSWERED, step)
+        if way is not None and not way.is_told and (gone := untold(self.known, way, dst)):
+            return self._carried(replace(gone, mac=guest.mac), network)
         if dropped := self._forward(bridge):
             return dropped
         self.mac, self.device, self.reached = guest.mac, bridge.name, FromGuest(network)
@@ -349,9 +351,10 @@ class _Walk:
         """What comes of the packet is up to another host, if this one's rules let it leave."""
         *before, last = gone.steps
         self.steps += before
-        if gone.outcome is Outcome.CARRIED and (dropped := self._forward(self._bridge(network))):
+        if gone.outcome is Outcome.CARRIED and gone.is_seen and (dropped := self._forward(self._bridge(network))):
             return dropped
+        self.is_judged = self.is_judged and gone.is_seen
         self.mac, self.device = gone.mac, gone.device
         self.reached = FromGuest(network) if gone.answered_here else None
-        self.onward = None if gone.endpoint is None else Onward(gone.endpoint, network)
+        self.onward = gone.onward
         return self._end(gone.outcome, last)

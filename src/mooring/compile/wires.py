@@ -11,7 +11,7 @@ from mooring.compile import tables
 from mooring.compile.atlas import Atlas, fact_at
 from mooring.compile.carriers import EVERYBODY
 from mooring.compile.facts import HOST, Fact, HostState, Key, Table
-from mooring.compile.journey import BROADCAST, Event, FromGuest, Header, Outcome, Step
+from mooring.compile.journey import BROADCAST, Event, FromGuest, Header, Onward, Outcome, Step
 from mooring.model.ids import NetworkId, bridge_name, vlan_name, vxlan_name
 
 
@@ -19,6 +19,7 @@ from mooring.model.ids import NetworkId, bridge_name, vlan_name, vxlan_name
 class Wire:
     """What joins a network's bridge to those of other hosts; `name` is what a person calls it."""
 
+    network: NetworkId
     device: str
     name: str
     fact: Fact
@@ -42,7 +43,8 @@ class Wire:
 class Carried:
     """The end of a packet's way on this host that goes on, or stays, on another one.
 
-    `answered_here` says whether an answer would come by this host, `endpoint` where the other one is.
+    `answered_here` says whether an answer would come by this host, `onward` where it goes on, and `is_seen` whether this host sees it
+    at all.
     """
 
     steps: tuple[Step, ...]
@@ -50,18 +52,19 @@ class Carried:
     device: str | None = None
     mac: str | None = None
     answered_here: bool = False
-    endpoint: IPv4Address | None = None
+    onward: Onward | None = None
+    is_seen: bool = True
 
 
 def wire(known: Atlas, network: NetworkId) -> Wire | None:
     """Return a network's carrier; None of one that stays on its host."""
     state = known.state
     if tunnel := fact_at(state, Key(tables.VXLAN, HOST, (vxlan_name(network),))):
-        return Wire(vxlan_name(network), f"VXLAN {tunnel.value[0]}", tunnel, state)
+        return Wire(network, vxlan_name(network), f"VXLAN {tunnel.value[0]}", tunnel, state)
     if tag := fact_at(state, Key(tables.VLAN, HOST, (vlan_name(network),))):
-        return Wire(vlan_name(network), f"VLAN {tag.value[1]} of {tag.value[0]}", tag, state)
+        return Wire(network, vlan_name(network), f"VLAN {tag.value[1]} of {tag.value[0]}", tag, state)
     if trunk := known.trunks.get(bridge_name(network)):
-        return Wire(str(trunk.key.row[0]), str(trunk.key.row[0]), trunk, state)
+        return Wire(network, str(trunk.key.row[0]), str(trunk.key.row[0]), trunk, state)
     return None
 
 
@@ -82,13 +85,27 @@ def carried(wire: Wire, src: IPv4Address | None, hop: IPv4Address) -> Carried | 
         text = f"dropped: {wire.name} leads to no endpoint for {mac}"
         return Carried((asked, Step(HOST, "tunnel", Event.ENDED, text, missing=lacking)), Outcome.DROPPED)
     endpoint = IPv4Address(str(goal.value[0]))
+    onward = Onward(wire.network, hop, endpoint)
     if src is not None and (sender := whereabouts(wire, src)):
         text = f"goes to endpoint {endpoint} by {wire.name}, and not by this host: the sender is on another one"
         last = Step(HOST, "tunnel", Event.ENDED, text, facts=(*sender, found, goal))
-        return Carried((last,), Outcome.CARRIED, wire.device, mac, endpoint=endpoint)
+        return Carried((last,), Outcome.CARRIED, wire.device, mac, onward=onward, is_seen=False)
     text = f"leaves the host by {wire.name} towards endpoint {endpoint}"
     last = Step(HOST, "tunnel", Event.ENDED, text, facts=(wire.fact, goal))
-    return Carried((asked, last), Outcome.CARRIED, wire.device, mac, answered_here=True, endpoint=endpoint)
+    return Carried((asked, last), Outcome.CARRIED, wire.device, mac, answered_here=True, onward=onward)
+
+
+def untold(known: Atlas, wire: Wire, hop: IPv4Address) -> Carried | None:
+    """Return how a packet goes on that a tag or an interface takes to whoever has an address; None if that may be a guest here.
+
+    It is called for addresses that no filtered port of this host has: if all of its ports are filtered, nobody here has it.
+    """
+    ports = known.ports.get(bridge_name(wire.network), ())
+    if not all(fact.value[2] for fact in ports):
+        return None
+    text = f"leaves the host by {wire.name}, to whoever has {hop}: no port here has it"
+    last = Step(HOST, "carrier", Event.ENDED, text, facts=(wire.fact,))
+    return Carried((last,), Outcome.CARRIED, wire.device, answered_here=True, onward=Onward(wire.network, hop))
 
 
 def whereabouts(wire: Wire | None, address: IPv4Address) -> tuple[Fact, ...]:
@@ -111,23 +128,26 @@ def unserved(known: Atlas, entry: FromGuest, header: Header) -> Carried:
     if way is None:
         return _unknown(f"{alone}, and it is carried to no other", bridge)
     dst, router = header.dst, entry.router
+    everybody, is_routed = dst == BROADCAST, router is not None and dst not in router.network
+    hop = router.ip if router is not None and is_routed else dst
+    asks = f"sent to the router {hop}" if is_routed else f"the guest asks who has {dst}"
+    text = "sent to everybody, the router on another host among them" if everybody else asks
+    sent = Step(HOST, "guest", Event.SENT, text)
     if not way.is_told:
+        if found := untold(known, way, hop):
+            return replace(found, steps=(sent, *found.steps), answered_here=False)
         text = f"whether {dst} is on {bridge.key.row[0]} here or, by {way.name}, on another host: no fact says it"
         return _unknown(text, bridge, way.fact)
-    is_routed = router is not None and dst not in router.network
-    hop = router.ip if router is not None and is_routed else dst
-    if found := carried(way, header.src, hop):
-        text = f"sent to the router {hop}" if is_routed else f"the guest asks who has {dst}"
-        return replace(found, steps=(Step(HOST, "guest", Event.SENT, text), *found.steps), answered_here=False)
+    if not everybody and (found := carried(way, header.src, hop)):
+        return replace(found, steps=(sent, *found.steps), answered_here=False)
     goal = way.told(tables.FDB, EVERYBODY)
     if goal is None:
         return _unknown(f"{alone}, and {way.name} leads to none", bridge, way.fact)
     endpoint = IPv4Address(str(goal.value[0]))
     leaves = f"leaves the host by {way.name} towards endpoint {endpoint}"
-    if dst == BROADCAST:
-        sent = Step(HOST, "guest", Event.SENT, "sent to everybody, the router on another host among them")
+    if everybody:
         last = Step(HOST, "tunnel", Event.ENDED, leaves, facts=(way.fact, goal))
-        return Carried((sent, last), Outcome.CARRIED, way.device, endpoint=endpoint)
+        return Carried((sent, last), Outcome.CARRIED, way.device, onward=Onward(network, hop, endpoint))
     text = f"whether {dst} is for a guest here: no fact tells the network's subnet; what is for the router {leaves}"
     return _unknown(text, bridge, goal)
 

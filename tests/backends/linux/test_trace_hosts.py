@@ -13,6 +13,7 @@ from mooring.compile.tour import tour
 from mooring.compile.trace import round_trip, trace
 from mooring.model.ids import uplink_name
 from mooring.model.subjects import (
+    Carrier,
     Direction,
     FilterRule,
     HostRole,
@@ -21,6 +22,8 @@ from mooring.model.subjects import (
     NicIntent,
     PublicAddress,
     Subject,
+    Trunk,
+    Vxlan,
 )
 from tests.backends.lab import ECHO, eventually
 from tests.backends.linux.hosts import ISP, Hosts, tunnelled
@@ -135,9 +138,10 @@ class Walled(Project):
         return subject
 
 
-def test_filters_of_all_hosts_let_through_what_the_trace_says(hosts: Hosts) -> None:
+@pytest.mark.parametrize("kind", [Vxlan, Trunk])
+def test_filters_of_all_hosts_let_through_what_the_trace_says(hosts: Hosts, kind: type[Carrier]) -> None:
     """From everybody to everybody, the router's own and the provider, on three hosts; then with other groups."""
-    project = Walled(hosts, 1)
+    project = Walled(hosts, 1, kind)
     project.where = {0: 0, 1: 1, 2: 2, 3: 1}
     project.floating = {1: PublicAddress(PUBLIC, uplink_id(0))}
     names: dict[IPv4Address, str] = {ISP: hosts.outside}
@@ -155,8 +159,8 @@ def test_filters_of_all_hosts_let_through_what_the_trace_says(hosts: Hosts) -> N
                     continue  # the provider has no route to private addresses
                 found = tour(states, at, asked(project, src, dst))
                 last = found.there[-1].journey
-                assert last.outcome is not Outcome.NOT_MODELLED or dst == OWN.ip + 99, found
+                assert last.outcome is not Outcome.NOT_MODELLED or dst == OWN.ip + 99, str(found)
                 told[found.answered] += 1
                 answer = hosts.labs[0].ask(name, dst, wait=10 if found.answered else 0.4)
-                assert (answer is not None) is found.answered, found
+                assert (answer is not None) is found.answered, str(found)
     assert min(told.values()) >= 10, told
