@@ -13,8 +13,9 @@ import pytest
 
 from mooring.agent.interfaces import Refused
 from mooring.backends.linux import processes
-from mooring.compile.facts import HostState
-from mooring.compile.tables import PORT
+from mooring.compile.facts import HostState, Key
+from mooring.compile.links import router_place
+from mooring.compile.tables import DHCP_HOST, PORT
 from mooring.model.subjects import NicIntent
 from tests.backends.lab import Lab
 from tests.compile.small import ALICE, BLUE, RED, nic, small
@@ -143,10 +144,19 @@ def test_a_stranger_gets_nothing(lab: Lab) -> None:
     assert Client(lab, ALICES_NIC).ask(DISCOVER) is None
 
 
-def test_a_new_entry_holds_for_the_very_next_question(lab: Lab) -> None:
-    lab.settle(ports_only(ALICES_NIC))
+@pytest.mark.parametrize("others", [0, 1000])
+def test_a_new_entry_holds_for_the_very_next_question(lab: Lab, others: int) -> None:
+    """With many entries dnsmasq takes its time to read them: longer than a guest takes to ask."""
+    crowd: HostState = {
+        Key(DHCP_HOST, router_place(ROUTER.id), (RED, f"02:00:77:00:{number >> 8:02x}:{number & 255:02x}")): (
+            IPv4Address("10.7.0.0") + number,
+            f"other-{number}",
+        )
+        for number in range(others)
+    }
+    without, state = {**ports_only(ALICES_NIC), **crowd}, {**CLOUD.state, **crowd}
+    lab.settle(without)
     client = Client(lab, ALICES_NIC)
-    without, state = ports_only(ALICES_NIC), CLOUD.state
     for _ in range(10):
         assert client.ask(DISCOVER, wait=0.2) is None
         lab.settle(state)
