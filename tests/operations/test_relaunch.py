@@ -7,7 +7,7 @@ import pytest
 
 from mooring.model.ids import HostId, InstanceId
 from mooring.model.nouns import Caller, InstanceState
-from mooring.model.subjects import Report
+from mooring.model.subjects import Report, SubjectKind
 from mooring.operations import NewInstance, NewNic
 from tests.cloud import FLAVORS, IMAGES, Cloud
 
@@ -101,3 +101,41 @@ def test_an_association_outlives_a_launch_that_failed_for_good(cloud: Cloud, ali
     confirm(cloud)
     assert cloud.operations.addresses.get(alice, floating.id).instance is None
     assert list(cloud.operations.instances.listing(alice)) == []
+
+
+def test_a_host_that_refuses_a_network_gets_no_guest_on_it(cloud: Cloud, alice: Caller) -> None:
+    settlement = cloud.operations.settlement
+    reason = "the kernel has no 802.1Q"
+
+    def report(refusing: HostId) -> list[InstanceId]:
+        """Let every host report; one of them can't have the network, and says so once."""
+        failed: list[InstanceId] = []
+        for host in settlement.behind():
+            reports = [
+                Report(
+                    each.key,
+                    each.role,
+                    each.generation,
+                    reason if host == refusing and each.key.kind is SubjectKind.NETWORK else None,
+                )
+                for each in settlement.pull(host, None)
+            ]
+            said = settlement.report(host, reports).failed
+            assert all(launch.reason == reason for launch in said)
+            failed += [launch.instance for launch in said]
+        return failed
+
+    first, second = (
+        cloud.operations.instances.create(alice, NewInstance(name, IMAGES[0].id, FLAVORS[0].id)) for name in "ab"
+    )
+    refusing = launch(cloud, first.id)
+    while cloud.operations.instances.get(alice, second.id).host != refusing:
+        # The gateway's host has the network, too, and could run it as well.
+        host = launch(cloud, second.id)
+        if host != refusing:
+            cloud.operations.launches.relaunch(second.id, host, "elsewhere")
+    assert sorted(report(refusing)) == sorted([first.id, second.id])
+    assert cloud.operations.launches.relaunch(first.id, refusing, reason)
+    assert launch(cloud, first.id) != refusing
+    confirm(cloud)
+    assert cloud.operations.instances.get(alice, first.id).state is InstanceState.ACTIVE

@@ -108,20 +108,29 @@ def _launched_further(tx: Transaction, nic: NicId, report: Report, failed: list[
     if instance.state is not InstanceState.BUILDING or instance.host is None:
         return []
     if report.error is None:
-        return _start_if_ready(tx, instance.id, instance.host)
+        return _start_if_ready(tx, instance.id, instance.host, failed)
     if report.role not in (HostRole.PEER, HostRole.MEMBER):
         failed.append(FailedLaunch(instance.id, instance.host, report.error))
     return []
 
 
-def _start_if_ready(tx: Transaction, instance: InstanceId, host: HostId) -> list[Published]:
-    """Hand an instance to its host once its NICs' host and gateways know every NIC's address: filters first, guest last."""
-    for nic in tx.instances.nics(instance):
+def _start_if_ready(tx: Transaction, instance: InstanceId, host: HostId, failed: list[FailedLaunch]) -> list[Published]:
+    """Hand an instance to its host once its NICs' host and gateways know every NIC's address: filters first, guest last.
+
+    A host that can't have one of its networks as it should be gets no guest on it.
+    """
+    nics = tx.instances.nics(instance)
+    for nic in nics:
         key = SubjectKey(SubjectKind.NIC, nic.id)
         if not tx.deliveries.settled(key, (HostRole.COMPUTE, HostRole.GATEWAY)):
             return []
     key = SubjectKey(SubjectKind.INSTANCE, instance)
     if tx.deliveries.hosts(key):
+        return []
+    networks = {SubjectKey(SubjectKind.NETWORK, nic.network) for nic in nics}
+    refused = [said.error for _, said in tx.deliveries.errors(host) if said.key in networks and said.error is not None]
+    if refused:
+        failed.append(FailedLaunch(instance, host, "; ".join(refused)))
         return []
     tx.deliveries.place(key, host, HostRole.COMPUTE)
     return [publish(tx, key)]
