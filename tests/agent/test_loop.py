@@ -276,6 +276,7 @@ def test_it_believes_no_database_that_went_back_until_it_is_renewed() -> None:
     # What a stranger changes is still repaired, and nobody is told anything.
     assert scene.backend.read() == held
     assert len(scene.controller.reports) == said
+    assert agent.figures.estranged
     scene.controller.epoch = 1
     scene.controller.placements = {
         part: replace(placed, generation=placed.generation + 100) for part, placed in backup.items()
@@ -284,6 +285,7 @@ def test_it_believes_no_database_that_went_back_until_it_is_renewed() -> None:
     agent.step()
     assert not any(key.table is FIP_IN for key in scene.backend.read())
     assert len(scene.controller.reports) > said
+    assert not agent.figures.estranged
 
 
 def test_what_a_controller_has_forgotten_is_said_again_but_not_what_is_in_trouble() -> None:

@@ -55,8 +55,9 @@ _Event = _Wake | _Doubt | _Stop | Outcome
 
 @dataclass(slots=True)
 class Figures:
-    """What an agent counts, for whoever watches it: since its start, or as it is now (`refused`, `guests`, `facts`).
+    """What an agent counts, for whoever watches it: since its start, or as it is now (`refused`, `guests`, `facts`, `estranged`).
 
+    `estranged` is whether the controller's database is an older one, so that nothing it says is believed.
     `drift` counts facts that somebody else had changed, `compares` the looks at the whole host, and `compare_seconds` the time they took.
     """
 
@@ -66,6 +67,7 @@ class Figures:
     refused: int = 0
     guests: int = 0
     facts: int = 0
+    estranged: bool = False
 
 
 def _request_of(events: Sequence[_Event]) -> Request:
@@ -101,7 +103,6 @@ class Agent:
         self._ledger = Ledger()
         self.crew = Crew(guests, self._events.put)
         self._introduced = False
-        self._estranged = False
         self._reported: dict[Part, Report] = {}
         self._unreported: set[Part] = set()
         self._there: set[InstanceId] = set()
@@ -156,7 +157,7 @@ class Agent:
             self._due = min(self._due, self._monotonic() + _RETRY_EVERY)
         except WentBack as reason:
             # Between this comparison and the next, too, nothing is believed of what such a database says.
-            self._estranged = True
+            self.figures.estranged = True
             _log.error(
                 "the controller's database is an older one; the host stays as it is until it is renewed",
                 reason=str(reason),
@@ -195,14 +196,14 @@ class Agent:
         elif self._introduced:
             for place in sorted({event.place for event in events if isinstance(event, _Doubt)}):
                 self._observe(self._backend.read(place), place)
-            if any(isinstance(event, _Wake) for event in events) and not self._estranged:
+            if any(isinstance(event, _Wake) for event in events) and not self.figures.estranged:
                 unconfirmed = self._controller.pull(None)
                 self._say_again(unconfirmed)
                 self._hold(unconfirmed)
         if self._introduced:
             self._settle()
             self._tend(outcomes)
-            if not self._estranged:
+            if not self.figures.estranged:
                 self._report()
         self.figures.refused = len(self._ledger.refused)
         self.figures.guests = len(self._there)
@@ -249,7 +250,7 @@ class Agent:
         try:
             digest = self._controller.digest()
             self._ledger.accept(digest)
-            self._estranged = False
+            self.figures.estranged = False
             missing = self._ledger.missing(digest.entries)
             placements = [placed for some in _in_parts(missing) for placed in self._controller.pull(some)]
             self._ledger.forget_absent(digest.entries)

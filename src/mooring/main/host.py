@@ -89,6 +89,9 @@ class _AgentFigures(Collector):
         yield GaugeMetricFamily("mooring_agent_facts", "Facts that this host should hold.", figures.facts)
         yield GaugeMetricFamily("mooring_agent_refused_parts", "Subjects that the host refuses.", figures.refused)
         yield GaugeMetricFamily("mooring_agent_guests", "Guests that run here.", figures.guests)
+        yield GaugeMetricFamily(
+            "mooring_agent_refuses_database", "Whether the controller's database is an older one.", figures.estranged
+        )
         yield CounterMetricFamily(
             "mooring_agent_drift_facts", "Facts that somebody else had changed; they are put right.", figures.drift
         )
