@@ -16,10 +16,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, insert
 
-from mooring.model.ids import AddressId
-from mooring.model.nouns import InstanceState, Resource
+from mooring.model.ids import AddressId, GroupId, NicId, RuleId
+from mooring.model.nouns import GroupRule, InstanceState, Resource
 from mooring.model.records import AddressRow, NicRow, Remembered
-from mooring.model.subjects import HostRole, Report, SubjectKey, SubjectKind
+from mooring.model.subjects import Direction, HostRole, Report, SubjectKey, SubjectKind
 from mooring.operations.interfaces import Transaction
 from mooring.store import Options, SqlStore, schema
 from tests.store.world import START, Town, World
@@ -27,15 +27,29 @@ from tests.store.world import START, Town, World
 # The same place in a block, so that the search inside of it is the same.
 FEW, MANY = 300, 300 + 22 * schema.BLOCK
 WIDE = "10.0.0.0/8"
+CROWD = GroupId("crowd")
 FIXED, PUBLIC = IPv4Address("10.0.16.0"), IPv4Address("198.18.0.16")
 
 
 def fill(town: Town, store: SqlStore, number: int) -> None:
-    """Put guests with a fixed and a floating IP each in place, side by side, all of it confirmed by one host."""
+    """Put guests with a fixed and a floating IP each in place, side by side, all of it confirmed by one host.
+
+    They are all in one security group with a rule about its own members.
+    """
     ids = [[str(UUID(int=kind << 64 | guest)) for kind in range(1, 5)] for guest in range(number)]
     macs = [f"06:00:00:{guest >> 16:02x}:{guest >> 8 & 255:02x}:{guest & 255:02x}" for guest in range(number)]
     common = {"project": None, "pool": None, "network": None, "nic": None, "releasing": False}
     rows: dict[str, list[dict[str, object]]] = defaultdict(list)
+    rows["security_groups"].append(
+        {"id": CROWD, "project": town.project.id, "name": "crowd", "description": "", "number": 7}
+        | {"rules": 1, "members": number},
+    )
+    rows["security_group_rules"].append(
+        {"id": "rule", "group_id": CROWD, "direction": "ingress", "family": 4, "remote": CROWD, "meaning": "members"},
+    )
+    confirmed = {"host": town.host.id, "confirmed": 2, "present": True, "failed": 0, "error": None, "generation": 2}
+    rows["generations"].append({"kind": "group", "subject": CROWD, "generation": 2})
+    rows["deliveries"].append(confirmed | {"kind": "group", "subject": CROWD, "role": "compute"})
     for guest, (instance, nic, fixed, floating) in enumerate(ids):
         rows["macs"].append({"mac": macs[guest]})
         rows["instances"].append(
@@ -50,8 +64,9 @@ def fill(town: Town, store: SqlStore, number: int) -> None:
         )
         rows["nics"].append(
             {"id": nic, "instance": instance, "network": town.network.id, "mac": macs[guest], "position": 0}
-            | {"filtered": False},
+            | {"filtered": True},
         )
+        rows["nic_groups"].append({"nic": nic, "group_id": CROWD})
         for kind, scope, id_, address, named in (
             ("fixed", town.network.id, fixed, FIXED + guest, {"network": town.network.id, "nic": nic}),
             ("floating", "public", floating, PUBLIC + guest, {"project": town.project.id, "pool": town.pool.id}),
@@ -61,9 +76,8 @@ def fill(town: Town, store: SqlStore, number: int) -> None:
         rows["associations"].append({"floating": floating, "fixed": fixed, "pool": town.pool.id})
         rows["generations"].append({"kind": "nic", "subject": nic, "generation": 2})
         rows["deliveries"] += [
-            {"host": town.host.id, "kind": "nic", "subject": nic, "role": role.value, "generation": 2}
-            | {"confirmed": 2, "present": True, "failed": 0, "error": None}
-            for role in (HostRole.COMPUTE, HostRole.GATEWAY)
+            confirmed | {"kind": "nic", "subject": nic, "role": role.value}
+            for role in (HostRole.COMPUTE, HostRole.GATEWAY, HostRole.MEMBER)
         ]
     blocks: dict[tuple[object, int], int] = defaultdict(int)
     with store._writer.connect() as connection, connection.begin():
@@ -119,7 +133,8 @@ class Story:
         town, world = self.town, self.town.world
         tx.quotas.take(town.project.id, Resource.INSTANCES)
         instance = world.instance(tx, town.project, town.user, "new")
-        self.nic = world.nic(tx, instance, town.network)
+        self.nic = NicRow(NicId(world.id()), instance, town.network.id, world.mac(), 0, filtered=True)
+        tx.instances.add_nic(self.nic)
         tx.instances.get(instance)
         tx.instances.assign(instance, town.host.id)
         tx.instances.nics(instance)
@@ -157,6 +172,38 @@ class Story:
         tx.deliveries.publish(self.key)
         tx.addresses.floating_of_fixed(self.fixed.id)
         tx.addresses.floating(self.town.project.id, self.floating.id)
+
+    def join_group(self, tx: Transaction) -> None:
+        assert self.nic
+        host = self.town.host.id
+        assert tx.groups.join(self.nic.id, CROWD, -1)
+        assert tx.groups.reach(host, [CROWD]) == (frozenset(), frozenset())
+        assert tx.groups.follow(self.nic.id) == frozenset()
+        tx.deliveries.publish(self.key)
+        assert tx.groups.lagging([CROWD], [host])
+        assert HostRole.MEMBER in {role for _, role in tx.deliveries.hosts(self.key)}
+
+    def change_rules(self, tx: Transaction) -> None:
+        town = self.town
+        rule = GroupRule(RuleId(town.world.id()), CROWD, Direction.INGRESS, 4, 6, 22, 22, remote=CROWD)
+        assert tx.quotas.get(town.project.id, Resource.SECURITY_GROUP_RULES).used == 1
+        assert tx.groups.find(town.project.id, "crowd")
+        assert tx.groups.add_rule(rule, -1)
+        assert tx.groups.refers(CROWD, CROWD) == 2
+        tx.deliveries.publish(SubjectKey(SubjectKind.GROUP, CROWD))
+        assert tx.groups.rule(rule.id)
+        assert tx.groups.delete_rule(rule.id)
+        tx.groups.users(CROWD, 0)
+        tx.groups.referrers(CROWD, 3)
+
+    def leave_group(self, tx: Transaction) -> None:
+        assert self.nic
+        assert tx.groups.leave(self.nic.id, CROWD)
+        tx.groups.reach(self.town.host.id, [CROWD])
+        assert tx.groups.follow(self.nic.id) == {self.town.host.id}
+        tx.deliveries.publish(self.key)
+        for entry in tx.deliveries.digest_of(self.key):
+            tx.deliveries.confirm(self.town.host.id, Report(self.key, entry.role, entry.generation))
 
     def pull(self, tx: Transaction) -> None:
         host = self.town.host.id
@@ -225,6 +272,9 @@ class Story:
             self.look,
             self.report,
             self.release,
+            self.join_group,
+            self.change_rules,
+            self.leave_group,
             self.delete,
             self.administer,
         ]

@@ -176,7 +176,12 @@ _LAGGING = (
             and_(
                 deliveries.c.kind == _NIC,
                 deliveries.c.role == _MEMBER,
-                deliveries.c.subject.in_(_REMOTES_MEMBERS.where(security_group_rules.c.group_id.in_(_GROUPS))),
+                # Asked of the few that are behind, and not of all members.
+                exists(
+                    _REMOTES_MEMBERS.where(
+                        nic_groups.c.nic == deliveries.c.subject, security_group_rules.c.group_id.in_(_GROUPS)
+                    ).correlate(deliveries),
+                ),
             ),
         ),
     )
