@@ -221,3 +221,63 @@ def test_a_chain_gone_to_that_ends_without_a_verdict_leaves_it_to_the_policy(mon
     monkeypatch.setitem(rules.CHAINS, "ip aside", Chain("ip", "aside", ()))
     for policy in (Verb.ACCEPT, Verb.DROP):
         assert decide(chain("goto aside", "accept", policy=policy), moment(), elements()).verb is policy
+
+
+# ------------------------------------------------------------------------------------------------- rules of the host
+
+
+@pytest.mark.parametrize(
+    "lines, accepted",
+    [
+        (("meta mark set 7", "meta mark 7 accept"), True),
+        (("meta mark set 0xffffffff", "meta mark 4294967295 accept"), True),
+        (("meta mark set 7", "meta mark set 0", "meta mark != 0 accept"), False),
+        (("meta priority set 0:1", "meta priority none accept"), False),
+        (("meta priority set none", "meta priority none accept"), True),
+        # What only the kernel knows never holds: how many flows there are, and which of them carry the epoch.
+        (("ct mark @current accept",), False),
+        (("add @flows4 { iifname . ip saddr ct count over 16 } accept",), False),
+        (("ct mark set meta nfproto map @epoch", "accept"), True),
+        (("meta nfproto vmap { ipv4 : accept, ipv6 : drop }",), True),
+        (("meta nfproto vmap { ipv6 : accept }",), False),
+        (("meta l4proto { 1, 17 } accept",), True),
+        (("meta l4proto != { 1, 17 } accept",), False),
+        (("ct original protocol . ct original proto-dst { 17 . 80, 6 . 80 } accept",), True),
+        (("ct original protocol . ct original proto-dst { 17 . 81, 6 . 80 } accept",), False),
+        (("ip6 saddr :: accept",), False),
+        (("return", "accept"), False),
+    ],
+)
+def test_what_a_rule_writes_the_next_one_reads(lines, accepted):
+    assert (decide(chain(*lines, policy=Verb.DROP), moment(), elements()).verb is Verb.ACCEPT) is accepted
+
+
+def test_a_chain_jumped_to_returns_and_one_gone_to_does_not(monkeypatch):
+    monkeypatch.setitem(rules.CHAINS, "ip aside", read_chain("ip aside", ("meta mark set 7", "return", "drop")))
+    assert verdict_of("jump aside", "meta mark 7 accept") is Verb.ACCEPT
+    assert verdict_of("goto aside", "meta mark 7 accept") is Verb.DROP
+
+
+def verdict_of(*lines: str) -> Verb:
+    return decide(chain(*lines, policy=Verb.DROP), moment(), elements()).verb
+
+
+def test_a_map_without_the_element_leaves_the_mark_as_it_is():
+    known = elements((tables.SLOTS4[0], ("mb1", PUBLIC), (9,)))
+    write = "meta mark set oifname . ct original ip daddr map @slot4_1"
+    for bridge, mark in (("mb1", 9), ("mb2", 3)):
+        lines = ("meta mark set 3", write, f"meta mark {mark} accept")
+        assert decide(chain(*lines, policy=Verb.DROP), moment(oif=bridge), known).verb is Verb.ACCEPT
+
+
+@pytest.mark.parametrize(
+    "port, src, accepted", [(80, OUTSIDE, True), (89, OUTSIDE, True), (90, OUTSIDE, False), (80, PRIVATE, False)]
+)
+def test_a_groups_element_holds_its_ports_and_its_prefix(port, src, accepted):
+    row = (5, Span(17, 17), Span(80, 89), IPv4Network("192.0.2.0/24"))
+    known = Elements({Key(tables.IN4, PLACE, row): ()}, PLACE, {Set(tables.IN4, (5,)): [row]})
+    decision = decide(group_chain(5, "in", ""), moment(src=src, dport=port), known)
+    found = [fact.key.row for passed in decision.way for fact in passed.facts]
+    assert found == ([row] if accepted else [])
+    other = decide(group_chain(6, "in", ""), moment(src=src, dport=port), known)
+    assert not other.way, "each group has elements of its own"
