@@ -112,7 +112,7 @@ class Bench:
             def some() -> None:
                 for count in range(each):
                     body = {"server": {"name": f"{prefix}-{number}-{count}", **request}}
-                    deeds.timed("launch", partial(client.call, "POST", "/compute/v2.1/servers", body))
+                    deeds.timed("launch", partial(_insist, deeds, client.call, "POST", "/compute/v2.1/servers", body))
 
             deeds.phase("launch", barrier, some)
 
@@ -129,7 +129,9 @@ class Bench:
 
             def some() -> None:
                 for server in servers[number::clients]:
-                    deeds.timed("delete", partial(client.call, "DELETE", f"/compute/v2.1/servers/{server}"))
+                    deeds.timed(
+                        "delete", partial(_insist, deeds, client.call, "DELETE", f"/compute/v2.1/servers/{server}")
+                    )
 
             deeds.phase("delete", barrier, some)
 
@@ -168,14 +170,14 @@ class Bench:
 
             def take() -> None:
                 for server in servers[number * each : (number + 1) * each]:
-                    id, address = deeds.timed("allocate", client.allocate)
-                    deeds.timed("associate", partial(client.associate, server, address))
+                    id, address = deeds.timed("allocate", partial(_insist, deeds, client.allocate))
+                    deeds.timed("associate", partial(_insist, deeds, client.associate, server, address))
                     floating.append((server, id, address))
 
             def give() -> None:
                 for server, id, address in floating:
-                    deeds.timed("disassociate", partial(client.disassociate, server, address))
-                    deeds.timed("release", partial(client.release, id))
+                    deeds.timed("disassociate", partial(_insist, deeds, client.disassociate, server, address))
+                    deeds.timed("release", partial(_insist, deeds, client.release, id))
 
             deeds.phase("take", barrier, take)
             deeds.phase("give", barrier, give)
@@ -183,6 +185,8 @@ class Bench:
         before = self._spent()
         deeds = crowd(clients, work)
         self._each("all four operations", size, clients, before, clients * each)
+        refused = sum(len(deed.calls.get("refused", ())) for deed in deeds)
+        self.results.add("all four operations", size, "refused with 503", "calls", refused, clients=clients)
         for title, phase, names in (
             ("allocate + associate", "take", ("allocate", "associate")),
             ("disassociate + release", "give", ("disassociate", "release")),
@@ -319,6 +323,18 @@ class Bench:
             for work, metric in (("allocate + associate", "operations"), ("launch", "launches")):
                 ours = statistics.median(self.results.samples(work, size, metric, clients=clients))
                 self.results.add(work, size, "of the smaller limit", "ratio", ours / min(limits), clients=clients)
+
+
+def _insist(deeds: Deeds, call: Callable[..., Any], *arguments: object) -> Any:
+    """Make a call again that was refused because the database is busy, as its 503 asks for: nothing of it was done."""
+    while True:
+        try:
+            return call(*arguments)
+        except RuntimeError as error:
+            if ": 503 " not in str(error):
+                raise
+            deeds.calls.setdefault("refused", []).append(0)
+            time.sleep(0.2)
 
 
 def main(argv: list[str] | None = None) -> int:
