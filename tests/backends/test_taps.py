@@ -18,6 +18,7 @@ from mooring.model.ids import port_name
 from mooring.model.traits import PortKind
 from tests.backends.lab import Lab, eventually
 from tests.compile.small import ALICE, BOB, small
+from tests.compile.walled import walled
 
 pytestmark = pytest.mark.kernel
 
@@ -122,3 +123,18 @@ def test_ports_of_the_other_kind_are_replaced(lab: Lab, backend: LinuxBackend) -
             assert found is not None
             assert found["linkinfo"]["info_kind"] == kind
         assert each.read() == STATE
+
+
+def test_a_filtered_tap_is_filtered_whether_it_is_open_or_not(lab: Lab, backend: LinuxBackend) -> None:
+    state = walled().state
+    settle(backend, STATE)
+    settle(backend, state)
+    for _ in range(2):
+        with opened(lab):
+            eventually(lambda: has_carrier(lab))
+            assert not settle(backend, state)
+        eventually(lambda: not has_carrier(lab))
+        assert not settle(backend, state)
+    lab.ip(lab.host, f"link set {DEVICE} nomaster")
+    assert settle(backend, state)
+    settle(backend, STATE)
