@@ -247,7 +247,7 @@ def outbox_after_commit() -> AbstractContextManager[None]:
 
 
 def withdrawal_shares_generation() -> AbstractContextManager[None]:
-    """A withdrawal takes one generation, which the next placement on the same host has too."""
+    """A withdrawal takes one generation, and what is placed and published next has the same."""
 
     def withdraw(self, key):
         return self._tell(key, self._raise(key, 1), present=False)
@@ -257,8 +257,8 @@ def withdrawal_shares_generation() -> AbstractContextManager[None]:
         known = self._tables.deliveries.get((host, key, role)) or Delivery(generation)
         self._tables.deliveries.put((host, key, role), replace(known, generation=generation, present=True))
 
-    def publish_once(self, key):
-        return self._tell(key, self._raise(key, 0), present=True)
+    def publish_once(self, key, roles=None):
+        return self._tell(key, self._raise(key, 0), present=True, roles=roles)
 
     return _patched(
         (Deliveries, "withdraw", withdraw), (Deliveries, "place", place), (Deliveries, "publish", publish_once)
