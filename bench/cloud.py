@@ -389,7 +389,7 @@ def main() -> int:
             ),
             token_lifetime=86400,
         ),
-        quotas=QuotaSettings(instances=-1, floating_ips=-1),
+        quotas=QuotaSettings(instances=-1, floating_ips=-1, security_group_members=-1),
     )
     spans: list[tuple[str, int, int]] = []
     with (state / "log").open("w", encoding="utf-8") as log, _watched(spans):

@@ -157,6 +157,7 @@ class Site:
     def _service(self, name: str) -> str:
         # The part before the first section belongs to none, so this begins with one.
         text = f'[database]\nurl = "{database.URL}"\n[quotas]\ninstances = -1\nfloating_ips = -1\n'
+        text += "security_group_members = -1\n"
         if name == "controller":
             return f"{text}[controller]\nstatus_port = 0\n"
         accounts = "".join(
