@@ -169,22 +169,27 @@ class _Tale:
             self.story.holds("another rule came and went, and the session has lost nothing", talk.whole)
 
             self.demo.revoke(self.echo)
-            done = time.monotonic()
-            time.sleep(_CLOSED_SECONDS)
-            late, heard = talk.arrivals[-1] - done, talk.heard
-            when = f"{abs(late) * 1000:.0f} ms {'after' if late > 0 else 'before'}"
-            self.story.holds(f"its last byte came {when} the call that took its rule away returned", late < _AT_ONCE)
+            heard = self.ended(talk, "its rule")
             told = self.trace(str(OUTSIDE_ADDRESS), self.public, "tcp", str(_ECHO))
             self.story.holds("the trace says why", _lacks(told, f"admits tcp {_ECHO} from {OUTSIDE_ADDRESS}"))
             self.story.holds("established or not, nothing has come since", talk.whole and talk.heard == heard)
 
             self.echo = self.demo.allow(self.group, "tcp", _ECHO, _ANYBODY)
             self.story.eventually("the rule is back, and the same session goes on", lambda: talk.heard > heard, _WAIT)
-            talk.hush()
+            talk.hush(_WAIT)
             self.story.output(
                 f"{talk.sent} bytes sent, {talk.heard} came back, {talk.sent_again} segments were sent again"
             )
             self.story.holds("in the end every byte has come back", talk.whole and talk.heard == talk.sent)
+
+    def ended(self, talk: Session, reason: str) -> int:
+        """Look whether a session is silent since a call returned, which was just now; return how many bytes came before."""
+        done = time.monotonic()
+        time.sleep(_CLOSED_SECONDS)
+        late = talk.arrivals[-1] - done
+        when = f"{abs(late) * 1000:.0f} ms {'after' if late > 0 else 'before'}"
+        self.story.holds(f"its last byte came {when} the call that took {reason} away returned", late < _AT_ONCE)
+        return talk.heard
 
     def goes_on(self, talk: Session) -> None:
         """Wait until some more bytes have come back."""
@@ -266,8 +271,12 @@ class _Tale:
         self.story.holds("peer has become one, and is answered at once", self.echoes(self.peer, self.web))
         told = self.trace(str(self.peer.address), str(self.web.address), "tcp", str(_ECHO))
         self.story.holds("the trace names the membership", "member" in told)
-        self.demo.leave(self.peer, workers)
-        self.story.holds("peer is none any longer, and is not", not self.echoes(self.peer, self.web))
+        with Session(self.peer.place, str(self.web.address), _ECHO) as talk:
+            self.story.say("peer talks to web's echo service.")
+            self.goes_on(talk)
+            self.demo.leave(self.peer, workers)
+            self.ended(talk, "its membership")
+        self.story.holds("nor does it get another one", not self.echoes(self.peer, self.web))
         self.story.holds("worker still is", self.echoes(worker, self.web))
 
     # -------------------------------------------------------------------------------------------------------------- end

@@ -14,7 +14,6 @@ from mooring.guests.netns.namespaces import opened_in
 INTERVAL = 0.02
 """Seconds from byte to byte."""
 _CONNECT_TIMEOUT = 10.0
-_PATIENCE = 5.0
 _SENT_AGAIN = struct.Struct("=100xI")  # tcpi_total_retrans of struct tcp_info in <linux/tcp.h>
 
 
@@ -24,6 +23,7 @@ class Session:
     def __init__(self, namespace: str, address: str, port: int) -> None:
         """Plan to connect."""
         self._namespace, self._target = namespace, (address, port)
+        self._patience = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._talk, name="session")
         self._channel: socket.socket
@@ -49,11 +49,12 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End it."""
-        self.hush()
+        self.hush(patience=0)
         self._channel.close()
 
-    def hush(self) -> None:
-        """Say no more, and hear what still comes for a moment."""
+    def hush(self, patience: float) -> None:
+        """Say no more, and hear what still comes for at most some seconds."""
+        self._patience = patience
         self._over.set()
         self._thread.join()
 
@@ -66,7 +67,7 @@ class Session:
                 if ready:
                     self._hear()
                 if self._over.is_set():
-                    last, due = min(last, time.monotonic() + _PATIENCE), time.monotonic() + INTERVAL
+                    last, due = min(last, time.monotonic() + self._patience), time.monotonic() + INTERVAL
                 elif time.monotonic() >= due:
                     self._channel.sendall(b"m")
                     self.sent += 1
