@@ -72,8 +72,11 @@ VICTIMS: dict[str, Callable[[Field], None]] = {
 }
 
 
-def survives(field: Field, kills: Sequence[Callable[[Field], None]], seed: int) -> None:
-    """Nothing is lost while these are killed one after the other, and afterwards all that was acknowledged is true."""
+def survives(field: Field, kills: Sequence[Callable[[Field], None]], seed: int, *, rest: bool = False) -> None:
+    """Nothing is lost while these are killed one after the other, and afterwards all that was acknowledged is true.
+
+    With `rest`, each is killed when all is well again; else the next one dies while the former is still on its way back.
+    """
     chance = random.Random(seed)
     witness = Witness(field, seed=seed)
     servers = len(field.dnsmasqs())
@@ -83,6 +86,8 @@ def survives(field: Field, kills: Sequence[Callable[[Field], None]], seed: int) 
             kill(field)
             time.sleep(chance.uniform(0, 0.3))
             field.lab.revive()
+            if rest:
+                field.sound()
         field.sound()
         time.sleep(0.5)
     whole(field, traffic)
@@ -109,16 +114,14 @@ def all_at_once(field: Field) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_kill_9(field: Field, victim: str, seed: int) -> None:
-    survives(field, [VICTIMS[victim]], seed)
+def test_kill_9_five_times(field: Field, victim: str) -> None:
+    survives(field, [VICTIMS[victim]] * 5, seed=3, rest=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", SEEDS)
-def test_kill_9_of_everything_at_once_again(field: Field, seed: int) -> None:
-    survives(field, [all_at_once], seed)
+def test_kill_9_of_everything_at_once_five_times(field: Field) -> None:
+    survives(field, [all_at_once] * 5, seed=4, rest=True)
 
 
 # ------------------------------------------------------------------------------------------ the bus: cut, and not honest
@@ -131,13 +134,19 @@ def partition(field: Field, host: str, seconds: float) -> None:
     with flowing(*field.flows()) as traffic:
         field.lab.cut(host, bus_only=True)
         try:
+            # It is answered after five seconds although the host can't confirm it: what is promised is that it becomes true.
+            promise = Thread(
+                target=field.red.put, args=[f"floating-ips/{address}/association", {"instance": guest["id"]}]
+            )
+            promise.start()
             time.sleep(seconds)
-            # It is answered although the host can't confirm it: what is promised is that it becomes true.
-            field.red.put(f"floating-ips/{address}/association", {"instance": guest["id"]})
-            reached = field.lab.answers(field.outside, address, wait=0.3)
-            assert reached is (host != field.gateway)
+            if host == field.gateway:
+                assert not field.lab.answers(field.outside, address, wait=0.3)
+            else:
+                eventually(lambda: field.lab.answers(field.outside, address))
         finally:
             field.lab.heal(host)
+        promise.join()
         eventually(lambda: field.lab.answers(field.outside, address), timeout=30)
         field.sound()
     whole(field, traffic)
@@ -146,18 +155,18 @@ def partition(field: Field, host: str, seconds: float) -> None:
 
 
 def test_a_gateway_cut_off_from_the_bus_and_back(field: Field) -> None:
-    partition(field, field.gateway, 0.5)
+    partition(field, field.gateway, 2)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.2, 1, 2, 5, LIVENESS + 3])
+@pytest.mark.parametrize("seconds", [0.2, 1, 2, 4, LIVENESS + 2])
 @pytest.mark.parametrize("which", ["gateway", "compute"])
 def test_a_host_cut_off_from_the_bus_and_back(field: Field, which: str, seconds: float) -> None:
     partition(field, field.gateway if which == "gateway" else field.host_of(field.guests[1]), seconds)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.2, 2, 4, 8, LIVENESS + 3])
+@pytest.mark.parametrize("seconds", [0.2, 1, 2, 4, 8])
 def test_everybody_cut_off_from_the_bus_and_back(field: Field, seconds: float) -> None:
     """Its server says nothing, and nobody's connection ends."""
     witness = Witness(field, seed=int(seconds))
