@@ -1,6 +1,7 @@
 """Security groups: what the members of each may send and receive."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import GroupId, InstanceId, NicId, RuleId
@@ -134,7 +135,7 @@ class GroupOperations:
         changes: list[Change] = []
         with self._door.store.write() as tx:
             request = ("rule", group, *_texts(flows), new.remote)
-            make: Callable[[], str] = lambda: self._add_rule(tx, caller, group, (flows, new.remote), changes)  # noqa: E731
+            make = partial(self._add_rule, tx, caller, group, (flows, new.remote), changes)
             made = once(tx, caller, idempotency_key, request, make)
             rule = tx.groups.rule(RuleId(made))
         if rule is None:

@@ -31,6 +31,18 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "/servers/x/action": {"addFloatingIp": {"address": "198.51.100.11", "fixed_address": "10.0.0.2"}},
     "/os-floating-ips": {"pool": "public"},
+    "/os-security-groups": {"security_group": {"name": "web", "description": "Open to the world"}},
+    "/os-security-group-rules": {
+        "security_group_rule": {
+            "parent_group_id": "deadbeef-0000-4000-8000-000000000000",
+            "ip_protocol": "tcp",
+            "from_port": 22,
+            "to_port": "22",
+            "cidr": "10.0.0.0/8",
+            "group_id": None,
+        }
+    },
+    "/servers/y/action": {"addSecurityGroup": {"name": "default"}},
     "/identity/v3/auth/tokens": {
         "auth": {
             "identity": {
