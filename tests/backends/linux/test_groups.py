@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from socket import AF_PACKET, SOCK_RAW, SOCK_STREAM, htons, socket
 
@@ -69,6 +70,21 @@ def test_only_what_a_group_admits_comes_in(lab: Lab) -> None:
     assert houses.is_kept_from(houses.bob, ALICES)
     assert houses.reaches(houses.carol, DAVES), "the second of two groups admits"
     assert houses.is_kept_from(houses.dave, CAROLS)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_the_host_has_set_for_all_its_bridges_changes_nothing(lab: Lab, others: int) -> None:
+    for family in ("iptables", "ip6tables"):
+        lab.at(lab.host, "sysctl", "-qw", f"net.bridge.bridge-nf-call-{family}={others}")
+    houses = Houses(lab, walled(OPEN, CLOSED, members=((1,), (5,), (1,), (1,))))
+    alice, bob = (link_local(mac(0xD0, number)) for number in range(2))
+    for guest in houses.guests[:2]:
+        eventually(partial(is_settled, lab, guest), 20)
+    assert houses.reaches(houses.bob, ALICES)
+    assert houses.is_kept_from(houses.alice, BOBS)
+    lab.at(houses.bob, "ping", "-c1", "-W5", f"{alice}%eth0")
+    with pytest.raises(AssertionError):
+        lab.at(houses.alice, "ping", "-c1", "-W1", f"{bob}%eth0")
 
 
 def test_only_what_a_group_admits_goes_out(lab: Lab) -> None:
@@ -153,7 +169,7 @@ def test_link_local_addresses_are_filtered_as_others_are(lab: Lab) -> None:
     houses = Houses(lab, walled(OPEN, CLOSED, members=((1,), (5,), (1,), (1,))))
     alice, bob = (link_local(mac(0xD0, number)) for number in range(2))
     for guest in houses.guests[:2]:
-        eventually(lambda: "tentative" not in lab.ip(guest, "-6 address show dev eth0"), 20)  # noqa: B023 - called at once
+        eventually(partial(is_settled, lab, guest), 20)
     lab.at(houses.bob, "ping", "-c1", "-W5", f"{alice}%eth0")
     with pytest.raises(AssertionError):
         lab.at(houses.alice, "ping", "-c1", "-W1", f"{bob}%eth0")
@@ -305,6 +321,11 @@ def test_a_guest_has_so_many_flows_and_takes_none_from_others(lab: Lab) -> None:
     assert houses.is_kept_from(houses.alice, BOBS)
     assert houses.reaches(houses.bob, ALICES)
     assert houses.reaches(houses.carol, DAVES)
+
+
+def is_settled(lab: Lab, guest: str) -> bool:
+    """Say whether a guest knows by now that nobody else has its link-local address."""
+    return "tentative" not in lab.ip(guest, "-6 address show dev eth0")
 
 
 def frame(source: int, target: int, packet: bytes) -> bytes:
