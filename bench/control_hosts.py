@@ -252,4 +252,8 @@ class Hosts:
 
 
 if __name__ == "__main__":
-    obey(Hosts(sys.argv[1], Path(sys.argv[2])))
+    hosts = Hosts(sys.argv[1], Path(sys.argv[2]))
+    try:
+        obey(hosts)
+    finally:
+        hosts.leave()
