@@ -165,3 +165,49 @@ def test_a_router_is_told_when_it_is_alone_on_an_uplink_no_more(cloud: Cloud) ->
     # A pool that goes takes the way out along; what the other one gave stays as it was.
     cloud.operations.pools.delete(root, "other")
     assert set(routers().values()) == {(False,)}
+
+
+def test_a_private_network_takes_its_router_along_and_gives_its_public_address_back(tmp_path: Path) -> None:
+    cloud = Cloud(tmp_path / "mooring.db", settle_timeout=0.0)
+    root, alice = cloud.caller("root"), cloud.caller("alice")
+    cloud.operations.hosts.register("host1", compute=True, gateway=True, links=HostLinks(vlan_interface="eth1"))
+    cloud.boot(alice)
+
+    def routers() -> dict[str, tuple[IPv4Address, bool]]:
+        with cloud.store.read() as tx:
+            known = {router.id for router in tx.topology.routers()}
+        held = [placed.subject for placed in cloud.host.held.values()]
+        on_hosts = {
+            it.id: (it.uplinks[0].address.ip, it.uplinks[0].alone) for it in held if isinstance(it, RouterIntent)
+        }
+        assert known >= on_hosts.keys()
+        return on_hosts
+
+    ((shared, (address, alone)),) = routers().items()
+    assert alone
+    network = cloud.operations.networks.create(root, NewNetwork("v", _CIDR, kind=NetworkKind.VLAN))
+    wanted = NewInstance("vm", IMAGES[0].id, FLAVORS[0].id, (NewNic("v"),))
+    instance = cloud.operations.instances.create(alice, wanted)
+    assert routers()[shared] == (address, False)
+    assert network.router is not None
+    own, _ = routers()[network.router]
+    cloud.operations.instances.delete(alice, instance.id)
+
+    # As long as its host may answer at the router's address, nobody else gets it.
+    cloud.host.away = True
+    cloud.operations.networks.delete(root, network.id)
+    with cloud.store.read() as tx:
+        assert tx.topology.router(network.router) is not None
+        assert tx.addresses.find("public", own) is not None
+    cloud.host.come_back()
+    with cloud.store.read() as tx:
+        assert tx.topology.router(network.router) is None
+        assert tx.addresses.find("public", own) is None
+    assert routers() == {shared: (address, True)}
+
+    # A router that no host ever had goes at once.
+    unused = cloud.operations.networks.create(root, NewNetwork("w", _CIDR, kind=NetworkKind.VLAN))
+    cloud.operations.networks.delete(root, unused.id)
+    with cloud.store.read() as tx:
+        assert [router.id for router in tx.topology.routers()] == [shared]
+    cloud.close()

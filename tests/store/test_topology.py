@@ -148,6 +148,17 @@ def test_a_router_has_one_device_and_address_per_uplink(town):
         assert not tx.topology.router_has_uplink(town.router.id, town.uplink.id)
 
 
+def test_a_router_goes_once_no_way_out_and_no_network_needs_it(town):
+    with town.world.store.write() as tx:
+        with pytest.raises(Referenced):
+            tx.topology.delete_router(town.router.id)
+        assert tx.topology.router(town.router.id) is not None
+        unused = town.world.router(tx, "own", town.project)
+        tx.topology.delete_router(unused.id)
+        assert tx.topology.router(unused.id) is None
+        tx.topology.delete_router(unused.id)
+
+
 def test_networks_are_seen_by_their_project_or_by_all(world):
     with world.store.write() as tx:
         router, one, two = world.router(tx), world.project(tx), world.project(tx)

@@ -164,6 +164,9 @@ class Topology(Protocol):
         ...
 
     def routers(self) -> Sequence[RouterRow]: ...
+    def delete_router(self, router: RouterId) -> None:
+        """Raises Referenced while a network or a way out needs it."""
+        ...
 
     def claim_router(self, router: RouterId, host: HostId) -> bool:
         """Make `host` the gateway if there is none; False if another was faster."""

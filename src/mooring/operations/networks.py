@@ -11,7 +11,7 @@ from mooring.model.nouns import AddressKind, Caller, Network, NetworkKind, Proje
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, checked_name, once, publish, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction
-from mooring.operations.routing import shared_router
+from mooring.operations.routing import retire, shared_router
 from mooring.policy.addresses import guest_network_fault, usable
 from mooring.policy.managers import VXLAN_OVERHEAD, manager_of, segments_of
 from mooring.policy.roles import Verb
@@ -183,8 +183,11 @@ class NetworkOperations:
                 tx.topology.delete_network(network)
             except Referenced as error:
                 raise InUse("Network", known.name, "NICs of instances") from error
-            if known.router is not None:
-                changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, known.router)))
+            router = tx.topology.router(known.router) if known.router is not None else None
+            if router is not None:
+                key = SubjectKey(SubjectKind.ROUTER, router.id)
+                changes.append(withdraw(tx, key) if router.private else publish(tx, key))
+                changes += retire(tx, router.id)
         self._door.settle(changes)
 
 

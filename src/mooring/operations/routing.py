@@ -102,6 +102,28 @@ def disconnect(door: Door, tx: Transaction, pool: AddressPool) -> list[Published
     return changes
 
 
+def retire(tx: Transaction, router: RouterId) -> list[Published]:
+    """Delete a router of a network that is gone, once no host holds it any longer: only then are its public addresses free."""
+    known = tx.topology.router(router)
+    if known is None or not known.private or tx.topology.networks_of_router(router):
+        return []
+    if tx.deliveries.digest_of(SubjectKey(SubjectKind.ROUTER, router)):
+        return []
+    changes: list[Published] = []
+    for uplink in dict.fromkeys(pool.uplink for pool in tx.topology.pools()):
+        own = tx.topology.router_address(router, uplink)
+        if own is None:
+            continue
+        tx.topology.remove_router_uplink(router, uplink)
+        tx.addresses.free(own.id)
+        # Who stays behind alone has no others to look out for any more, and need not do so for every packet.
+        others = tx.topology.others_on(uplink, router)
+        if len(others) == 1:
+            changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, others[0])))
+    tx.topology.delete_router(router)
+    return changes
+
+
 def republish(tx: Transaction, router: RouterId) -> list[Published]:
     """Publish a router and all NICs behind it."""
     keys = [SubjectKey(SubjectKind.ROUTER, router)]

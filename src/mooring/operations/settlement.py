@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mooring.model.ids import HostId, InstanceId, NicId
+from mooring.model.ids import HostId, InstanceId, NicId, RouterId
 from mooring.model.nouns import InstanceState
 from mooring.model.records import WHOLE, Page
 from mooring.model.subjects import Digest, HostRole, Placement, Report, SubjectKey, SubjectKind
 from mooring.operations.addresses import reclaim_unheld
 from mooring.operations.door import Door, Published, publish
 from mooring.operations.interfaces import Transaction
+from mooring.operations.routing import retire
 from mooring.policy.told import TOLD_OF_FLOATING_IPS
 
 
@@ -78,6 +79,8 @@ class SettlementOperations:
                     continue
                 if report.key.kind is SubjectKind.NIC:
                     changes += _nic_reported(tx, report, failed)
+                elif report.key.kind is SubjectKind.ROUTER:
+                    changes += retire(tx, RouterId(report.key.id))
                 elif report.key.kind is SubjectKind.INSTANCE:
                     active += _instance_reported(tx, host, report, failed)
         self._door.bell.settled()

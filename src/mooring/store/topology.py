@@ -80,6 +80,7 @@ _ROUTERS = select(routers.c.id, routers.c.name, routers.c.project, routers.c.hos
     routers.c.seq
 )
 _ROUTER = _ROUTERS.where(routers.c.id == bindparam("router"))
+_DELETE_ROUTER = delete(routers).where(routers.c.id == bindparam("router"))
 _SHARED_ROUTER = _ROUTERS.where(~routers.c.private)
 _CLAIM = (
     update(routers)
@@ -228,6 +229,10 @@ class Topology:
 
     def routers(self) -> Sequence[RouterRow]:
         return [RouterRow(*row) for row in self._session.rows(_ROUTERS)]
+
+    def delete_router(self, router: RouterId) -> None:
+        self._session.refusable(_DELETE_ROUTER, router=router)
+        forget(self._session, SubjectKey(SubjectKind.ROUTER, router))
 
     def claim_router(self, router: RouterId, host: HostId) -> bool:
         return self._session.refusable(_CLAIM, router=router, new_host=host) == 1

@@ -116,6 +116,14 @@ class Topology:
     def routers(self) -> Sequence[RouterRow]:
         return list(self._tables.routers.values())
 
+    def delete_router(self, router: RouterId) -> None:
+        if router not in self._tables.routers:
+            return
+        needed(any(of == router for (of, _), _ in self._tables.router_uplinks.items()))
+        needed(any(network.router == router for network, _ in self._tables.networks.values()))
+        self._tables.routers.drop(router)
+        forget(self._tables, SubjectKey(SubjectKind.ROUTER, router))
+
     def claim_router(self, router: RouterId, host: HostId) -> bool:
         known = self._tables.routers.get(router)
         if known is None or known.host is not None:
