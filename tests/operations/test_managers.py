@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mooring.model.faults import Conflict, Exhausted, Invalid
+from mooring.model.ids import RouterId
 from mooring.model.nouns import AddressRange, InstanceState, NetworkKind
 from mooring.model.subjects import HostRole, Report, RouterIntent, SubjectKey, SubjectKind
 from mooring.operations import NewInstance, NewNetwork, NewNic
@@ -173,7 +174,7 @@ def test_a_private_network_takes_its_router_along_and_gives_its_public_address_b
     cloud.operations.hosts.register("host1", compute=True, gateway=True, links=HostLinks(vlan_interface="eth1"))
     cloud.boot(alice)
 
-    def routers() -> dict[str, tuple[IPv4Address, bool]]:
+    def routers() -> dict[RouterId, tuple[IPv4Address, bool]]:
         with cloud.store.read() as tx:
             known = {router.id for router in tx.topology.routers()}
         held = [placed.subject for placed in cloud.host.held.values()]
