@@ -8,17 +8,18 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import Field
 
-from mooring.compile.facts import HostState, fact_line
-from mooring.compile.journey import Entry, FromGuest, FromUplink, Header, Journey, Outcome, Packet, RoundTrip
-from mooring.compile.tables import UPLINK
-from mooring.compile.trace import round_trip, ways_in
+from mooring.compile.facts import HOST, HostState, Key, fact_line
+from mooring.compile.journey import Entry, FromGuest, FromUplink, Header, Journey, Outcome, Packet
+from mooring.compile.tables import PORT, UPLINK
+from mooring.compile.tour import Tour, tour
+from mooring.compile.trace import trace, ways_in
 from mooring.dialects.native.fields import View
 from mooring.dialects.native.routes.hosts import TEXT_OR_JSON, wants_text
 from mooring.dialects.native.service import CallerOf, Service
 from mooring.dialects.native.wishes import TraceWish
 from mooring.model.faults import Conflict, Invalid
-from mooring.model.ids import NetworkId
-from mooring.model.nouns import Caller, Host
+from mooring.model.ids import NetworkId, NicId, bridge_name, port_name
+from mooring.model.nouns import Caller
 from mooring.operations import Operations
 
 
@@ -69,13 +70,39 @@ class JourneyView(View):
         )
 
 
+class OnwardView(View):
+    """What another host tells that the packet or its answer comes by."""
+
+    host: str
+    there: JourneyView | None
+    back: JourneyView | None
+
+
 class TraceView(View):
-    """A packet's way there and its answer's way back, which is null where nobody could answer."""
+    """A packet's way there and its answer's way back, which is null where nobody could answer or where it is not known.
+
+    Both are what the host tells that the packet enters; `onward` is told by the hosts that it is carried to.
+    """
 
     host: str
     answered: bool
     there: JourneyView
     back: JourneyView | None
+    onward: list[OnwardView]
+
+    @classmethod
+    def of(cls, found: Tour) -> "TraceView":
+        """Show a tour, host by host."""
+        there = {stretch.host: JourneyView.of(stretch.journey) for stretch in found.there}
+        back = {stretch.host: JourneyView.of(stretch.journey) for stretch in found.back}
+        first, *others = dict.fromkeys((*there, *back))
+        return cls(
+            host=first,
+            answered=found.answered,
+            there=there[first],
+            back=back.get(first),
+            onward=[OnwardView(host=host, there=there.get(host), back=back.get(host)) for host in others],
+        )
 
 
 def routes(service: Service) -> APIRouter:
@@ -86,16 +113,10 @@ def routes(service: Service) -> APIRouter:
     @service.reads
     def trace_packet(caller: CallerOf, wish: TraceWish, request: Request) -> Response:
         """Say where a packet would go, and why, and whether it would be answered; nothing is sent."""
-        host, trip = _follow(service.operations, caller, wish)
+        found = _follow(service.operations, caller, wish)
         if wants_text(request):
-            return PlainTextResponse(f"on host {host.name}\n{trip}")
-        view = TraceView(
-            host=host.name,
-            answered=trip.answered,
-            there=JourneyView.of(trip.there),
-            back=None if trip.back is None else JourneyView.of(trip.back),
-        )
-        return JSONResponse(view.model_dump(mode="json"))
+            return PlainTextResponse(str(found))
+        return JSONResponse(TraceView.of(found).model_dump(mode="json"))
 
     return router
 
@@ -104,17 +125,18 @@ def routes(service: Service) -> APIRouter:
 class _Start:
     """A host, and a way by which the packet could enter it."""
 
-    host: Host
-    state: HostState
+    host: str
     entry: Entry
 
 
-def _follow(operations: Operations, caller: Caller, wish: TraceWish) -> tuple[Host, RoundTrip]:
+def _follow(operations: Operations, caller: Caller, wish: TraceWish) -> Tour:
     header = Header(wish.protocol, wish.source, wish.destination, wish.source_port, wish.port)
-    hosts = operations.hosts.listing(caller) if wish.host is None else [operations.hosts.get(caller, wish.host)]
+    if wish.nic is not None:
+        return _from_nic(operations, caller, header, NicId(wish.nic))
     network = None if wish.network is None else operations.networks.get(caller, wish.network).id
-    states = [(host, operations.hosts.state(caller, host.id)) for host in hosts]
-    starts = [_Start(host, state, entry) for host, state in states for entry in _entries(state, wish, network)]
+    states = _states(operations, caller)
+    asked = [*states] if wish.host is None else [operations.hosts.get(caller, wish.host).name]
+    starts = [_Start(host, entry) for host in asked for entry in _entries(states[host], wish, network)]
     if not starts:
         raise Invalid("source", f"no guest has {wish.source}, and no host has an uplink that it could come in by")
     networks = {start.entry.network for start in starts if isinstance(start.entry, FromGuest)}
@@ -122,10 +144,39 @@ def _follow(operations: Operations, caller: Caller, wish: TraceWish) -> tuple[Ho
         raise Conflict(
             f"network: guests of several have {wish.source}: {', '.join(sorted(networks))}.", field="network"
         )
-    trips = [(start.host, round_trip(start.state, Packet(header, start.entry))) for start in starts]
-    # It may come in by any uplink, and a network be on any host: the one is meant where something becomes of the packet.
-    known = [trip for trip in trips if trip[1].there.outcome not in {Outcome.UNANSWERED, Outcome.NOT_MODELLED}]
-    return (known or trips)[0]
+    # Where a guest is, its own host tells; which network that is, mostly the router's does.
+    more = (_Start(host, FromGuest(each)) for host in asked for each in sorted(networks))
+    journeys = {start: trace(states[start.host], Packet(header, start.entry)) for start in (*starts, *more)}
+    start = max(journeys, key=lambda start: _worth(journeys[start]))
+    return tour(states, start.host, Packet(header, start.entry))
+
+
+def _states(operations: Operations, caller: Caller) -> dict[str, HostState]:
+    return {host.name: operations.hosts.state(caller, host.id) for host in operations.hosts.listing(caller)}
+
+
+def _from_nic(operations: Operations, caller: Caller, header: Header, nic: NicId) -> Tour:
+    """Follow what one NIC sends, as itself or as somebody else."""
+    states, port = _states(operations, caller), port_name(nic)
+    bridges = {bridge_name(network.id): network.id for network in operations.networks.listing(caller)}
+    for host, state in states.items():
+        if (value := state.get(Key(PORT, HOST, (port,)))) is not None:
+            network = bridges.get(str(value[0]))
+            if network is None:
+                raise Invalid("nic", f"{port} is on {value[0]}, the operator's bridge, of which no more is known")
+            return tour(states, host, Packet(header, FromGuest(network, port)))
+    raise Invalid("nic", f"no host has a NIC {nic}")
+
+
+def _worth(journey: Journey) -> int:
+    """Say how much a host knows of a packet.
+
+    It may come in by any uplink, and a network be on any host: the one is meant where the sender's port is, or where something becomes of
+    the packet.
+    """
+    if journey.port is not None:
+        return 2
+    return 0 if journey.outcome in {Outcome.UNANSWERED, Outcome.NOT_MODELLED} else 1
 
 
 def _entries(state: HostState, wish: TraceWish, network: NetworkId | None) -> Sequence[Entry]:
