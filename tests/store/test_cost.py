@@ -7,7 +7,7 @@ EXPLAIN says of it.
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -39,7 +39,7 @@ def fill(town: Town, store: SqlStore, number: int) -> None:
     ids = [[str(UUID(int=kind << 64 | guest)) for kind in range(1, 5)] for guest in range(number)]
     macs = [f"06:00:00:{guest >> 16:02x}:{guest >> 8 & 255:02x}:{guest & 255:02x}" for guest in range(number)]
     common = {"project": None, "pool": None, "network": None, "nic": None, "releasing": False}
-    rows: dict[str, list[dict[str, object]]] = defaultdict(list)
+    rows: dict[str, list[Mapping[str, object]]] = defaultdict(list)
     rows["security_groups"].append(
         {"id": CROWD, "project": town.project.id, "name": "crowd", "description": "", "number": 7}
         | {"rules": 1, "members": number},
