@@ -10,7 +10,7 @@ import pytest
 from mooring.model.faults import Conflict, Exhausted, Invalid
 from mooring.model.ids import RouterId
 from mooring.model.nouns import AddressRange, InstanceState, NetworkKind
-from mooring.model.subjects import HostRole, Report, RouterIntent, SubjectKey, SubjectKind
+from mooring.model.subjects import HostRole, NetworkIntent, Report, RouterIntent, SubjectKey, SubjectKind
 from mooring.operations import NewInstance, NewNetwork, NewNic
 from mooring.operations.door import FirstNetwork
 from mooring.operations.hosts import HostLinks
@@ -212,3 +212,19 @@ def test_a_private_network_takes_its_router_along_and_gives_its_public_address_b
     with cloud.store.read() as tx:
         assert [router.id for router in tx.topology.routers()] == [shared]
     cloud.close()
+
+
+def test_hosts_look_at_what_guests_send_once_there_is_a_filtered_one(cloud: Cloud) -> None:
+    alice = cloud.caller("alice")
+
+    def zone() -> int:
+        (network,) = [it.subject for it in cloud.host.held.values() if isinstance(it.subject, NetworkIntent)]
+        return network.zone
+
+    _limits(cloud, filters=False)
+    cloud.boot(alice)
+    assert zone() == 0
+    _limits(cloud, filters=True)
+    for _ in range(2):
+        cloud.boot(alice)
+        assert zone() == 1

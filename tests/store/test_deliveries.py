@@ -269,7 +269,7 @@ def test_pending_is_what_was_asked_for_or_what_is_not_confirmed(town):
         (nic,) = tx.deliveries.pending(host, None)
         assert (nic.key, nic.role, nic.generation) == (town.nic_key, COMPUTE, 1)
         assert [placed.role for placed in tx.deliveries.pending(host, [town.nic_key])] == [COMPUTE, GATEWAY]
-        network = Placement(town.network_key, 1, COMPUTE, NetworkIntent(town.network.id, 1, 1500, zone=1))
+        network = Placement(town.network_key, 1, COMPUTE, NetworkIntent(town.network.id, 1, 1500))
         assert tx.deliveries.pending(host, [town.network_key]) == [network]
         assert tx.deliveries.pending(second, None) == [network]
         assert tx.deliveries.pending(second, [town.nic_key]) == []

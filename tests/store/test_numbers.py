@@ -14,7 +14,8 @@ def key(network) -> SubjectKey:
 
 
 def zone(tx, town, network) -> int:
-    """Bring a network to a host, and return the zone that the host is told."""
+    """Give a network a zone, bring it to a host, and return the zone that the host is told."""
+    tx.topology.give_zone(network.id)
     tx.deliveries.place(key(network), town.host.id, HostRole.COMPUTE)
     (placed,) = tx.deliveries.pending(town.host.id, [key(network)])
     assert isinstance(placed.subject, NetworkIntent)
@@ -41,7 +42,7 @@ def test_zones_are_given_in_order_and_then_from_the_start(world, town):
 def test_a_zone_is_given_again_only_when_the_host_has_let_go(world, town):
     with world.store.write() as tx:
         gone = world.network(tx, town.router, "10.1.0.0/16")
-        assert zone(tx, town, gone) == 2
+        assert [zone(tx, town, network) for network in (town.network, gone)] == [1, 2]
         generation, _ = tx.deliveries.withdraw(key(gone))
         tx.topology.delete_network(gone.id)
     wind(world.store, 1)
@@ -55,15 +56,22 @@ def test_a_zone_is_given_again_only_when_the_host_has_let_go(world, town):
 
 def test_a_network_that_no_host_ever_had_leaves_its_zone_at_once(world, town):
     with world.store.write() as tx:
-        tx.topology.delete_network(world.network(tx, town.router, "10.1.0.0/16").id)
+        unused = world.network(tx, town.router, "10.1.0.0/16")
+        assert tx.topology.give_zone(town.network.id)
+        assert tx.topology.give_zone(unused.id)
+        assert not tx.topology.give_zone(unused.id)
+        tx.topology.delete_network(unused.id)
     wind(world.store, 1)
     with world.store.write() as tx:
         assert zone(tx, town, world.network(tx, town.router, "10.2.0.0/16")) == 2
 
 
-def test_when_all_zones_are_in_use_there_is_no_network_more(world, town):
+def test_when_all_zones_are_in_use_no_network_gets_one(world, town):
     with world.store._writer.connect() as connection, connection.begin():
         taken = [{"zone": number, "network": f"another-{number}"} for number in range(2, LAST_ZONE + 1)]
         connection.execute(insert(zones), taken)
+    with world.store.write() as tx:
+        first, second = (world.network(tx, town.router, f"10.{number}.0.0/16") for number in (1, 2))
+        assert tx.topology.give_zone(first.id)
     with pytest.raises(Exhausted, match=str(LAST_ZONE)), world.store.write() as tx:
-        world.network(tx, town.router, "10.1.0.0/16")
+        tx.topology.give_zone(second.id)

@@ -54,7 +54,7 @@ def pull(town, *keys: SubjectKey) -> list[Subject | None]:
 
 
 def test_a_network(town):
-    assert pull(town, town.network_key) == [NetworkIntent(town.network.id, 1, 1500, zone=1)]
+    assert pull(town, town.network_key) == [NetworkIntent(town.network.id, 1, 1500)]
 
 
 def test_a_network_is_carried_as_its_kind_and_the_host_ask_for(town):

@@ -190,6 +190,14 @@ class Topology(Protocol):
         """Insert a network and the mac of its router's port."""
         ...
 
+    def give_zone(self, network: NetworkId) -> bool:
+        """Give a network a number that tells its flows on hosts from those of others, if it has none yet; say whether it is new.
+
+        Raises:
+            Exhausted: as many networks as there are numbers have one.
+        """
+        ...
+
     def network(self, network: NetworkId) -> Network | None: ...
 
     def free_segment(self, kind: NetworkKind, first: int, last: int) -> int | None:

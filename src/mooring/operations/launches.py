@@ -117,6 +117,9 @@ class LaunchOperations:
                     raise NotFound("Host", host)
                 for nic in known.nics:
                     network = _network_at(tx, nic, here)
+                    if nic.filtered and tx.topology.give_zone(network.id):
+                        # Only now do hosts that have it look at what its guests send.
+                        changes.append(publish(tx, SubjectKey(SubjectKind.NETWORK, network.id)))
                     made.append(self._bring(tx, network, here, changes))
         except Exhausted as fault:
             self._give_up(host, instance, fault)

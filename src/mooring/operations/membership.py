@@ -89,8 +89,8 @@ def put_into(tx: Transaction, nic: NicId, group: SecurityGroup) -> None:
 
 
 def groups_of(nics: Iterable[Nic]) -> frozenset[GroupId]:
-    """Return the groups that some NICs were in when they were read."""
-    return frozenset(name.id for nic in nics for name in nic.groups)
+    """Return the groups that some NICs were in when they were read, and that mean something: those of filtered ones."""
+    return frozenset(name.id for nic in nics if nic.filtered for name in nic.groups)
 
 
 def settle_in(tx: Transaction, nics: Collection[NicId], host: HostId, groups: Collection[GroupId]) -> list[Change]:

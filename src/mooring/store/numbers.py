@@ -14,6 +14,7 @@ _LEAP = 2**20
 """More groups than anybody makes between a backup of the database and its return."""
 
 _LAST = select(counters.c.last).where(counters.c.name == bindparam("name"))
+_OF_NETWORK = select(zones.c.zone).where(zones.c.network == bindparam("of_network"))
 _TAKEN = select(zones.c.zone).where(zones.c.zone == bindparam("first"))
 _NEXT = zones.alias()
 _GAP = (
@@ -47,19 +48,22 @@ def leave_out(session: Session) -> None:
     _count(session, GROUPS, _LEAP)
 
 
-def add_zone(session: Session, network: NetworkId) -> None:
-    """Give a network a zone, the next free one after the last that was given, so that each rests as long as possible.
+def add_zone(session: Session, network: NetworkId) -> bool:
+    """Give a network that has none a zone, the next free one after the last that was given, so that each rests as long as possible.
 
     Raises:
         Exhausted: as many networks as there are zones have one.
     """
+    if session.row(_OF_NETWORK, of_network=network) is not None:
+        return False
     last = session.row(_LAST, name=ZONES)
     after = last[0] + 1 if last else 1
     zone = _free_from(session, after) or _free_from(session, 1)
     if zone is None:
-        raise Exhausted(f"There are {LAST_ZONE} networks, which is the most.")
+        raise Exhausted(f"There are {LAST_ZONE} networks with filtered NICs, which is the most.")
     session.add(zones, zone=zone, network=network)
     _set(session, ZONES, zone)
+    return True
 
 
 def forget_zone(session: Session, network: str) -> None:

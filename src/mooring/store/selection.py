@@ -114,7 +114,7 @@ class Selection:
                 hosts.c.endpoint,
                 zones.c.zone,
             )
-            .join(zones, zones.c.network == networks.c.id)
+            .outerjoin(zones, zones.c.network == networks.c.id)
             .outerjoin(routers, routers.c.id == networks.c.router)
             .outerjoin(hosts, hosts.c.id == routers.c.host)
             .where(chosen(networks.c.id, SubjectKind.NETWORK)),

@@ -101,7 +101,7 @@ class _Read:
             if self.at is not None and gateway != self.at.id and endpoint is not None:
                 peer = TunnelPeer(mac, IPv4Address(own), IPv4Address(endpoint))
             joined = carrier(NetworkKind(kind), segment, bridge, self.at, peer) if self.at is not None else None
-            yield NetworkIntent(network, generation, mtu, joined, zone)
+            yield NetworkIntent(network, generation, mtu, joined, zone or 0)
 
     def _routers(self) -> Iterator[RouterIntent]:
         ports: defaultdict[RouterId | None, list[RouterPort]] = defaultdict(list)

@@ -275,7 +275,9 @@ class Topology:
                 bridge=network.bridge,
                 cluster=network.cluster,
             )
-            numbers.add_zone(self._session, network.id)
+
+    def give_zone(self, network: NetworkId) -> bool:
+        return numbers.add_zone(self._session, network)
 
     def network(self, network: NetworkId) -> Network | None:
         row = self._session.row(NETWORK, network=network)

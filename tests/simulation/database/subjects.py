@@ -65,7 +65,7 @@ class Subjects:
         if self._at is not None and gateway is not None and gateway.id != self._at.id and gateway.endpoint is not None:
             peer = TunnelPeer(mac, row.gateway, gateway.endpoint)
         joined = carrier(row.kind, row.segment, row.bridge, self._at, peer) if self._at is not None else None
-        zone = next(zone for zone, of in self._tables.zones.items() if of == network)
+        zone = next((zone for zone, of in self._tables.zones.items() if of == network), 0)
         return NetworkIntent(network, generation, row.mtu, joined, zone)
 
     def _router(self, router: RouterId, generation: int) -> RouterIntent | None:

@@ -167,11 +167,16 @@ class Topology:
         needs(network.router is None or network.router in self._tables.routers)
         self._tables.macs.put(mac, None)
         self._tables.networks.put(network.id, (network, mac))
+
+    def give_zone(self, network: NetworkId) -> bool:
+        if network in self._tables.zones.values():
+            return False
         after = (self._tables.counters.get("zones") or 0) + 1
         ring = (*range(after, 65536), *range(1, after))
         zone = next(number for number in ring if number not in self._tables.zones)
-        self._tables.zones.put(zone, network.id)
+        self._tables.zones.put(zone, network)
         self._tables.counters.put("zones", zone)
+        return True
 
     def network(self, network: NetworkId) -> Network | None:
         known = self._tables.networks.get(network)
