@@ -15,6 +15,9 @@ mooring := .venv/bin/mooring
 sandbox := $(mooring) sandbox --
 pytest := $(sandbox) $(python) -m pytest -o faulthandler_exit_on_timeout=true
 
+# These mostly wait for the kernel, so they do that beside all others, in a sandbox of their own.
+waiting := tests/backends tests/guests
+
 .PHONY: help run demo test test-slow check format bench bless lock clean setup setup-run setup-lab setup-test
 
 help: ## this list
@@ -32,7 +35,14 @@ demo: setup-$(if $(filter late-allocation,$(NAME)),lab,run) ## the story NAME, t
 	@exec $(mooring) demo $(NAME) $(if $(ONCE),--once) $(if $(SHORT),--short)
 
 test: check ## all checks, then all tests but the slow ones
+ifdef TESTS
 	$(pytest) -m 'not slow' $(TESTS)
+else
+	@mkdir -p build
+	@$(pytest) -m 'not slow' $(waiting) > build/waiting.log 2>&1 & waiting=$$!; failed=0; \
+	$(pytest) -m 'not slow' $(addprefix --ignore=,$(waiting)) tests || failed=$$?; \
+	wait $$waiting || failed=$$?; cat build/waiting.log; exit $$failed
+endif
 
 test-slow: setup-test ## the slow tests
 	$(pytest) -m slow $(TESTS)
