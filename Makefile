@@ -15,8 +15,13 @@ mooring := .venv/bin/mooring
 sandbox := $(mooring) sandbox --
 pytest := $(sandbox) $(python) -m pytest -o faulthandler_exit_on_timeout=true
 
-# These mostly wait for the kernel, so they do that beside all others, in a sandbox of their own.
-waiting := tests/backends tests/guests
+# Tests mostly wait for kernels, so some folders' run beside all others, in a sandbox of their own.
+define run_tests # MARKERS,FOLDERS
+@$(if $(TESTS),$(pytest) -m '$(1)' $(TESTS),mkdir -p build; \
+	$(pytest) -m '$(1)' $(2) > build/beside.log 2>&1 & beside=$$!; failed=0; \
+	$(pytest) -m '$(1)' $(addprefix --ignore=,$(2)) tests || failed=$$?; \
+	wait $$beside || failed=$$?; cat build/beside.log; exit $$failed)
+endef
 
 .PHONY: help run demo test test-slow check format bench bless lock clean setup setup-run setup-lab setup-test
 
@@ -35,17 +40,10 @@ demo: setup-$(if $(filter late-allocation,$(NAME)),lab,run) ## the story NAME, t
 	@exec $(mooring) demo $(NAME) $(if $(ONCE),--once) $(if $(SHORT),--short)
 
 test: check ## all checks, then all tests but the slow ones
-ifdef TESTS
-	$(pytest) -m 'not slow' $(TESTS)
-else
-	@mkdir -p build
-	@$(pytest) -m 'not slow' $(waiting) > build/waiting.log 2>&1 & waiting=$$!; failed=0; \
-	$(pytest) -m 'not slow' $(addprefix --ignore=,$(waiting)) tests || failed=$$?; \
-	wait $$waiting || failed=$$?; cat build/waiting.log; exit $$failed
-endif
+	$(call run_tests,not slow,tests/backends tests/guests)
 
 test-slow: setup-test ## the slow tests
-	$(pytest) -m slow $(TESTS)
+	$(call run_tests,slow,tests/guests tests/vm)
 
 check: setup-test ## format, lint, types and import order; runs nothing of mooring
 	.venv/bin/ruff format --check
