@@ -42,6 +42,12 @@ _THE_NIC = bindparam("of_nic", type_=String())
 _THE_GROUP = bindparam("of_group", type_=String())
 _GROUPS: BindParameter[str] = bindparam("of_groups", expanding=True, type_=String())
 
+
+def _any(found: Select[Any]) -> ColumnElement[bool]:
+    """Mean EXISTS, but so that PostgreSQL stops at the first row, and does not think of reading all of them to compare them at once."""
+    return found.limit(1).scalar_subquery().is_not(null())
+
+
 _HOLDS = and_(_held.c.kind == _GROUP, _held.c.role == _COMPUTE, _held.c.present)
 """A host has a group."""
 
@@ -53,7 +59,7 @@ _PLACED = exists(
 """A member is on a host."""
 
 # By the host's instances, which are few, and not by the group's members, which may be many.
-_HAS_MEMBER = exists(
+_HAS_MEMBER = _any(
     select(nics.c.id)
     .join(instances, instances.c.id == nics.c.instance)
     .join(nic_groups, nic_groups.c.nic == nics.c.id)
@@ -177,7 +183,7 @@ _LAGGING = (
                 deliveries.c.kind == _NIC,
                 deliveries.c.role == _MEMBER,
                 # Asked of the few that are behind, and not of all members.
-                exists(
+                _any(
                     _REMOTES_MEMBERS.where(
                         nic_groups.c.nic == deliveries.c.subject, security_group_rules.c.group_id.in_(_GROUPS)
                     ).correlate(deliveries),
