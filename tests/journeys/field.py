@@ -126,7 +126,8 @@ class Field:
     def revived(self) -> bool:
         """Start what has ended, as a host's init does, and say whether everything does its work."""
         self.lab.revive()
-        return all(program.ready for program in self.lab.programs.values())
+        # The API's way to the bus comes back a moment later, and until then it answers 503.
+        return all(program.ready for program in self.lab.programs.values()) and self.admin.ready()
 
     def last_words(self) -> str:
         """Return the ends of all logs."""

@@ -118,6 +118,8 @@ class NatsBus:
                     # The client's own way back ends where a server refuses it once, and leaks a connection at each refusal (2.16): a
                     # connection that is lost is replaced by another client here.
                     allow_reconnect=False,
+                    # Within one attempt, too, it waits so long after a server that refused it: 2 seconds, unless it is told.
+                    reconnect_time_wait=_RECONNECT_WAIT,  # type: ignore[arg-type]  # a float is slept as well
                     # A cast that can't be sent now is worth nothing later: hosts compare what they hold when they are back.
                     pending_size=1 << 16,
                     error_cb=self._failed,

@@ -74,6 +74,13 @@ class Client:
             raise Refused(answer.status_code, reason, answer.headers.get("Retry-After"))
         return dict(answer.json()) if answer.content else {}
 
+    def ready(self) -> bool:
+        """Say whether the API reaches all that it needs."""
+        try:
+            return self._http.get("/readyz").is_success
+        except httpx2.TransportError:
+            return False
+
     def get(self, path: str) -> Thing:
         """Return what is at a path."""
         return self.ask("GET", path)
