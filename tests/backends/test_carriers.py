@@ -272,7 +272,7 @@ def test_every_table_is_drawn() -> None:
     seen: set[str] = set()
 
     @given(cloud=carried() | walls())
-    @settings(max_examples=300, database=None)
+    @settings(max_examples=600, database=None, derandomize=True)
     def draw(cloud: Cloud) -> None:
         seen.update(key.table.name for key in cloud.state)
 

@@ -115,9 +115,10 @@ class FakeBackend:
         # A step is all or nothing, as a transaction of nftables is; the real links are not, which `tear` is for.
         before = dict(self.state)
         try:
-            for key, value in step.drop.items():
+            # In the order of their lines: which of several is refused first, and named, must not depend on how a process hashes texts.
+            for key, value in sorted(step.drop.items(), key=lambda fact: fact_line(*fact)):
                 self._drop(key, value, delta)
-            for key, value in step.put.items():
+            for key, value in sorted(step.put.items(), key=lambda fact: fact_line(*fact)):
                 self._put(key, value)
         except Refused:
             self.state = before
