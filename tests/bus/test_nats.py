@@ -51,6 +51,7 @@ def test_subscriptions_return_with_the_server(server: NatsServer) -> None:
     server.start()
     served, asking = (NatsBus(NatsAccess((server.url,), name)) for name in ("one", "two"))
     served.serve("topic", lambda *_: b"pong")
+    assert served.wait_connected(10)
     assert asking.wait_connected(10)
     _eventually(lambda: _answers(asking, "topic"))
     server.kill()
@@ -75,6 +76,7 @@ def test_a_call_ends_with_the_connection(server: NatsServer) -> None:
 
     served.serve("slow", wait)
     served.serve("topic", lambda *_: b"pong")
+    assert served.wait_connected(10)
     assert asking.wait_connected(10)
     with ThreadPoolExecutor(1) as threads:
         call = threads.submit(asking.call, "slow", b"", 120)
@@ -110,6 +112,7 @@ def test_a_topic_never_waits_for_the_threads_of_another(server: NatsServer) -> N
 
     served.serve("launch", wait)
     served.serve("report", release)
+    assert served.wait_connected(10)
     assert asking.wait_connected(10)
     crowd = 150  # more than a topic has threads
     with ThreadPoolExecutor(crowd) as threads:
