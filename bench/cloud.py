@@ -50,7 +50,7 @@ class Cloud:
         )
         self._name = host
         self.port = int(self._answer()["port"])
-        self.token = self._log_in()
+        self.token = log_in(self.port)
 
     def ask(self, verb: str, **arguments: object) -> Any:
         """Let the other process do something, and return what it says."""
@@ -118,21 +118,23 @@ class Cloud:
             raise RuntimeError(f"mooring on {self._name} ended with {self._process.wait()}")
         return json.loads(line)
 
-    def _log_in(self) -> str:
-        user = {"name": "demo", "domain": {"id": "default"}, "password": PASSWORD}
-        scope = {"project": {"name": "demo", "domain": {"id": "default"}}}
-        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request("POST", "/identity/v3/auth/tokens", json.dumps(body), {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        response.read()
-        connection.close()
-        return str(response.headers["X-Subject-Token"])
-
     def _pipe(self, pipe: IO[str] | None) -> IO[str]:
         if pipe is None:
             raise RuntimeError("not started with pipes")
         return pipe
+
+
+def log_in(port: int) -> str:
+    """Return a token of the project demo's, from the API that listens there."""
+    user = {"name": "demo", "domain": {"id": "default"}, "password": PASSWORD}
+    scope = {"project": {"name": "demo", "domain": {"id": "default"}}}
+    body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", "/identity/v3/auth/tokens", json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return str(response.headers["X-Subject-Token"])
 
 
 class Client:

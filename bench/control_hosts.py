@@ -30,7 +30,7 @@ from bench.control_process import obey
 from mooring.agent.loop import COMPARE_EVERY
 from mooring.agent.pulse import EVERY as BEAT_EVERY
 from mooring.agent.remote import RemoteController
-from mooring.bus import DeadlineExceeded, Handler, Subscription
+from mooring.bus import DeadlineExceeded
 from mooring.bus.messages import Registration, Remote, ask, decode_reply, decode_request, load_instance
 from mooring.bus.nats import inbox_prefix
 from mooring.bus.topics import compute_topic, controller_topic, host_topic
@@ -64,7 +64,7 @@ class Tally:
 
 
 class _Wire:
-    """A host's connection, as the bus of its RemoteController; called from threads, while the connection lives on the loop."""
+    """A host's connection, by which its RemoteController asks; called from threads, while the connection lives on the loop."""
 
     def __init__(self, client: Client, loop: asyncio.AbstractEventLoop) -> None:
         self._client, self._loop = client, loop
@@ -76,17 +76,6 @@ class _Wire:
             return bytes(asked.result(timeout + 1).data)
         except (nats.errors.Error, TimeoutError, FutureTimeout) as error:
             raise DeadlineExceeded(topic) from error
-
-    def cast(self, topic: str, message: bytes) -> None:
-        """Hosts don't cast."""
-        raise NotImplementedError
-
-    def serve(self, topic: str, handler: Handler, group: str | None = None) -> Subscription:
-        """Hosts serve on the loop."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Nothing of its own is to be closed."""
 
 
 class Host:

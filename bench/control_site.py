@@ -5,7 +5,6 @@ but for their back-end and guests, which are dictionaries: see bench.control_age
 used on, with fsync: an acknowledged change is as safe as an operator would want it.
 """
 
-import json
 import shutil
 import subprocess
 import sys
@@ -13,12 +12,11 @@ import tempfile
 import urllib.request
 from collections.abc import Sequence
 from contextlib import ExitStack
-from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bench.cloud import PASSWORD, Client
+from bench.cloud import PASSWORD, Client, log_in
 from bench.control_process import Obedient, Running, eventually
 from bench.report import BUILD
 from bench.world import World
@@ -71,7 +69,7 @@ class Site:
             self.start_agent(GATEWAY)
             for name in self.computes:
                 self.start_agent(name)
-            self._token = self._log_in()
+            self._token = log_in(self.port)
         except BaseException:
             self._stack.close()
             raise
@@ -175,14 +173,3 @@ class Site:
         self.programs[program.name] = program
         self._stack.callback(program.stop)
         return program
-
-    def _log_in(self) -> str:
-        user = {"name": "demo", "domain": {"id": "default"}, "password": PASSWORD}
-        scope = {"project": {"name": "demo", "domain": {"id": "default"}}}
-        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request("POST", "/identity/v3/auth/tokens", json.dumps(body), {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        response.read()
-        connection.close()
-        return str(response.headers["X-Subject-Token"])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mooring.bus import Bus, DeadlineExceeded, NoResponder
+from mooring.bus import Calls, DeadlineExceeded, NoResponder
 from mooring.bus.messages import (
     Registration,
     ask,
@@ -23,7 +23,7 @@ _DEADLINE = 10.0
 class RemoteController:
     """Calls on behalf of one host; implements the agent's Controller."""
 
-    def __init__(self, bus: Bus, host: HostId) -> None:
+    def __init__(self, bus: Calls, host: HostId) -> None:
         """Keep the way and the name."""
         self._bus = bus
         self._host = host

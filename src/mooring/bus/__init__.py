@@ -31,8 +31,8 @@ class Subscription(Protocol):
         ...
 
 
-class Bus(Protocol):
-    """The way between api, controllers and agents."""
+class Calls(Protocol):
+    """The part of a bus that asks."""
 
     def call(self, topic: str, message: bytes, timeout: float) -> bytes:
         """Return one handler's answer.
@@ -42,6 +42,10 @@ class Bus(Protocol):
             DeadlineExceeded: no answer within `timeout` seconds, or before the connection was lost.
         """
         ...
+
+
+class Bus(Calls, Protocol):
+    """The way between api, controllers and agents."""
 
     def cast(self, topic: str, message: bytes) -> None:
         """Send to the topic's subscribers, if there are any."""

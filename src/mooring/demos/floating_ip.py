@@ -8,10 +8,8 @@ from functools import partial
 from typing import Any
 
 import openstack
-from keystoneauth1 import session
-from keystoneauth1.identity import v3
-from novaclient import client as nova_client  # pyright: ignore[reportMissingTypeStubs]  # it has none
 
+from mooring.demos import clients
 from mooring.demos.stage import OUTSIDE, OUTSIDE_ADDRESS, PUBLIC, UPLINK_INTERFACE, Stage
 from mooring.demos.story import Demo, Story
 
@@ -37,7 +35,7 @@ class _Tale:
     def tell(self) -> None:
         """Tell it from the beginning to the end."""
         self.set_up()
-        self.cloud, self.nova = _openstack(self.stage), _nova(self.stage)
+        self.cloud, self.nova = _openstack(self.stage), clients.nova(self.stage.environment("demo"))
         self.boot()
         self.associate()
         self.reach()
@@ -182,24 +180,12 @@ class _Tale:
 
 def _openstack(stage: Stage) -> Any:
     return openstack.connect(
-        auth=_auth(stage),
+        auth=clients.login(stage.environment("demo")),
         region_name="RegionOne",
         floating_ip_source="nova",
         load_yaml_config=False,
         load_envvars=False,
     )
-
-
-def _nova(stage: Stage) -> Any:
-    login: Any = v3.Password
-    client: Any = nova_client
-    return client.Client("2.1", session=session.Session(auth=login(**_auth(stage))))
-
-
-def _auth(stage: Stage) -> dict[str, str]:
-    environment = stage.environment("demo")
-    names = ("auth_url", "username", "password", "project_name", "user_domain_name", "project_domain_name")
-    return {name: environment[f"OS_{name.upper()}"] for name in names}
 
 
 def _fixed(server: Any) -> str:

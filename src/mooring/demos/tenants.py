@@ -4,10 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
-from keystoneauth1 import session
-from keystoneauth1.identity import v3
-from novaclient import client as nova_client  # pyright: ignore[reportMissingTypeStubs]  # it has none
-
+from mooring.demos import clients
 from mooring.demos.frames import End
 from mooring.demos.stage import Stage
 from mooring.demos.story import Story
@@ -38,13 +35,8 @@ class Tenant:
 
     def __init__(self, story: Story, stage: Stage, name: str) -> None:
         """Log in."""
-        environment = stage.environment(name)
-        names = ("auth_url", "username", "password", "project_name", "user_domain_name", "project_domain_name")
-        login: Any = v3.Password
-        client: Any = nova_client
-        auth = login(**{each: environment[f"OS_{each.upper()}"] for each in names})
         self.name = name
-        self.nova: Any = client.Client("2.1", session=session.Session(auth=auth))
+        self.nova = clients.nova(stage.environment(name))
         self._story = story
 
     def _call(self, text: str) -> None:
