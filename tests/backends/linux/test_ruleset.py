@@ -49,6 +49,15 @@ def test_a_reload_keeps_all_elements(lab: Lab) -> None:
     assert lab.backend.read() == state
 
 
+STRANGERS = (
+    "insert rule ip mooring passing continue",
+    "add rule ip mooring strange continue",
+    "add set ip mooring strangers { type ipv4_addr; }",
+    "add counter ip mooring strange",
+    "add chain ip mooring odd { type filter hook forward priority 5; policy accept; }",
+)
+
+
 def test_no_packet_notices_a_reload(lab: Lab) -> None:
     lab.settle(STATE)
     guest = lab.guest(small().nics[0], small().routers[0])
@@ -57,9 +66,32 @@ def test_no_packet_notices_a_reload(lab: Lab) -> None:
     assert small().nics[0].id == ALICE
     ping = Ping(lab, lab.isp(0), FIRST.address)
     for _ in range(10):
-        lab.at(lab.router(small().routers[0]), "nft", "insert", "rule", "ip", "mooring", "passing", "continue")
+        lab.at(lab.router(small().routers[0]), "nft", f"add chain ip mooring strange; {';'.join(STRANGERS)}")
         lab.settle(STATE)
     assert ping.end()[0] == 0
+
+
+DAMAGES = (
+    "flush ruleset",
+    "flush chain ip mooring passing",
+    "add chain ip mooring passing { policy accept; }",
+    "add table ip mooring { flags dormant; }",
+    "flush chain ip mooring arriving; flush chain ip mooring leaving; delete map ip mooring fip_in",
+    "flush chain ip mooring arriving; delete map ip mooring fip_in; add map ip mooring fip_in { type inet_service : ipv4_addr; }",
+    "flush chain ip mooring leaving; delete map ip mooring fip_out; "
+    "add map ip mooring fip_out { type ipv4_addr . ifname : ipv4_addr; size 9; }",
+    "delete chain ip mooring leaving; add chain ip mooring leaving { type filter hook postrouting priority 7; }",
+    "add table inet mooring; add chain inet mooring other { type filter hook forward priority 0; policy drop; }",
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_was_done_to_the_rules_is_mended(lab: Lab, damage: str) -> None:
+    lab.settle(STATE)
+    lab.at(lab.router(small().routers[0]), "nft", damage)
+    assert lab.backend.read() != STATE
+    lab.settle(STATE)
+    assert lab.backend.read() == STATE
 
 
 def test_reading_while_others_write_gives_one_moment(lab: Lab) -> None:

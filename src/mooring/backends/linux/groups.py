@@ -153,25 +153,16 @@ def ending(number: int, there: Blocks, leading: Iterable[str]) -> str:
     )
 
 
-def apart(listing: str) -> tuple[str, Blocks]:
-    """Split the listing of a table: what is not of any group, and the groups' blocks."""
-    rest: list[str] = []
-    blocks: dict[tuple[int, str], tuple[str, ...]] = {}
-    block: list[str] | None = None
-    for line in listing.splitlines():
-        if block is None and (named := _NAMED.fullmatch(line)) is not None:
-            block = []
-            blocks[int(named[1]), named[2]] = ()
-        if block is None:
-            # Blank lines stand between blocks, whosever they are.
-            if line:
-                rest.append(line)
-            continue
-        block.append(line)
-        if line == "\t}":
-            blocks[next(reversed(blocks))] = tuple(block)
-            block = None
-    return "".join(f"{line}\n" for line in rest), blocks
+def apart(blocks: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str, ...]], Blocks]:
+    """Split a table's blocks by their first lines: what is not of any group, and the groups'."""
+    rest: dict[str, tuple[str, ...]] = {}
+    found: dict[tuple[int, str], tuple[str, ...]] = {}
+    for head, lines in blocks.items():
+        if (named := _NAMED.fullmatch(head)) is not None:
+            found[int(named[1]), named[2]] = lines
+        else:
+            rest[head] = lines
+    return rest, found
 
 
 def read(there: Blocks, known: Blocks, leads: Mapping[str, Mapping[int, str]]) -> dict[Key, Row]:

@@ -118,6 +118,23 @@ def as_loaded(name: str, more: str = "") -> tuple[str, str]:
     return netns.in_scratch(load)
 
 
+def blocks(listing: str) -> dict[str, tuple[str, ...]]:
+    """Split the listing of a table into its chains, sets and whatever else it has, by their first lines; by "", the lines of none of them."""
+    found: dict[str, tuple[str, ...]] = {}
+    loose: list[str] = []
+    block: list[str] = []
+    for line in listing.splitlines():
+        if block or (line.startswith("\t") and line.endswith(" {")):
+            block.append(line)
+            if line == "\t}":
+                found[block[0]] = tuple(block)
+                block = []
+        elif line:  # blank ones stand between blocks
+            loose.append(line)
+    found[""] = tuple(loose)
+    return found
+
+
 @cache
 def _library() -> ctypes.CDLL:
     library = ctypes.CDLL("libnftables.so.1")

@@ -1,17 +1,18 @@
 """The static ruleset of a namespace, whole or not at all, and what changes in it: security groups, and the elements of its sets.
 
 How does a restarted agent know that a ruleset is ours, and as it should be?  It is in tables named mooring, and their listing is the
-same, to the letter, as that of the ruleset's file freshly loaded into a namespace made for the comparison.  On the host, where others have
+same, to the letter and but for the order of its parts, as that of the ruleset's file freshly loaded into a namespace made for the comparison.  On the host, where others have
 tables too, ours are of the families bridge and inet.
 """
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 
 from mooring.backends.linux import elements, epoch, groups
 from mooring.backends.linux.nfnetlink import Interrupted
-from mooring.backends.linux.nft import NftRefused, as_loaded, ruleset_text
+from mooring.backends.linux.nft import NftRefused, as_loaded, blocks, ruleset_text
 from mooring.backends.linux.space import Snapshot, Space
 from mooring.compile.facts import HOST, Delta, Key, Place, Refused, Row, fact_line
 from mooring.compile.filters import HOST_RULESET
@@ -20,6 +21,11 @@ from mooring.compile.tables import OF_GROUPS, RULESET
 NAME = "router"
 _ATTEMPTS = 5
 _ON_THE_HOST = frozenset({"bridge", "inet"})
+_NAMED = re.compile(r"\t(?P<kind>[a-z ]+) (?P<name>\S+) \{")
+"""The first line of a chain, set or other part of a table."""
+
+_Blocks = Mapping[str, tuple[str, ...]]
+"""A table's parts by their first lines."""
 
 
 def name_of(place: Place) -> str:
@@ -58,13 +64,50 @@ def put(space: Space, key: Key, value: Row) -> None:
         text = ruleset_text(name)
     except FileNotFoundError as error:
         raise Refused(f"{fact_line(key, value)}: there is no such ruleset") from error
-    old = read(space)
-    if old.ruleset.get(key) == value:
-        return
+    more = epoch.beginning() if name == HOST_RULESET else ""
+    for remove in (_leaving_room, _leaving_nothing):
+        old = read(space)
+        if old.ruleset.get(key) == value:
+            return
+        try:
+            removal, again = remove(space, key, old)
+            _run(space, key, f"{removal}{text}\n{again}{more}")
+        except Refused:
+            if remove is _leaving_nothing:
+                raise
+
+
+def _leaving_room(space: Space, key: Key, old: Snapshot) -> tuple[str, str]:
+    """Return the commands before and after a ruleset's text that put it in the place of other rules in the same tables.
+
+    No packet notices that. When a table goes, the kernel takes away its rules a moment before it takes away its chains: a packet that comes
+    between meets nothing but their policy.
+    """
+    expected = _rest(str(key.row[0]))
+    removal: list[str] = []
+    anew: set[str] = set()
+    for family, listing in _tables(space).items():
+        table = f"{family} {elements.TABLE}"
+        if family not in expected:
+            removal.append(f"delete table {table}\n")
+            continue
+        rest, _ = groups.apart(blocks(listing))
+        named = {head: found for head in rest if (found := _NAMED.fullmatch(head)) is not None}
+        removal += [f"flush chain {table} {it['name']}\n" for it in named.values() if it["kind"] == "chain"]
+        for head, it in named.items():
+            should = expected[family].get(head)
+            if should is None or (it["kind"] != "chain" and should != rest[head]):
+                removal.append(f"delete {it['kind']} {table} {it['name']}\n")
+                anew.add(it["name"])
+    lost = {it: known for it, known in old.elements.items() if it.table.name in anew}
+    return "".join(removal), elements.loading(str(key.row[0]), lost)
+
+
+def _leaving_nothing(space: Space, key: Key, old: Snapshot) -> tuple[str, str]:
+    """Return the commands before and after a ruleset's text that put it in the place of whatever tables there are."""
     whole = {it: known for it, known in old.ruleset.items() if it != key and groups.is_whole(known)}
     made = "".join(groups.making(groups.group_of(it, known)) for it, known in whole.items())
-    more = epoch.beginning() if name == HOST_RULESET else ""
-    _run(space, key, _deletion(space) + f"{text}\n" + made + elements.loading(name, old.elements) + more)
+    return _deletion(space), made + elements.loading(str(key.row[0]), old.elements)
 
 
 def drop(space: Space, key: Key) -> None:
@@ -120,15 +163,15 @@ def _with_groups(old: Snapshot, delta: Delta) -> Snapshot:
     changed = {groups.number_of(key) for key in (*delta.put, *delta.drop)}
     gone = {groups.number_of(key) for key in delta.drop if key not in delta.put}
     facts = {key: value for key, value in old.ruleset.items() if key not in delta.drop}
-    blocks = {about: lines for about, lines in old.blocks.items() if about[0] not in changed}
+    of_groups = {about: lines for about, lines in old.blocks.items() if about[0] not in changed}
     for key, value in delta.put.items():
         facts[key] = value
-        blocks.update(groups.listed(groups.group_of(key, value), known))
+        of_groups.update(groups.listed(groups.group_of(key, value), known))
     if gone:
         found = {it: value for it, value in old.elements.items() if not (it.table in OF_GROUPS and it.row[0] in gone)}
     else:
         found = old.elements
-    return Snapshot(old.generation + 1, facts, found, blocks)
+    return Snapshot(old.generation + 1, facts, found, of_groups)
 
 
 def change_elements(space: Space, delta: Delta) -> None:
@@ -157,7 +200,7 @@ def _look(space: Space, generation: int) -> Snapshot:
     if not tables:
         return Snapshot(generation, {}, {})
     key = Key(RULESET, space.place, (name,))
-    rest, blocks = _apart(tables)
+    rest, of_groups = _apart(tables)
     facts: dict[Key, Row] = {}
     if rest != _rest(name):
         facts[key] = ("not as it was loaded",)
@@ -165,11 +208,11 @@ def _look(space: Space, generation: int) -> Snapshot:
     else:
         facts[key] = () if space.place != HOST or epoch.is_one(space.nfnetlink) else ("its epoch is not one",)
         found = elements.read(space.nfnetlink, space.place, elements.sets(name))
-    if blocks and (leads := _leads(space)):
-        facts |= groups.read(blocks, _sample(name), leads)
+    if of_groups and (leads := _leads(space)):
+        facts |= groups.read(of_groups, _sample(name), leads)
         whole = [groups.number_of(it) for it, value in facts.items() if it != key and groups.is_whole(value)]
         found |= elements.read_groups(space.nfnetlink, space.place, name, whole)
-    return Snapshot(generation, facts, found, blocks)
+    return Snapshot(generation, facts, found, of_groups)
 
 
 def _leads(space: Space) -> dict[str, dict[int, str]]:
@@ -214,23 +257,23 @@ def _usable(space: Space) -> dict[str, elements.NftSet]:
     return {name: where for name, where in elements.sets(name_of(space.place)).items() if there.get(name) == where}
 
 
-def _apart(tables: Mapping[str, str]) -> tuple[dict[str, str], dict[tuple[int, str], tuple[str, ...]]]:
+def _apart(tables: Mapping[str, str]) -> tuple[dict[str, _Blocks], dict[tuple[int, str], tuple[str, ...]]]:
     """Split listings by family: what is static, and the blocks of security groups."""
-    rest: dict[str, str] = {}
-    blocks: dict[tuple[int, str], tuple[str, ...]] = {}
+    rest: dict[str, _Blocks] = {}
+    of_groups: dict[tuple[int, str], tuple[str, ...]] = {}
     for family, listing in tables.items():
-        rest[family], found = groups.apart(listing)
-        blocks.update(found)
-    return rest, blocks
+        rest[family], found = groups.apart(blocks(listing))
+        of_groups.update(found)
+    return rest, of_groups
 
 
 @cache
-def _expected(name: str) -> tuple[dict[str, str], dict[tuple[int, str], tuple[str, ...]]]:
+def _expected(name: str) -> tuple[dict[str, _Blocks], dict[tuple[int, str], tuple[str, ...]]]:
     more = groups.sample() if name == HOST_RULESET else ""
     return _apart(_by_family(as_loaded(name, more)[0]))
 
 
-def _rest(name: str) -> dict[str, str]:
+def _rest(name: str) -> dict[str, _Blocks]:
     return _expected(name)[0]
 
 
