@@ -4,14 +4,26 @@ Everything has a name of its own and goes again with `close`; nothing of the rea
 """
 
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 from secrets import token_hex
 from select import POLLIN, poll
-from socket import AF_INET, SO_REUSEADDR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, socket, socketpair
-from threading import Thread
+from socket import (
+    AF_INET,
+    AF_PACKET,
+    PACKET_OUTGOING,
+    SO_REUSEADDR,
+    SOCK_DGRAM,
+    SOCK_RAW,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    htons,
+    socket,
+    socketpair,
+)
+from threading import Event, Thread
 from time import monotonic, sleep
 from typing import TypeVar
 
@@ -26,6 +38,7 @@ from tests.strategies import provider
 T = TypeVar("T")
 
 ECHO = 7
+_ETH_P_ALL = 3
 
 
 def eventually(look: Callable[[], T], seconds: float = 5) -> T:
@@ -118,6 +131,35 @@ class Lab:
         made = self._insides[namespace].run(lambda: socket(family, kind, protocol))
         made.settimeout(1)
         return self.keep(made)
+
+    @contextmanager
+    def capture(
+        self, namespace: str, device: str = "eth0", *, outgoing: bool = True
+    ) -> Generator[Callable[[], list[bytes]]]:
+        """Record the frames of a device as long as the block lasts; without `outgoing` only those that come in."""
+        recorder = self.open(namespace, AF_PACKET, SOCK_RAW, htons(_ETH_P_ALL))
+        recorder.bind((device, _ETH_P_ALL))
+        recorder.settimeout(0.05)
+        frames: list[bytes] = []
+        stop = Event()
+
+        def record() -> None:
+            while not stop.is_set():
+                try:
+                    frame, (_, _, kind, *_) = recorder.recvfrom(2048)
+                except TimeoutError:
+                    continue
+                if outgoing or kind != PACKET_OUTGOING:
+                    frames.append(frame)
+
+        thread = Thread(target=record)
+        thread.start()
+        try:
+            yield lambda: list(frames)
+        finally:
+            sleep(0.1)
+            stop.set()
+            thread.join()
 
     def keep(self, made: socket) -> socket:
         """Close a socket when all is closed."""

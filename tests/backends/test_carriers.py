@@ -4,12 +4,12 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.agent.interfaces import Backend, Refused
 from mooring.compile.carriers import EVERYBODY
-from mooring.compile.facts import HOST, Delta, HostState, Key, Row, diff, lines
+from mooring.compile.facts import HOST, Delta, HostState, Key, Row, diff
 from mooring.compile.host import compile_host
 from mooring.compile.links import OWNED_PRIORITY, OWNED_TABLE, router_place
 from mooring.compile.tables import BRIDGE, FDB, NEIGHBOUR, PORT, ROUTE, ROUTE_IN, RULE, TABLES, TRUNK, VXLAN
@@ -25,6 +25,7 @@ from mooring.model.subjects import (
     TunnelPeer,
     Vxlan,
 )
+from tests.backends.histories import check, history, same_host, settle
 from tests.compile.small import FIRST, ROUTER, small
 from tests.compile.walled import walls
 from tests.strategies import ENDPOINT, PEERS, SEGMENT, Cloud, carried, mac, uuid
@@ -61,16 +62,6 @@ STATES: dict[str, HostState] = {
     "tunnel with a far guest": TUNNELLED,
     "all": host(Trunk(SEGMENT), TUNNEL, Vxlan(18, ENDPOINT)),
 }
-
-
-def settle(backend: Backend, state: HostState) -> Delta:
-    delta = diff(backend.read(), state)
-    backend.apply(delta)
-    return delta
-
-
-def check(backend: Backend, state: HostState) -> None:
-    assert list(lines(backend.read())) == list(lines(state))
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -237,34 +228,24 @@ def test_a_route_of_a_table_needs_its_device(backend: Backend) -> None:
 # ------------------------------------------------------------------------------------------------------------- histories
 
 
-def _history(backend: Backend, steps: list[Cloud]) -> None:
-    settle(backend, {})
-    for cloud in steps:
-        settle(backend, cloud.state)
-        check(backend, cloud.state)
-
-
-_same_host = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-
-
 @given(steps=st.lists(carried(), min_size=1, max_size=5))
-@settings(_same_host, max_examples=100)
+@settings(same_host, max_examples=100)
 def test_any_history_ends_as_its_last_state(fake: Backend, steps: list[Cloud]) -> None:
-    _history(fake, steps)
+    history(fake, [cloud.state for cloud in steps])
 
 
 @pytest.mark.kernel
 @given(steps=st.lists(carried(vlans=False), min_size=1, max_size=4))
-@settings(_same_host, max_examples=8)
+@settings(same_host, max_examples=8)
 def test_any_history_ends_as_its_last_state_in_the_kernel(kernel: Backend, steps: list[Cloud]) -> None:
-    _history(kernel, steps)
+    history(kernel, [cloud.state for cloud in steps])
 
 
 @pytest.mark.vm
 @given(steps=st.lists(carried(), min_size=1, max_size=4))
-@settings(_same_host, max_examples=8)
+@settings(same_host, max_examples=8)
 def test_any_history_with_vlans_ends_as_its_last_state(kernel: Backend, steps: list[Cloud]) -> None:
-    _history(kernel, steps)
+    history(kernel, [cloud.state for cloud in steps])
 
 
 def test_every_table_is_drawn() -> None:

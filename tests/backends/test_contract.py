@@ -4,29 +4,19 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.agent.interfaces import Backend, Refused
-from mooring.compile.facts import HOST, Delta, HostState, Key, Row, diff, lines
+from mooring.compile.facts import HOST, Delta, Key, Row
 from mooring.compile.links import router_place
 from mooring.compile.tables import ADDRESS, BRIDGE, DHCP_HOST, FIP_IN, INNER, NAMESPACE, PORT, ROUTE, RULESET, UPLINK
 from mooring.model.ids import NetworkId, bridge_name, port_name
+from tests.backends.histories import check, history, same_host, settle
 from tests.compile.small import ALICE, BOB, CAROL, FIRST, FREE, RED, ROUTER, SECOND, small
 from tests.strategies import Cloud, clouds, uuid
 
 PLACE = router_place(ROUTER)
-
-
-def settle(backend: Backend, state: HostState) -> Delta:
-    """Make a state true, as an agent does that knows nothing; return what that took."""
-    delta = diff(backend.read(), state)
-    backend.apply(delta)
-    return delta
-
-
-def text(state: HostState) -> list[str]:
-    return list(lines(state))
 
 
 def test_an_empty_host_has_no_facts(backend: Backend) -> None:
@@ -35,7 +25,7 @@ def test_an_empty_host_has_no_facts(backend: Backend) -> None:
 
 def test_what_was_applied_is_what_is_read(backend: Backend) -> None:
     settle(backend, small().state)
-    assert text(backend.read()) == text(small().state)
+    check(backend, small().state)
 
 
 def test_a_place_can_be_read_alone(backend: Backend) -> None:
@@ -53,7 +43,7 @@ def test_putting_what_is_there_is_no_error(backend: Backend) -> None:
     state = small().state
     settle(backend, state)
     backend.apply(Delta(state, {}))
-    assert text(backend.read()) == text(state)
+    check(backend, state)
 
 
 def test_a_floating_ip_comes_moves_and_goes(backend: Backend) -> None:
@@ -62,7 +52,7 @@ def test_a_floating_ip_comes_moves_and_goes(backend: Backend) -> None:
     with_carol = with_alice.associated(FIRST, CAROL, IPv4Address("10.0.2.33"))
     for cloud in (bare, with_alice, with_carol, with_alice, bare):
         settle(backend, cloud.state)
-        assert text(backend.read()) == text(cloud.state)
+        check(backend, cloud.state)
 
 
 def test_addresses_swap_in_one_change(backend: Backend) -> None:
@@ -70,7 +60,7 @@ def test_addresses_swap_in_one_change(backend: Backend) -> None:
     other = small().associated(SECOND, ALICE, IPv4Address("10.0.1.3")).associated(FIRST, BOB, IPv4Address("10.0.1.4"))
     settle(backend, one.state)
     settle(backend, other.state)
-    assert text(backend.read()) == text(other.state)
+    check(backend, other.state)
 
 
 def test_a_nic_comes_and_goes(backend: Backend) -> None:
@@ -78,7 +68,7 @@ def test_a_nic_comes_and_goes(backend: Backend) -> None:
     empty = replace(full, nics=())
     for cloud in (empty, full, empty):
         settle(backend, cloud.state)
-        assert text(backend.read()) == text(cloud.state)
+        check(backend, cloud.state)
 
 
 def test_a_nic_changes_its_address(backend: Backend) -> None:
@@ -88,7 +78,7 @@ def test_a_nic_changes_its_address(backend: Backend) -> None:
     settle(backend, cloud.state)
     after = replace(cloud, nics=(moved, *cloud.nics[1:]))
     settle(backend, after.state)
-    assert text(backend.read()) == text(after.state)
+    check(backend, after.state)
 
 
 def test_everything_goes(backend: Backend) -> None:
@@ -109,7 +99,7 @@ def test_a_router_changes_its_uplink(backend: Backend) -> None:
     ):
         after = replace(cloud, routers=(replace(router, uplinks=(changed,)),))
         settle(backend, after.state)
-        assert text(backend.read()) == text(after.state)
+        check(backend, after.state)
 
 
 def test_a_network_changes_its_router_side(backend: Backend) -> None:
@@ -124,7 +114,7 @@ def test_a_network_changes_its_router_side(backend: Backend) -> None:
     ):
         after = replace(cloud, routers=(replace(router, ports=(changed, *router.ports[1:])),))
         settle(backend, after.state)
-        assert text(backend.read()) == text(after.state)
+        check(backend, after.state)
 
 
 def test_a_network_moves_to_another_router(backend: Backend) -> None:
@@ -134,7 +124,7 @@ def test_a_network_moves_to_another_router(backend: Backend) -> None:
     other = replace(old, id=type(old.id)(uuid("b", 7)), ports=old.ports[:1], uplinks=())
     after = Cloud(cloud.networks, (replace(old, ports=old.ports[1:]), other), ())
     settle(backend, after.state)
-    assert text(backend.read()) == text(after.state)
+    check(backend, after.state)
 
 
 _MISPLACED: list[tuple[str, Key, Row]] = [
@@ -177,7 +167,7 @@ def test_a_transaction_is_all_or_nothing(backend: Backend) -> None:
     taken = Key(FIP_IN, PLACE, (FIRST.address,))
     with pytest.raises(Refused, match=str(FIRST.address)):
         backend.apply(Delta({good: (IPv4Address("10.0.1.3"),), taken: (IPv4Address("10.0.1.4"),)}, {}))
-    assert text(backend.read()) == text(state)
+    check(backend, state)
 
 
 def test_dropping_an_element_that_is_not_there_is_refused(backend: Backend) -> None:
@@ -185,7 +175,7 @@ def test_dropping_an_element_that_is_not_there_is_refused(backend: Backend) -> N
     absent = Key(FIP_IN, PLACE, (IPv4Address("198.51.100.99"),))
     with pytest.raises(Refused, match="fip_in"):
         backend.apply(Delta({}, {absent: (IPv4Address("10.0.1.3"),)}))
-    assert text(backend.read()) == text(small().state)
+    check(backend, small().state)
 
 
 @pytest.mark.parametrize("word", ['x" ; drop', "a\nb", "", "a b", "ü" * 3, "a,b"])
@@ -200,7 +190,7 @@ def test_words_that_are_none_are_refused(backend: Backend, word: str) -> None:
     for key, value in facts:
         with pytest.raises(Refused):
             backend.apply(Delta({key: value}, {}))
-    assert text(backend.read()) == text(small().state)
+    check(backend, small().state)
 
 
 def test_ports_of_a_bridge_that_goes_are_wrong_then(backend: Backend) -> None:
@@ -210,29 +200,18 @@ def test_ports_of_a_bridge_that_goes_are_wrong_then(backend: Backend) -> None:
     state = backend.read()
     assert bridge not in state
     settle(backend, small().state)
-    assert text(backend.read()) == text(small().state)
+    check(backend, small().state)
     assert Key(PORT, HOST, (port_name(ALICE),)) in backend.read()
 
 
-def _history(backend: Backend, steps: list[Cloud]) -> None:
-    settle(backend, {})
-    for cloud in steps:
-        settle(backend, cloud.state)
-        assert text(backend.read()) == text(cloud.state)
-
-
-# Each example starts with dropping everything, so one host may serve for all.
-_same_host = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-
-
 @given(steps=st.lists(clouds(), min_size=1, max_size=6))
-@settings(_same_host, max_examples=100)
+@settings(same_host, max_examples=100)
 def test_any_history_ends_as_its_last_state(fake: Backend, steps: list[Cloud]) -> None:
-    _history(fake, steps)
+    history(fake, [cloud.state for cloud in steps])
 
 
 @pytest.mark.kernel
 @given(steps=st.lists(clouds(), min_size=1, max_size=4))
-@settings(_same_host, max_examples=8)
+@settings(same_host, max_examples=8)
 def test_any_history_ends_as_its_last_state_in_the_kernel(kernel: Backend, steps: list[Cloud]) -> None:
-    _history(kernel, steps)
+    history(kernel, [cloud.state for cloud in steps])

@@ -4,11 +4,11 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.agent.interfaces import Backend, Refused
-from mooring.compile.facts import HOST, Delta, HostState, Key, Row, Span, diff, lines
+from mooring.compile.facts import HOST, Delta, Key, Row, Span
 from mooring.compile.tables import (
     BRIDGE_FILTER,
     GROUP,
@@ -20,29 +20,19 @@ from mooring.compile.tables import (
 )
 from mooring.model.ids import bridge_name, port_name
 from mooring.model.subjects import Direction, FilterRule, NicFilter
+from tests.backends.histories import check, same_host, settle
 from tests.compile.small import ALICE, RED, small
 from tests.compile.walled import OPEN, OWN, RICH, WEB, group, walled, walls
 from tests.strategies import Cloud
 
 
-def settle(backend: Backend, state: HostState) -> Delta:
-    """Make a state true, as an agent does that knows nothing; return what that took."""
-    delta = diff(backend.read(), state)
-    backend.apply(delta)
-    return delta
-
-
-def text(state: HostState) -> list[str]:
-    return list(lines(state))
-
-
 def test_what_was_applied_is_what_is_read_and_needs_no_change(backend: Backend) -> None:
     state = walled().state
     settle(backend, state)
-    assert text(backend.read()) == text(state)
+    check(backend, state)
     assert not settle(backend, state)
     backend.apply(Delta(state, {}))
-    assert text(backend.read()) == text(state)
+    check(backend, state)
 
 
 def test_filters_come_and_go_while_guests_run(backend: Backend) -> None:
@@ -50,7 +40,7 @@ def test_filters_come_and_go_while_guests_run(backend: Backend) -> None:
     some = replace(full, nics=(*full.nics[:2], *bare.nics[2:]))
     for cloud in (bare, full, some, full, bare):
         settle(backend, cloud.state)
-        assert text(backend.read()) == text(cloud.state)
+        check(backend, cloud.state)
 
 
 def test_groups_and_members_change(backend: Backend) -> None:
@@ -62,7 +52,7 @@ def test_groups_and_members_change(backend: Backend) -> None:
         walled(members=((), (), (), ())),
     ):
         settle(backend, cloud.state)
-        assert text(backend.read()) == text(cloud.state)
+        check(backend, cloud.state)
 
 
 RICH_TOO = replace(RICH, id=WEB.id, number=7)
@@ -75,7 +65,7 @@ def test_addresses_of_both_families_come_and_go(backend: Backend) -> None:
     for nics in (cloud.nics, (wide, *cloud.nics[1:]), cloud.nics):
         state = replace(cloud, nics=nics).state
         settle(backend, state)
-        assert text(backend.read()) == text(state)
+        check(backend, state)
 
 
 def test_rules_that_take_each_others_place_change_in_one_step(backend: Backend) -> None:
@@ -91,7 +81,7 @@ def test_rules_that_take_each_others_place_change_in_one_step(backend: Backend) 
     for one in (wide, narrow, nested, wide, nested, narrow):
         state = walled(one).state
         settle(backend, state)
-        assert text(backend.read()) == text(state)
+        check(backend, state)
 
 
 def test_a_group_takes_its_rules_along(backend: Backend) -> None:
@@ -99,7 +89,7 @@ def test_a_group_takes_its_rules_along(backend: Backend) -> None:
     settle(backend, full)
     delta = settle(backend, less)
     assert Key(GROUP, HOST, (4,)) in delta.drop
-    assert text(backend.read()) == text(less)
+    check(backend, less)
 
 
 def test_the_last_filter_takes_the_rules_along(backend: Backend) -> None:
@@ -140,11 +130,11 @@ def test_no_port_is_filtered_where_nothing_is(backend: Backend) -> None:
 
 def test_rules_that_overlap_are_refused(backend: Backend) -> None:
     settle(backend, walled().state)
-    before = text(backend.read())
+    before = backend.read()
     half = Key(IN4, HOST, (4, Span(6, 6), Span(25, 40), IPv4Network("10.0.0.0/16")))
     with pytest.raises(Refused, match="in4"):
         backend.apply(Delta({half: ()}, {}))
-    assert text(backend.read()) == before
+    assert backend.read() == before
 
 
 _ODD: dict[str, tuple[Key, Row]] = {
@@ -158,20 +148,18 @@ _ODD: dict[str, tuple[Key, Row]] = {
 @pytest.mark.parametrize("key, value", _ODD.values(), ids=_ODD.keys())
 def test_an_odd_rule_is_refused_and_changes_nothing(kernel: Backend, key: Key, value: Row) -> None:
     settle(kernel, walled().state)
-    before = text(kernel.read())
+    before = kernel.read()
     good = Key(IN4, HOST, (4, Span(17, 17), Span(5, 5), IPv4Network("192.0.2.0/24")))
     with pytest.raises(Refused):
         kernel.apply(Delta({key: value, good: ()}, {}))
-    assert text(kernel.read()) == before
+    assert kernel.read() == before
 
 
 @pytest.mark.parametrize("which", ["fake", pytest.param("kernel", marks=pytest.mark.kernel)])
-@settings(
-    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
-)
+@settings(same_host, max_examples=15)
 @given(st.lists(walls(), min_size=1, max_size=3))
 def test_any_walls_follow_on_any(request: pytest.FixtureRequest, which: str, some: list[Cloud]) -> None:
     backend: Backend = request.getfixturevalue(which)
     for cloud in some:
         settle(backend, cloud.state)
-        assert text(backend.read()) == text(cloud.state)
+        check(backend, cloud.state)

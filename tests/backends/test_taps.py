@@ -12,10 +12,12 @@ import pytest
 
 from mooring.backends.linux.backend import LinuxBackend
 from mooring.backends.linux.netns import Inside
-from mooring.compile.facts import Delta, HostState, diff, lines
+from mooring.compile.facts import Delta, HostState, diff
 from mooring.compile.tables import PORT
 from mooring.model.ids import port_name
 from mooring.model.traits import PortKind
+from tests.backends import histories
+from tests.backends.histories import check
 from tests.backends.lab import Lab, eventually
 from tests.compile.small import ALICE, BOB, small
 from tests.compile.walled import walled
@@ -34,9 +36,8 @@ def backend(lab: Lab) -> Generator[LinuxBackend]:
 
 
 def settle(backend: LinuxBackend, state: HostState) -> Delta:
-    delta = diff(backend.read(), state)
-    backend.apply(delta)
-    assert list(lines(backend.read())) == list(lines(state))
+    delta = histories.settle(backend, state)
+    check(backend, state)
     return delta
 
 

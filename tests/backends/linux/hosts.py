@@ -10,10 +10,8 @@ The hosts of a real installation don't share /run/netns; so here each is only as
 import json
 import socket
 import struct
-import threading
-import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -28,7 +26,6 @@ from tests.strategies import ENDPOINT, SEGMENT, provider
 
 ISP = provider(0).network_address + 1
 SWITCHES = {"und0": "under", SEGMENT: "segment", "ext0": "outside"}
-ALL = 3  # ETH_P_ALL
 
 Placed = Iterable[tuple[Subject, HostRole]]
 
@@ -96,31 +93,9 @@ class Hosts:
         """Send a datagram; return who answered and as whom we were seen."""
         return self.labs[0].ask(namespace, target, wait=1)
 
-    @contextmanager
-    def capture(self, switch: str, port: int) -> Generator[Callable[[], list[bytes]]]:
+    def capture(self, switch: str, port: int) -> AbstractContextManager[Callable[[], list[bytes]]]:
         """Record all frames between a switch and a host, both ways."""
-        lab = self.labs[0]
-        recorder = lab.open(self.switches[switch], socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL))
-        recorder.bind((f"h{port}", ALL))
-        recorder.settimeout(0.05)
-        frames: list[bytes] = []
-        stop = threading.Event()
-
-        def record() -> None:
-            while not stop.is_set():
-                try:
-                    frames.append(recorder.recv(2048))
-                except TimeoutError:
-                    continue
-
-        thread = threading.Thread(target=record)
-        thread.start()
-        try:
-            yield lambda: list(frames)
-        finally:
-            time.sleep(0.1)
-            stop.set()
-            thread.join()
+        return self.labs[0].capture(self.switches[switch], f"h{port}")
 
     def close(self) -> None:
         try:

@@ -8,8 +8,6 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -76,34 +74,6 @@ def arp(lab: Lab, namespace: str, address: IPv4Address) -> str | None:
         if frame[20:22] == b"\0\2" and frame[28:32] == address.packed:
             return frame[22:28].hex(":")
     return None
-
-
-@contextmanager
-def capture(lab: Lab, namespace: str) -> Generator[Callable[[], list[bytes]]]:
-    """Record all frames that come in by a namespace's eth0."""
-    recorder = lab.open(namespace, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-    recorder.bind(("eth0", ETH_P_ALL))
-    recorder.settimeout(0.05)
-    frames: list[bytes] = []
-    stop = threading.Event()
-
-    def record() -> None:
-        while not stop.is_set():
-            try:
-                frame, (_, _, kind, *_) = recorder.recvfrom(2048)
-            except TimeoutError:
-                continue
-            if kind != socket.PACKET_OUTGOING:
-                frames.append(frame)
-
-    thread = threading.Thread(target=record)
-    thread.start()
-    try:
-        yield lambda: list(frames)
-    finally:
-        time.sleep(0.1)
-        stop.set()
-        thread.join()
 
 
 def sources(frames: list[bytes]) -> set[IPv4Address]:
@@ -175,7 +145,7 @@ def test_no_private_source_ever_leaves(town: Town) -> None:
     talkers = [
         threading.Thread(target=chatter, args=(guest,)) for guest in (town.alice, town.bob, town.carol, town.dave)
     ]
-    with capture(town.lab, town.isp) as frames:
+    with town.lab.capture(town.isp, outgoing=False) as frames:
         for talker in talkers:
             talker.start()
         for _ in range(6):
@@ -268,7 +238,7 @@ def test_flows_of_a_released_address_end_in_both_directions(town: Town) -> None:
     for one, other in (into, out):
         assert passes(one, other, b"there")
         assert passes(other, one, b"and back")
-    with capture(town.lab, town.isp) as frames:
+    with town.lab.capture(town.isp, outgoing=False) as frames:
         town.disassociate(FIRST.address)
         assert flows(town, "-d", str(FIRST.address)) == flows(town, "-q", str(FIRST.address)) == ""
         for one, other in (into, out):
@@ -294,10 +264,10 @@ def test_an_association_leaves_flows_that_began_before(town: Town) -> None:
 
 
 def test_an_address_is_announced_three_times(town: Town) -> None:
-    with capture(town.lab, town.isp) as frames:
+    with town.lab.capture(town.isp, outgoing=False) as frames:
         town.associate(FIRST.address, ALICE, ALICES)
         eventually(lambda: announced(frames(), FIRST.address) == 3)
-    with capture(town.lab, town.isp) as frames:
+    with town.lab.capture(town.isp, outgoing=False) as frames:
         town.associate(SECOND.address, BOB, BOBS)
         town.disassociate(SECOND.address)
         time.sleep(0.4)
