@@ -30,6 +30,7 @@ from mooring.model.nouns import AddressKind, AddressRange, Caller, Host, Instanc
 from mooring.model.records import AddressRow, InstanceRow, NicRow
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations import NewInstance, NewNetwork, NewPool
+from mooring.policy.rules import NewRule
 
 PASSWORD = "moored"
 IMAGE = "6f0e2f0c-5d0b-4c8e-9a53-0d8b6b8f7a02"  # bare: an address and nothing else
@@ -199,6 +200,10 @@ class Inside:
         self._node.operations.networks.create(admin, NewNetwork("private", GUESTS))
         ranges = (AddressRange(ROUTER, LAST_PUBLIC),)
         self._node.operations.pools.create(admin, NewPool("public", POOL, OUTSIDE, ranges, "isp", UPLINK_INTERFACE))
+        # Packets from outside are timed.
+        groups = self._node.operations.groups
+        (default,) = groups.listing(self._demo)
+        groups.add_rule(self._demo, default.id, NewRule())
         return None
 
     def boot(self, count: int) -> object:

@@ -72,13 +72,9 @@ class TestNetns(GuestsContract):
         for nic in guest.nics:
             host.answers(nic)
         assert run_in(guest.id, ["hostname"]).stdout == "host-1\n"
-        assert run_in(guest.id, ["ip", "route", "show", "default"]).stdout.split() == [
-            "default",
-            "via",
-            GATEWAY,
-            "dev",
-            "eth0",
-        ]
+        assert run_in(guest.id, ["ip", "route", "show", "default"]).stdout.startswith(
+            f"default via {GATEWAY} dev eth0 "
+        )
         said = run_in(guest.id, ["cat", "/etc/resolv.conf"]).stdout
         assert said == f"search guests.test\nnameserver {GATEWAY}\n"
 
@@ -89,13 +85,9 @@ class TestNetns(GuestsContract):
         guests.start(guest)
         eventually(lambda: "9.9.9.9" in run_in(guest.id, ["cat", "/etc/resolv.conf"]).stdout)
         assert run_in(guest.id, ["hostname"]).stdout == "flat-1\n"
-        assert run_in(guest.id, ["ip", "route", "show", "default"]).stdout.split() == [
-            "default",
-            "via",
-            GATEWAY,
-            "dev",
-            "eth0",
-        ]
+        assert run_in(guest.id, ["ip", "route", "show", "default"]).stdout.startswith(
+            f"default via {GATEWAY} dev eth0 "
+        )
         assert "10.9.0.77/24 brd 10.9.0.255" in run_in(guest.id, ["ip", "address", "show", "eth0"]).stdout
 
     def test_the_web_page_says_who_is_asked_and_who_asks(self, host: Host, guests: Guests) -> None:

@@ -28,6 +28,7 @@ class Field:
         self.red = lab.client("red")
         for provider in lab.plan.providers:
             self.pool(provider.letter)
+        self.red.post("security-groups/default/rules", {})
         self.network = self.make_network("red-net", "10.9.0.0/24")
         self.guests = [self.boot(f"red-{number}") for number in range(3)]
         self.public = self.red.float_to(self.guests[2]["id"], "public-a")

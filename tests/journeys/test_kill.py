@@ -119,6 +119,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
                     "interface": UPLINK_INTERFACE,
                 },
             )
+            service.post("/v1/security-groups/default/rules", {})
             yield service
         finally:
             if service.process.poll() is None:

@@ -15,6 +15,7 @@ from mooring.guests.netns import IMAGES
 from mooring.model.ids import InstanceId
 from mooring.model.nouns import AddressRange, Caller, InstanceState
 from mooring.operations import NewInstance, NewNetwork, NewPool, Operations
+from mooring.policy.rules import NewRule
 
 POOL_RANGE = AddressRange(IPv4Address("198.51.100.10"), IPv4Address("198.51.100.60"))
 
@@ -44,6 +45,9 @@ class Town:
         self.operations.pools.create(
             self.admin, NewPool("public", PUBLIC, PROVIDER_ADDRESS, (POOL_RANGE,), "isp-a", UPLINK_INTERFACE)
         )
+        # Who only looks at addresses lets everything in.
+        (default,) = self.operations.groups.listing(self.demo)
+        self.operations.groups.add_rule(self.demo, default.id, NewRule())
 
     def caller(self, user: str) -> Caller:
         token = self.operations.identity.log_in(user=user, user_id=None, password=self.stage.password, project=user)

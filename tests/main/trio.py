@@ -221,6 +221,7 @@ class Trio:
             "interface": UPLINK_INTERFACE,
         }
         self.post("/v1/pools", pool)
+        self.post("/v1/security-groups/default/rules", {})
 
     def create(self, name: str) -> str:
         """Ask for an instance; return its id at once."""

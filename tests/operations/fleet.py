@@ -1,7 +1,7 @@
 """Several hosts that hear and report when they are told to, and an oracle that knows what each of them must have heard of groups."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mooring.model.ids import GroupId, HostId, InstanceId, NicId
 from mooring.model.nouns import Instance, InstanceState, SecurityGroup
@@ -31,10 +31,8 @@ class Fleet:
 
     @classmethod
     def build(cls, cloud: Cloud, number: int = 3) -> "Fleet":
-        """Let hosts join that do nothing by themselves, and hold new NICs to their groups."""
+        """Let hosts join that do nothing by themselves."""
         cloud.host.away = True
-        door = cloud.operations.groups._door
-        object.__setattr__(door, "limits", replace(door.limits, filters=True))
         names = [f"host{count}" for count in range(1, number + 1)]
         hosts = [cloud.operations.hosts.register(name, compute=True, gateway=name == "host1").id for name in names]
         return cls(cloud, tuple(hosts), {host: {} for host in hosts})

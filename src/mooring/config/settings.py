@@ -308,7 +308,7 @@ class NetworkSettings(Section):
     ] = IPv4Network("10.0.0.0/24")
     filters: Annotated[
         bool, Field(description="whether hosts hold new guests to their own addresses and to their security groups")
-    ] = False
+    ] = True
 
     @model_validator(mode="after")
     def _in_order(self) -> "NetworkSettings":

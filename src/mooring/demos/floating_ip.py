@@ -36,6 +36,7 @@ class _Tale:
         """Tell it from the beginning to the end."""
         self.set_up()
         self.cloud, self.nova = _openstack(self.stage), clients.nova(self.stage.environment("demo"))
+        self.admit()
         self.boot()
         self.associate()
         self.reach()
@@ -56,9 +57,19 @@ class _Tale:
         """Run the command line as the operator."""
         return self.story.mooring("admin", self.stage.environment("admin"), *arguments)
 
+    def admit(self) -> None:
+        """Let the outside reach the tenant's guests."""
+        self.story.step("A tenant lets the outside ping its guests and read their pages; nothing else comes in")
+        self.story.call("group = nova.security_groups.find(name='default')")
+        group = self.nova.security_groups.find(name="default")
+        for protocol, first, last in (("icmp", -1, -1), ("tcp", 80, 80)):
+            self.story.call(f"nova.security_group_rules.create(group.id, {protocol!r}, {first}, {last}, '0.0.0.0/0')")
+            rule = self.nova.security_group_rules.create(group.id, protocol, first, last, "0.0.0.0/0")
+            self.story.holds(f"{protocol} has a rule", rule.ip_protocol == protocol)
+
     def boot(self) -> None:
         """Start two guests."""
-        self.story.step("A tenant boots two guests with openstacksdk; they get their address by DHCP")
+        self.story.step("It boots two guests with openstacksdk; they get their address by DHCP")
         servers: list[Any] = []
         for name in ("web-1", "web-2"):
             self.story.call(f"cloud.create_server({name!r}, image='web', flavor='m1.tiny', wait=True, auto_ip=False)")
@@ -117,7 +128,7 @@ class _Tale:
         return self.story.run(self.stage.at(OUTSIDE, *command), prompt="outside")
 
     def reach(self) -> None:
-        """Reach the guest from outside."""
+        """Reach the guest from outside, where a rule admits it."""
         self.story.step("An outside host reaches the guest")
         self.story.holds("all pings are answered", ", 3 received" in self.ping(count=3))
         self.story.holds("the page comes from web-1", "web-1" in self.page())

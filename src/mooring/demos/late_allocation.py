@@ -1,5 +1,6 @@
 """Late allocation across hosts: an address is taken by the host that runs the guest, and no process that dies loses anything."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -14,7 +15,7 @@ from mooring.demos.chronicle import What
 from mooring.demos.hosts import Hosts
 from mooring.demos.kills import Kills, Spare
 from mooring.demos.story import Demo, Story, StoryFailed
-from mooring.lab.client import Refused, fixed
+from mooring.lab.client import Refused, Thing, fixed
 from mooring.lab.files import ADMIN
 from mooring.lab.laboratory import agent_of
 from mooring.lab.plan import CONTROL, Plan, ProviderPlan, flat_gateway, flat_network
@@ -26,6 +27,8 @@ from mooring.model.nouns import NetworkKind
 _VXLAN, _VLAN, _SHARED = "10.0.0.0/24", "10.1.0.0/24", "10.30.0.0/24"
 _FLOW = (What.RECORDED, What.SCHEDULED, What.NETWORKS, What.ADDRESSES, What.GUEST, What.ACTIVE)
 _ECHO = 7
+_PORTS = 80, _ECHO
+"""What guests serve: a page and an echo."""
 _WAIT = 30.0
 
 
@@ -92,7 +95,9 @@ class _Tale:
 
     def set_up(self) -> None:
         """Make pools and networks."""
-        self.story.step("The operator makes pools, and networks: two projects get the same addresses")
+        self.story.step(
+            "The operator makes pools, and networks: two projects get the same addresses, and let in what their guests serve"
+        )
         for provider in self.lab.plan.providers:
             self._mooring(
                 *("pool", "create", f"public-{provider.letter}", "--cidr", str(provider.public)),
@@ -101,6 +106,7 @@ class _Tale:
             )
         for tenant in self.tenants:
             self._network(f"{tenant.name}-vxlan", _VXLAN, NetworkKind.VXLAN, "--project", tenant.name)
+        self._admit()
         if not self.whole:
             return
         kind = NetworkKind.VLAN if self.lab.plan.vlans else NetworkKind.VXLAN
@@ -115,6 +121,14 @@ class _Tale:
 
     def _network(self, name: str, cidr: str, kind: NetworkKind, *more: str) -> None:
         self._mooring("network", "create", name, "--cidr", cidr, "--kind", kind, *more)
+
+    def _admit(self) -> None:
+        wishes: list[Thing] = [{"protocol": "icmp"}]
+        wishes += [{"protocol": "tcp", "ports": {"first": port, "last": port}} for port in _PORTS]
+        for tenant in self.tenants:
+            for wish in wishes:
+                self.story.prompt(tenant.name, f"POST /v1/security-groups/default/rules {json.dumps(wish)}")
+                tenant.client.post("security-groups/default/rules", wish)
 
     def _mooring(self, *arguments: str) -> None:
         self.story.mooring(ADMIN, self.hosts.environment(ADMIN), *arguments, shown=False)

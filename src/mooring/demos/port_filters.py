@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from mooring.config import AccountSettings, IdentitySettings, NetworkSettings, Settings
+from mooring.config import AccountSettings, IdentitySettings, Settings
 from mooring.demos.frames import End
 from mooring.demos.impostor import Street, owner_sends, try_all
 from mooring.demos.session import INTERVAL, Session
@@ -31,14 +31,13 @@ _NAMESPACES = Path("/run/netns")
 
 
 class _Town(Stage):
-    """The stage, with two projects and with filters."""
+    """The stage, with two projects."""
 
     def _settings(self, state: Path) -> Settings:
         known = super()._settings(state)
         rival = AccountSettings(user=_RIVAL, password=self.password, project=_RIVAL, role=Role.MEMBER)
         accounts = (*known.identity.accounts, rival)
-        more = {"identity": IdentitySettings(accounts=accounts), "networks": NetworkSettings(filters=True)}
-        return known.model_copy(update=more)
+        return known.model_copy(update={"identity": IdentitySettings(accounts=accounts)})
 
 
 class _Tale:

@@ -86,7 +86,8 @@ class SettlementOperations:
         self._door.bell.settled()
         if changes:
             self._door.bell.wake(sorted(frozenset[HostId]().union(*(change.hosts for change in changes))))
-        return Reported(failed, active)
+        # A host has a launch's parts in several roles, and may refuse more than one of them.
+        return Reported(list({launch.instance: launch for launch in failed}.values()), active)
 
 
 def _nic_reported(tx: Transaction, report: Report, failed: list[FailedLaunch]) -> list[Published]:

@@ -13,13 +13,18 @@ case $1 in
         held=$(bb ip -o -4 address show dev "$interface" | bb awk '{ print $4 }')
         if [ "$held" != "$ip/$mask" ]; then # never take away what stays: connections hang on it
             bb ip -4 address flush dev "$interface"
+        fi
+        if [ "$interface" = eth0 ]; then
+            # Before the address, which says that all is there; so the router can't be known to be near yet.
+            for gateway in ${router-}; do
+                bb ip route replace default via "$gateway" dev eth0 onlink
+                break
+            done
+        fi
+        if [ "$held" != "$ip/$mask" ]; then
             bb ip address add "$ip/$mask" broadcast + dev "$interface"
         fi
         if [ "$interface" = eth0 ]; then
-            for gateway in ${router-}; do
-                bb ip route replace default via "$gateway" dev eth0
-                break
-            done
             # In place, not by renaming: the file is bind-mounted over /etc/resolv.conf.
             {
                 if [ -n "${domain-}" ]; then echo "search $domain"; fi
