@@ -198,6 +198,25 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class WayOut:
+    """Where a router meets a pool's uplink, and its own address there."""
+
+    pool: PoolId
+    address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """The gateway of some networks.  `project` is None for one that all projects share; only networks that the caller may use are named."""
+
+    id: RouterId
+    name: str
+    project: ProjectId | None
+    networks: tuple[NetworkId, ...]
+    ways_out: tuple[WayOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FixedIp:
     """A private address of a NIC."""
 
@@ -207,7 +226,7 @@ class FixedIp:
 
 @dataclass(frozen=True, slots=True)
 class FloatingIp:
-    """A public address of a project, and the fixed address and instance it is associated with, if any."""
+    """A public address of a project, and the fixed address, instance, NIC and network it is associated with, if any."""
 
     id: AddressId
     address: IPv4Address
@@ -217,6 +236,7 @@ class FloatingIp:
     fixed: IPv4Address | None = None
     instance: InstanceId | None = None
     nic: NicId | None = None
+    network: NetworkId | None = None
 
 
 DEFAULT_GROUP = "default"

@@ -4,7 +4,7 @@ Whoever speaks to mooring, in whatever dialect, ends up in a method of one of th
 decided here and nowhere else.  Methods take explicit arguments, return values of the model and raise a Fault.
 """
 
-from mooring.operations.addresses import AddressOperations
+from mooring.operations.addresses import AddressOperations, NewFloatingIp
 from mooring.operations.door import Door, Limits
 from mooring.operations.groups import GroupOperations
 from mooring.operations.hosts import HostOperations
@@ -16,7 +16,7 @@ from mooring.operations.pools import NewPool, PoolOperations
 from mooring.operations.settlement import SettlementOperations
 from mooring.policy.rules import NewRule
 
-__all__ = ["Door", "Limits", "NewInstance", "NewNetwork", "NewNic", "NewPool", "NewRule", "Operations"]
+__all__ = ["Door", "Limits", "NewFloatingIp", "NewInstance", "NewNetwork", "NewNic", "NewPool", "NewRule", "Operations"]
 
 
 class Operations:

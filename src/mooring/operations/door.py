@@ -9,8 +9,8 @@ from ipaddress import IPv4Network
 from typing import Protocol
 
 from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from mooring.model.ids import HostId, InstanceId
-from mooring.model.nouns import Caller, Flavor, Host, Image, Instance, NetworkKind, Resource
+from mooring.model.ids import HostId, InstanceId, NicId
+from mooring.model.nouns import Caller, Flavor, Host, Image, Instance, NetworkKind, Nic, Resource
 from mooring.model.subjects import HostRole, SubjectKey
 from mooring.operations.interfaces import Bell, Chance, Duplicate, Remembered, Store, Transaction
 from mooring.policy.managers import VLAN_TAGS, VXLAN_IDENTIFIERS
@@ -167,6 +167,19 @@ def visible_instance(tx: Transaction, caller: Caller, instance: InstanceId) -> I
     if found is None or (found.project != caller.project.id and not caller.is_admin):
         raise NotFound("Instance", instance)
     return found
+
+
+def visible_nic(tx: Transaction, caller: Caller, nic: NicId) -> tuple[Instance, Nic]:
+    """Return a NIC that the caller may know of, and the instance that has it.
+
+    Raises:
+        NotFound: there is none, or it is another project's: the two answers are the same.
+    """
+    row = tx.instances.nic(nic)
+    found = tx.instances.get(row.instance) if row is not None else None
+    if found is None or (found.project != caller.project.id and not caller.is_admin):
+        raise NotFound("NIC", nic)
+    return found, next(card for card in found.nics if card.id == nic)
 
 
 def once(tx: Transaction, caller: Caller, key: str | None, request: tuple[object, ...], make: Callable[[], str]) -> str:

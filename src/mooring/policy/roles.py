@@ -10,6 +10,7 @@ class Verb(StrEnum):
 
     READ = "read"
     ADDRESS_ALLOCATE = "address:allocate"
+    ADDRESS_CHOOSE = "address:choose"
     ADDRESS_RELEASE = "address:release"
     ADDRESS_ASSOCIATE = "address:associate"
     INSTANCE_CREATE = "instance:create"
@@ -37,7 +38,15 @@ _MEMBER = frozenset(
 _RIGHTS = {
     Role.READER: frozenset({Verb.READ}),
     Role.MEMBER: _MEMBER,
-    Role.ADMIN: _MEMBER | {Verb.NETWORK_ADMIN, Verb.POOL_ADMIN, Verb.HOST_ADMIN, Verb.IDENTITY_ADMIN, Verb.QUOTA_ADMIN},
+    Role.ADMIN: _MEMBER
+    | {
+        Verb.ADDRESS_CHOOSE,
+        Verb.NETWORK_ADMIN,
+        Verb.POOL_ADMIN,
+        Verb.HOST_ADMIN,
+        Verb.IDENTITY_ADMIN,
+        Verb.QUOTA_ADMIN,
+    },
 }
 
 
