@@ -136,7 +136,7 @@ def test_a_nic_is_in_the_groups_that_were_assigned(cloud: Cloud, alice: Caller) 
 
     for wanted in (["default", "web"], [web.id, ssh.id], [ssh.id, "ssh"], [], ["default"]):
         cloud.operations.groups.assign(alice, nic.id, wanted)
-        names = {group.id: group.name for group in (web, ssh)}
+        names = {str(group.id): group.name for group in (web, ssh)}
         assert groups() == sorted({names.get(name, name) for name in wanted})
     with pytest.raises(NotFound, match="Security group"):
         cloud.operations.groups.assign(alice, nic.id, [web.id, "nothing"])

@@ -59,10 +59,14 @@ LAST = Microversion(2, 35)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What this installation tells clients of itself; without a public URL they are told the one that they came by."""
+    """What this installation tells clients of itself; without a public URL they are told the one that they came by.
+
+    `services` are what the catalogue names beside the built-in ones, by type, name and path.
+    """
 
     public_url: str | None = None
     region: str = "RegionOne"
+    services: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -113,8 +117,8 @@ class Call:
         return self.headers.get("content-type", "").split(";")[0].strip().lower()
 
     @property
-    def query(self) -> dict[str, str]:
-        """Return the query's parameters; of one that is repeated, the last.
+    def parameters(self) -> list[tuple[str, str]]:
+        """Return the query's parameters in their order, repeated ones too.
 
         Raises:
             Refused: there are too many, or one holds what no database can.
@@ -125,7 +129,12 @@ class Call:
             raise Refused(400, "The query has more than 100 parameters.") from error
         if not all(storable(key) and storable(value) for key, value in pairs):
             raise Refused(400, "The query holds U+0000.")
-        return dict(pairs)
+        return pairs
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return the query's parameters; of one that is repeated, the last."""
+        return dict(self.parameters)
 
     def json(self) -> Json:
         """Return the body, parsed; None if there is none.
