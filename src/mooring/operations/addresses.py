@@ -232,6 +232,27 @@ class AddressOperations:
             raise NotFound("Floating IP", floating)
         return result
 
+    def point_at(self, caller: Caller, floating: AddressId, fixed: IPv4Address) -> FloatingIp:
+        """Let a floating IP lead to whichever of the project's instances has a fixed IP, wherever it led before.
+
+        What holds of `associate` holds here.
+
+        Raises:
+            NotFound: the project has no such floating IP, or no instance with that fixed IP.
+            Conflict: instances on several networks have it; it has a floating IP of the same pool; or the instance is being deleted.
+        """
+        self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
+        with self._door.store.write() as tx:
+            known = tx.addresses.floating(caller.project.id, floating)
+            if known is None:
+                raise NotFound("Floating IP", floating)
+            changes = self._attach(tx, known, *_fixed_of(_instance_at(tx, caller, fixed), fixed))
+            result = tx.addresses.floating(caller.project.id, floating)
+        self._door.settle(changes)
+        if result is None:
+            raise NotFound("Floating IP", floating)
+        return result
+
     def _point(
         self, tx: Transaction, caller: Caller, floating: FloatingIp, nic: NicId, fixed: IPv4Address | None
     ) -> list[Published]:
@@ -344,6 +365,21 @@ def _own_floating(tx: Transaction, caller: Caller, address: IPv4Address) -> Floa
     if floating is None or floating.project != caller.project.id:
         raise NotFound("Floating IP", address)
     return floating
+
+
+def _instance_at(tx: Transaction, caller: Caller, fixed: IPv4Address) -> Instance:
+    found: dict[InstanceId, Instance] = {}
+    for network in tx.topology.networks(caller.project.id):
+        row = tx.addresses.find(network.id, fixed) if fixed in network.cidr else None
+        nic = tx.instances.nic(row.nic) if row is not None and row.nic is not None and not row.releasing else None
+        instance = tx.instances.get(nic.instance) if nic is not None else None
+        if instance is not None and instance.project == caller.project.id:
+            found[instance.id] = instance
+    if not found:
+        raise NotFound("Fixed IP", fixed)
+    if len(found) > 1:
+        raise Conflict(f"{len(found)} instances have fixed IP {fixed}, each on a network of its own: say which.")
+    return next(iter(found.values()))
 
 
 def _fixed_of(instance: Instance, wanted: IPv4Address | None) -> tuple[Nic, FixedIp]:

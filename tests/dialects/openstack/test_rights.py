@@ -58,6 +58,8 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/identity/v3/users/{user}/projects"): Case(("user",), foreign=True),
     ("GET", "/identity/v3/domains"): Case(),
     ("GET", "/identity/v3/domains/{domain}"): Case(("domain",)),
+    ("GET", "/compute/v2.1/extensions"): Case(),
+    ("GET", "/compute/v2.1/extensions/{alias}"): Case(("alias",)),
     ("GET", "/compute/v2.1/servers"): Case(),
     ("POST", "/compute/v2.1/servers"): Case(body=_SERVER),
     ("GET", "/compute/v2.1/servers/detail"): Case(),
@@ -72,6 +74,10 @@ CASES: dict[tuple[str, str], Case] = {
     ("POST", "/compute/v2.1/os-floating-ips"): Case(body={"pool": "public"}),
     ("GET", "/compute/v2.1/os-floating-ips/{address}"): Case(("address",), foreign=True),
     ("DELETE", "/compute/v2.1/os-floating-ips/{address}"): Case(("address",), foreign=True),
+    ("POST", "/compute/v2.1/os-floating-ips/{address}/addFloatingIp"): Case(
+        ("address",), {"associate_address": {"fixed_ip": "10.0.0.2"}}, foreign=True
+    ),
+    ("POST", "/compute/v2.1/os-floating-ips/{address}/removeFloatingIp"): Case(("address",), foreign=True),
     ("GET", "/compute/v2.1/os-floating-ip-pools"): Case(),
     ("GET", "/compute/v2.1/os-security-groups"): Case(),
     ("POST", "/compute/v2.1/os-security-groups"): Case(body={"security_group": {"name": "new", "description": ""}}),
@@ -162,6 +168,7 @@ def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client])
         "rule": group.rules[0].id,
         "server": server.id,
         "label": "private",
+        "alias": "os-floating-ips",
         "address": floating.id,
         "network": cloud.network.id,
         "flavor": FLAVORS[0].id,

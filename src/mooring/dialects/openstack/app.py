@@ -12,8 +12,9 @@ from mooring.dialects.http import Bounds, Edge, Exchange, Lanes, Refused, base_u
 from mooring.dialects.openstack.calls import UNAUTHENTICATED, Answer, Call, Microversion, Site
 from mooring.dialects.openstack.faults import body_of, refusal
 from mooring.dialects.openstack.routes import ROUTES
-from mooring.dialects.openstack.routing import Access, Found, Missed, Route, Router, form_of
+from mooring.dialects.openstack.routing import DRAFT, Access, Found, Missed, Route, Router, form_of
 from mooring.dialects.openstack.services import Service, Tell
+from mooring.dialects.openstack.xml import XML_TYPES, answer_type, fault_as_xml, view_as_xml
 from mooring.model.faults import Fault, Unauthenticated
 from mooring.operations import Operations
 
@@ -86,7 +87,9 @@ class Dialect:
         path = _path(exchange)
         service = self._service(path)
         told = service.body_of(refused) if service is not None else body_of(form_of(path), refused)
-        return Response(orjson.dumps(told), refused.status, headers, "application/json")
+        media_type = answer_type(path, exchange.request.headers)
+        body = fault_as_xml(told) if media_type in XML_TYPES else orjson.dumps(told)
+        return Response(body, refused.status, headers, media_type)
 
     def _service(self, path: str) -> Service | None:
         return self._services.get(path.lstrip("/").split("/")[0])
@@ -112,7 +115,7 @@ def _carry_out(found: Found, call: Call, exchange: Exchange, tell: Tell) -> Resp
             exchange.notes.update(user=call.known_caller.user.id, project=call.known_caller.project.id)
             _check_project(found.project, call)
         # Here and not in the event loop: a long list takes its time to write.
-        return _response(call, found.route.handler(call))
+        return _response(found.route, call, found.route.handler(call))
     except Fault as fault:
         exchange.notes["fault"] = type(fault).__name__
         if fault.detail is not None:
@@ -153,7 +156,7 @@ def _version(path: str, headers: Mapping[str, str]) -> Microversion | None:
     return Microversion.parse(wanted) if wanted is not None else None
 
 
-def _response(call: Call, answer: Answer) -> Response:
+def _response(route: Route, call: Call, answer: Answer) -> Response:
     headers = dict(answer.headers)
     if call.version is not None:
         headers["OpenStack-API-Version"] = f"compute {call.version}"
@@ -161,4 +164,9 @@ def _response(call: Call, answer: Answer) -> Response:
         headers["Vary"] = "OpenStack-API-Version, X-OpenStack-Nova-API-Version"
     if answer.body is None:
         return Response(None, answer.status, headers)
-    return Response(orjson.dumps(answer.body), answer.status, headers, "application/json")
+    media_type = answer_type(call.path, call.headers)
+    if media_type in XML_TYPES:
+        body = view_as_xml(answer.body, route.name, draft=call.path.startswith(DRAFT))
+    else:
+        body = orjson.dumps(answer.body)
+    return Response(body, answer.status, headers, media_type)

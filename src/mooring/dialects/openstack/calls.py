@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl
 
 from mooring.dialects.http import Json, Refused, parse_json, shown, storable
 from mooring.dialects.openstack.bodies import Body, checked
+from mooring.dialects.openstack.xml import XML_TYPES, body_of_xml
+from mooring.dialects.openstack.xml.negotiation import is_compute
 from mooring.model.faults import Unauthenticated
 from mooring.model.nouns import Caller, Token
 from mooring.operations import Operations
@@ -137,13 +139,15 @@ class Call:
         return dict(self.parameters)
 
     def json(self) -> Json:
-        """Return the body, parsed; None if there is none.
+        """Return the body, parsed; None if there is none.  What the compute API is sent in XML is what it would be in JSON.
 
         Raises:
-            Refused: it is something else than JSON.
+            Refused: it is something else than JSON, or than XML where that is read.
         """
         if not self.body:
             return None
+        if self.media_type in XML_TYPES and is_compute(self.path):
+            return body_of_xml(self.body)
         if self.media_type and self.media_type not in JSON_TYPES:
             raise Refused(415, f"Unsupported Content-Type {shown(self.media_type)}: send application/json.")
         return parse_json(self.body)

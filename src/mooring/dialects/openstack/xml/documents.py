@@ -157,7 +157,7 @@ VIEWS: Mapping[str, Document] = {
     "addresses": Document(Keyed("network", "id", _ADDRESSES)),
     "flavors": Document(Items("flavor", _FLAVOR)),
     "flavor": Document(_FLAVOR),
-    "extra_specs": Document(Node()),
+    "extra_specs": Document(Node(), namespace=None),
     "images": Document(Items("image", _IMAGE)),
     "image": Document(_IMAGE),
     "floating_ips": Document(Items("floating_ip", _FLOATING_IP), namespace=None),
