@@ -53,3 +53,8 @@ _RIGHTS = {
 def may(roles: frozenset[Role], verb: Verb) -> bool:
     """Say whether any of the roles grants the verb."""
     return any(verb in _RIGHTS.get(role, frozenset()) for role in roles)
+
+
+def with_implied(roles: frozenset[Role]) -> frozenset[Role]:
+    """Return some roles and all that come with them: whoever may administer may do a member's work, and who may change may read."""
+    return frozenset(role for role, rights in _RIGHTS.items() if any(rights <= _RIGHTS[owned] for owned in roles))

@@ -20,6 +20,7 @@ from mooring.model.faults import (
     NotFound,
     NotReady,
     QuotaExceeded,
+    TooManyAttempts,
     Unauthenticated,
     Unavailable,
 )
@@ -101,6 +102,7 @@ TABLE: tuple[Row, ...] = (
         field="remote_prefix",
     ),
     Row(Unauthenticated, 401),
+    Row(TooManyAttempts, 429),
     Row(Forbidden, 403),
     Row(NotFound, 404),
     Row(Invalid, 400),
@@ -165,7 +167,7 @@ def refusal(fault: Fault, route: str, words: Mapping[str, str]) -> Refused:
     named = {"in_pool": "", **words, "reason": fault.reason}
     if isinstance(fault, NotFound):
         named["name"] = fault.name
-    headers = {"Retry-After": str(fault.retry_after)} if isinstance(fault, Unavailable) else {}
+    headers = {"Retry-After": str(fault.retry_after)} if isinstance(fault, Unavailable | TooManyAttempts) else {}
     return Refused(row.status, row.message.format_map(named), headers)
 
 
