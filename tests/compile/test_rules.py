@@ -14,6 +14,7 @@ from mooring.compile.journey import Header, IpProtocol
 from mooring.compile.moments import Direction, Moment, NotModelledError
 from mooring.compile.rulebook import HOST, ROUTER, group_rules
 from mooring.compile.rules import Chain, Set, Verb, chains_at, group_chain, read_chain, read_rule
+from mooring.model.nouns import AddressRange
 
 PLACE = Place(PlaceKind.ROUTER, "r")
 PUBLIC, PRIVATE, OUTSIDE = (IPv4Address(text) for text in ("198.51.100.10", "10.0.0.5", "192.0.2.77"))
@@ -63,6 +64,7 @@ WORDS = {
     str: {"ifname", "iifname", "ether_addr", "ether saddr", "nf_proto"},
     int: {"mark", "classid", "ct zone"},
     Span: {"inet_proto", "inet_service"},
+    AddressRange: {"ipv4_addr"},
 }
 KERNELS_OWN = {"current", "epoch", "groups_in", "groups_out", "flows4", "flows6"}
 """Sets and maps of the host's ruleset that no facts fill: what the kernel counts and remembers, and what leads to groups' chains."""
@@ -93,7 +95,7 @@ def test_every_table_of_elements_is_a_set_or_map_of_a_ruleset_with_its_columns()
 
 def test_chains_come_in_the_order_of_the_kernel():
     assert [chain.name for chain in chains_at("ip", "postrouting")] == ["leaving", "checked"]
-    assert [chain.name for chain in chains_at("ip", "output")] == []
+    assert [chain.name for chain in chains_at("ip", "prerouting")] == ["arriving", "steering"]
 
 
 @pytest.mark.parametrize(

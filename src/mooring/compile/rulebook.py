@@ -19,14 +19,32 @@ ROUTER: Mapping[str, tuple[str, ...]] = {
         "type nat hook prerouting priority dstnat; policy accept;",
         "dnat to ip daddr map @fip_in",
     ),
+    "ip steering": (
+        "type filter hook prerouting priority dstnat + 10; policy accept;",
+        "ct status ! confirmed goto choosing",
+        "iifgroup != 100 meta mark set ct mark",
+    ),
+    "ip choosing": (
+        "iifgroup 100 ct mark set iifname map @ways",
+        "iifgroup 100 return",
+        "meta mark set ip saddr map @prefers meta mark set meta mark . ip daddr map @classes "
+        "meta mark set ip saddr . meta mark map @choices return",
+        "meta mark set 0",
+    ),
+    "ip answering": (
+        "type route hook output priority filter; policy accept;",
+        "ct mark != 0 meta mark set ct mark",
+    ),
     "ip leaving": (
         "type nat hook postrouting priority srcnat; policy accept;",
-        "oifgroup 100 snat to ip saddr . oifname map @fip_out",
+        "oifgroup 100 meta mark 0 snat to ip saddr . oifname map @fip_out",
+        "oifgroup 100 meta mark != 0 snat to ip saddr . oifname . meta mark map @chosen",
         "oifgroup != 100 ct status dnat snat to ip saddr map @hair",
     ),
     "ip checked": (
         "type filter hook postrouting priority srcnat + 10; policy accept;",
         "oifgroup 100 oifname . ip saddr != @public drop",
+        "oifgroup 100 ct status ! confirmed ct mark set oifname map @ways",
         "oifgroup != 100 ct direction original ct status snat ip saddr . ct original ip saddr != @pair drop",
     ),
     "ip passing": (

@@ -23,6 +23,7 @@ from mooring.backends.names import is_word
 from mooring.compile.facts import Atom, Key, Place, Refused, Row, Span, Stage, Table, fact_line
 from mooring.compile.filters import HOST_RULESET
 from mooring.compile.tables import OF_GROUPS, TABLES
+from mooring.model.nouns import AddressRange
 
 TABLE = "mooring"
 """The name of all our tables, in each family."""
@@ -168,7 +169,7 @@ def _join(types: tuple[str, ...], row: Row) -> str:
 def _word(kind: str, atom: Atom) -> str:
     if kind == "integer" and isinstance(atom, IPv6Address):
         return f"{int(atom):#034x}"
-    if isinstance(atom, Span):
+    if isinstance(atom, Span | AddressRange):
         # One number, too: nft 1.0.6 adds a row without any range to a set of ranges, and does not find it when it is to be deleted.
         return f"{atom.first}-{atom.last}"
     word = str(atom)
@@ -312,4 +313,11 @@ _JOINED: Mapping[type[Atom], Callable[[Atom, Atom], Atom]] = {
     IPv4Network: _prefix,
     IPv6Network: _prefix,
     Span: _span,
+def _range(first: Atom, last: Atom) -> Atom:
+    if isinstance(first, IPv4Address) and isinstance(last, IPv4Address):
+        return AddressRange(first, last)
+    return f"{first}-{last}"
+
+
 }
+    AddressRange: _range,
