@@ -14,6 +14,8 @@ import pytest
 
 from mooring.dialects.openstack.routes import ROUTES
 from mooring.dialects.openstack.routing import Access, Route
+from mooring.dialects.openstack.xml.documents import LABELLED, PREFIXES, document_of
+from mooring.dialects.openstack.xml.parsing import parse_xml
 from tests.cloud import FLAVORS, IMAGES, Cloud
 from tests.dialects.openstack.conftest import Client
 
@@ -195,6 +197,36 @@ def test_every_route_is_documented(route: Route) -> None:
 @every_route
 def test_an_owner_is_answered(harbour: Harbour, route: Route) -> None:
     assert harbour.call(harbour.as_user("alice"), route).status_code < 400
+
+
+def test_xml_says_what_json_says(harbour: Harbour) -> None:
+    alice = harbour.as_user("alice")
+    for route in (each for each in ROUTES if each.method == "GET" and each.path.startswith("/compute")):
+        ((key, view),) = harbour.call(alice, route).json().items()
+        response = alice("GET", route.path.format_map(harbour.ids), headers={"Accept": "application/xml"})
+        assert response.headers["content-type"] == "application/xml"
+        root = parse_xml(response.content, PREFIXES)
+        document = document_of(key)
+        if route.name in LABELLED:
+            attribute, document = LABELLED[route.name]
+            assert root.attributes.pop(attribute) == key
+        assert root.tag == (document.tag or key)
+        assert document.shape.read(root) == _without_empty_links(view), name(route)
+
+
+def _without_empty_links(value: Any) -> Any:
+    # They stand beside all else in XML: none look like none.
+    match value:
+        case dict():
+            return {
+                key: _without_empty_links(inside)
+                for key, inside in value.items()
+                if inside != [] or not key.endswith(("links", "volumes_attached"))
+            }
+        case list():
+            return [_without_empty_links(item) for item in value]
+        case _:
+            return value
 
 
 @routes_of_tokens
