@@ -220,9 +220,6 @@ HOST: Mapping[str, tuple[str, ...]] = {
 }
 
 
-_WITH_PORTS = "{ 1, 6, 17, 33, 58, 132, 136 }"
-
-
 def group_rules(group: int, way: str, remotes: str) -> tuple[str, ...]:
     """Return the rules of a security group's chain for one way, `in` or `out`.
 
@@ -230,20 +227,11 @@ def group_rules(group: int, way: str, remotes: str) -> tuple[str, ...]:
     """
     other = {"in": "saddr", "out": "daddr"}[way]
     families = (("4", f"ct original ip {other}"), ("6", f"ct original ip6 {other}"))
-    ports = (
-        (f"meta l4proto {_WITH_PORTS}", "ct original protocol . ct original proto-dst"),
-        (f"meta l4proto != {_WITH_PORTS}", "ct original protocol . th dport"),
-    )
-    admit = "meta mark set 0xffffffff return"
-    own = [
-        f"{protocols} {flow} . {address} @g_{group}_{way}{family} {admit}"
-        for family, address in families
-        for protocols, flow in ports
-    ]
+    flow, admit = "ct protocol . ct original proto-dst", "meta mark set 0xffffffff return"
+    own = (f"{flow} . {address} @g_{group}_{way}{family} {admit}" for family, address in families)
     members = [
-        f"meta mark . {address} @members{family} {protocols} meta mark . meta nfproto . {flow} @g_{group}_{way}_peers {admit}"
+        f"meta mark . {address} @members{family} meta mark . meta nfproto . {flow} @g_{group}_{way}_peers {admit}"
         for family, address in families
-        for protocols, flow in ports
     ]
-    asked = ((f"meta mark set {remote}", *members) for remote in remotes.split(",") if remote)
+    asked = ((f"meta mark set {int(remote):#010x}", *members) for remote in remotes.split(",") if remote)
     return (*own, *chain.from_iterable(asked))

@@ -46,7 +46,7 @@ class NftSet:
 @cache
 def sets(ruleset: str) -> Mapping[str, NftSet]:
     """Return the named sets and maps of a static ruleset; of those of security groups, the sample's."""
-    return declared(as_loaded(ruleset, groups.sample() if ruleset == HOST_RULESET else "")[1])
+    return declared(as_loaded(ruleset, groups.sample() if ruleset == HOST_RULESET else ())[1])
 
 
 def declared(listing: str) -> dict[str, NftSet]:
@@ -128,7 +128,7 @@ def _culprit(nft: Nft, ruleset: str, facts: list[tuple[str, Key, Row]]) -> str:
 def _commands(ruleset: str, facts: list[tuple[str, Key, Row]]) -> str:
     by_set: dict[tuple[str, NftSet], list[str]] = {}
     for verb, key, value in facts:
-        where, row = _where(ruleset, key)
+        where, row = where_of(ruleset, key)
         # A map's element is deleted by its key alone.
         texts = by_set.setdefault((verb, where), [])
         texts.append(_text(where, key, row, value if verb == "add" else ()))
@@ -138,8 +138,12 @@ def _commands(ruleset: str, facts: list[tuple[str, Key, Row]]) -> str:
     )
 
 
-def _where(ruleset: str, key: Key) -> tuple[NftSet, Row]:
-    """Return the set that a fact is an element of, and what of its row is in the element."""
+def where_of(ruleset: str, key: Key) -> tuple[NftSet, Row]:
+    """Return the set that a fact is an element of, and what of its row is in the element.
+
+    Raises:
+        Refused: the ruleset has no such set.
+    """
     if key.table in OF_GROUPS:
         return _of_group(ruleset, key.table, groups.number_of(key)), key.row[1:]
     where = sets(ruleset).get(key.table.name)
