@@ -30,8 +30,9 @@ RULES, PER_GROUP = 20, 10
 _TCP, _UDP = 6, 17
 _FIRST = IPv4Address("10.64.0.0")  # 1,000 ports of 256 addresses are a /14
 _ELSEWHERE = IPv4Address("10.128.0.0")
-_PORTS = range(7_000, 8_000)
-_STEP = 7_919  # has no divisor with any number of ports or addresses
+_PORT, _PORTS = 7_500, (7_000, 7_999)
+_STEP = 7_919  # a prime: through all ports, and not in their order
+_MIX = 0x9E3779B1  # odd, and its bits are no pattern
 MTU = 1500
 
 IN, OUT = Direction.INGRESS, Direction.EGRESS
@@ -134,7 +135,7 @@ class Wall:
             for number in range(RULES - 4)
         ]
         half = len(web) // 2
-        wanted = FilterRule(IN, 4, _UDP, _PORTS[0], _PORTS[-1])
+        wanted = FilterRule(IN, 4, _UDP, *_PORTS)
         own = FilterRule(IN, 4, remote_group=group)
         return (FilterRule(OUT, 4), FilterRule(OUT, 6), *web[:half], wanted, *web[half:], own)
 
@@ -164,13 +165,14 @@ class Wall:
 
     def flows(self) -> Iterator[Sent]:
         """Return the first packets of flows, spread over all ports and addresses, no two alike."""
-        for number in range(60_000 * len(_PORTS)):
-            source = number * _STEP % self.size
-            target = (source + 1 + number % (self.size - 1)) % self.size
-            address = number * _STEP // self.size % self.addresses
-            one, other = self.ports[source], self.ports[target]
-            there, back = one.first + address, other.first + (self.addresses - 1 - address)
-            yield Sent(one, other, (there, 1_024 + number % 60_000, back, _PORTS[number // 60_000]))
+        for number in range(60_000 * self.size):
+            turn, source = divmod(number, self.size)
+            one = self.ports[source * _STEP % self.size]
+            other = self.ports[(one.number + 1 + (turn + source) % (self.size - 1)) % self.size]
+            # Ports in order, as a guest's kernel gives them; addresses in none, so that neither's last bits go with the other's.
+            mixed = (number * _MIX & 0xFFFFFFFF) >> 8
+            there, back = one.first + mixed % self.addresses, other.first + (mixed >> 8) % self.addresses
+            yield Sent(one, other, (there, 1_024 + turn, back, _PORT))
 
     def _port(self, number: int, first: IPv4Address) -> Port:
         return Port(number, f"fa:16:3f:00:{number >> 8:02x}:{number & 0xFF:02x}", first, self.addresses)
