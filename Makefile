@@ -23,7 +23,7 @@ define run_tests # MARKERS,FOLDERS
 	wait $$beside || failed=$$?; cat build/beside.log; exit $$failed)
 endef
 
-.PHONY: help run demo test test-slow check format bench bless lock clean setup setup-run setup-lab setup-test
+.PHONY: help run demo test test-slow check format bench bless lock clean setup setup-run setup-lab setup-bench setup-test
 
 help: ## this list
 	@echo 'mooring: type one of these; each installs what it needs first, says what, and is quick the second time'
@@ -56,7 +56,7 @@ format: setup-test ## rewrite the code in the project's format, and mend what ru
 	.venv/bin/ruff format
 	.venv/bin/ruff check --fix
 
-bench: setup-run ## the benchmark NAME; prints a table and writes build/bench/NAME.json
+bench: setup-bench ## the benchmark NAME; prints a table and writes build/bench/NAME.json
 	@mkdir -p build/bench
 	$(sandbox) $(python) -m bench.$(subst -,_,$(NAME))
 
@@ -77,6 +77,9 @@ setup-run:
 
 setup-lab:
 	@scripts/setup lab
+
+setup-bench:
+	@scripts/setup bench
 
 setup-test:
 	@scripts/setup test

@@ -9,10 +9,6 @@ The guests' side is one namespace that is the next hop to all private addresses,
 kernel's neighbour table, which holds 1,024 entries on this machine, is no part of what is measured.
 """
 
-import json
-import os
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -23,7 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from bench.blast import Blast, Flow
+from bench.blast import Blast, Flow, entered, forget, received
 from bench.intent import Site
 from bench.report import Options, Results, options, rounds_of, say
 from bench.world import (
@@ -83,7 +79,7 @@ class Track:
         self.guests = f"b{number}-guests"
         backend.apply(Delta(self._facts(), {}))
         self._wire()
-        self._inside = {name: _entered(name, stack) for name in (self.router, self.guests, self.world.outside)}
+        self._inside = {name: entered(name, stack) for name in (self.router, self.guests, self.world.outside)}
         self.ways = {(kind, direction): self._way(kind, direction, stack) for kind, direction in _KINDS}
 
     def _facts(self) -> dict[Key, Row]:
@@ -166,17 +162,17 @@ class Track:
 
     def forget(self) -> None:
         """End all flows that the router knows."""
-        self._inside[self.router].run(_flush)
+        self._inside[self.router].run(forget)
 
     def measure(self, kind: str, direction: str) -> float:
         """Return the nanoseconds of processor time that a packet takes."""
         way = self.ways[kind, direction]
-        before = _received(way.sink)
+        before = received(*way.sink)
         if kind == "established":
             sent, spent = way.inside.run(lambda: way.blast.send(_SECONDS))
         else:
             sent, spent = way.inside.run(way.blast.once)
-        arrived = _received(way.sink) - before
+        arrived = received(*way.sink) - before
         if arrived < 0.999 * sent:
             raise RuntimeError(f"{self.size} associations, {kind} {direction}: {arrived} of {sent} packets arrived")
         return spent / arrived * 1e9
@@ -229,30 +225,8 @@ def _name(size: int) -> str:
     return {PLAIN: "no rules", TRACKED: "connection tracking alone"}.get(size, f"{size:,} associations")
 
 
-def _entered(name: str, stack: ExitStack) -> Inside:
-    inside = Inside(name, "bench")
-    stack.callback(inside.close)
-    inside.run(lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}))
-    return inside
-
-
-def _received(sink: tuple[str, str]) -> int:
-    shown = json.loads(ip("-n", sink[0], "-s", "-j", "link", "show", sink[1]))
-    return int(shown[0]["stats64"]["rx"]["packets"])
-
-
 def _nft(namespace: str, text: str) -> None:
     subprocess.run(at(namespace, "nft", "-f", "-"), input=text, text=True, check=True, timeout=60)
-
-
-def _flush() -> None:
-    # linux/netfilter/nfnetlink_conntrack.h: a deletion (2) of table 1 that names nothing is of everything in this namespace.
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink:
-        netlink.send(struct.pack("=IHHIIBBH", 20, 1 << 8 | 2, 1 | 4, 1, 0, 0, 0, 0))
-        answer = netlink.recv(4096)
-        code = -struct.unpack_from("=i", answer, 16)[0]
-        if code:
-            raise OSError(code, os.strerror(code))
 
 
 if __name__ == "__main__":

@@ -45,10 +45,7 @@ class World:
     """Namespaces NAME-host and NAME-outside with a wire between them; leaving it ends all that runs in any namespace."""
 
     def __init__(self, name: str = "bench") -> None:
-        if not inside():
-            raise RuntimeError(
-                "benchmarks run in a sandbox: make bench NAME=..., or mooring sandbox -- python -m bench..."
-            )
+        check_sandbox()
         self.host, self.outside = f"{name}-host", f"{name}-outside"
 
     def __enter__(self) -> Self:
@@ -68,6 +65,16 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         sweep()
+
+
+def check_sandbox() -> None:
+    """Make sure that nobody else's namespaces are here.
+
+    Raises:
+        RuntimeError: this is no sandbox.
+    """
+    if not inside():
+        raise RuntimeError("benchmarks run in a sandbox: make bench NAME=..., or mooring sandbox -- python -m bench...")
 
 
 def add_namespace(name: str) -> None:

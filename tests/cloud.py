@@ -31,7 +31,7 @@ from mooring.model.ids import HostId, InstanceId
 from mooring.model.nouns import AddressRange, Caller, Flavor, Image, Instance, InstanceState, Resource, Role
 from mooring.model.subjects import HostRole, NicIntent, Placement, Report, SubjectKey, SubjectKind
 from mooring.operations import Door, Limits, NewInstance, NewNetwork, NewPool, Operations
-from mooring.operations.identity import Account
+from mooring.operations.bootstrap import Account
 from mooring.store.engine import Options, SqlStore
 
 IMAGES = (
@@ -248,9 +248,9 @@ class Cloud:
             liveness=86400,
         )
         # Argon2 is slow on purpose, which is lost on the passwords of clouds that live for a second.
-        with patch("mooring.operations.identity.PasswordHasher", _QUICK):
+        with patch("mooring.operations.passwords.PasswordHasher", _QUICK):
             self.operations = Operations(Door(self.store, self.host, self.clock, limits, IMAGES, FLAVORS))
-        self.operations.identity.prepare(ACCOUNTS)
+        self.operations.bootstrap.prepare(ACCOUNTS)
         self.host.join(self.operations)
         self.network = self.operations.networks.create(
             self.caller("root"), NewNetwork("private", IPv4Network("10.0.0.0/24"), dns=(IPv4Address("192.0.2.53"),))

@@ -17,6 +17,8 @@ from mooring.compile.journey import Entry, FromGuest, FromRouter, FromUplink, He
 from mooring.model.ids import NetworkId, NicId, RouterId, UplinkId, uplink_name
 from mooring.model.subjects import (
     Carrier,
+    Egress,
+    EgressPreference,
     GroupIntent,
     HostRole,
     NetworkIntent,
@@ -31,6 +33,7 @@ from mooring.model.subjects import (
     TunnelPeer,
     Vlan,
     Vxlan,
+    WayOut,
 )
 
 SEGMENT = "seg0"
@@ -40,6 +43,22 @@ PEERS = tuple(IPv4Address("192.168.77.2") + number for number in range(2))
 """The tunnel endpoints of the host and of two others."""
 POOL_SIZE = 8
 OUTSIDE = IPv4Address("192.0.2.77")
+PREFIX_SETS = tuple(
+    tuple(map(IPv4Network, texts))
+    for texts in (
+        ("0.0.0.0/0",),
+        ("192.0.2.0/24",),
+        ("0.0.0.0/0", "192.0.2.0/24", "192.0.2.64/26", "192.0.2.77/32"),
+        ("192.0.2.0/25", "192.0.2.128/25", "192.0.2.0/24", "128.0.0.0/1"),
+        ("0.0.0.0/2", "192.0.2.76/31", "198.51.101.128/25"),
+    )
+)
+"""Sets of prefixes by which guests prefer; their numbers are their places, from 1."""
+DESTINATIONS = tuple(
+    IPv4Address(text)
+    for text in ("192.0.2.77", "192.0.2.76", "192.0.2.78", "192.0.2.64", "192.0.2.63", "192.0.2.128", "192.0.2.255")
+) + tuple(IPv4Address(text) for text in ("192.0.3.0", "9.9.9.9", "126.255.255.255", "198.51.101.200", "198.51.100.200"))
+"""Addresses outside, many of them where a prefix begins or ends."""
 
 
 def uuid(kind: str, number: int) -> str:
@@ -68,6 +87,11 @@ def pool(uplink: int) -> tuple[PublicAddress, ...]:
     return tuple(PublicAddress(first + offset, uplink_id(uplink)) for offset in range(POOL_SIZE))
 
 
+def way_out(public: PublicAddress) -> WayOut:
+    """Return a public address as a preference names it."""
+    return WayOut(public.address, public.uplink, int(public.uplink[1:8], 16) + 1)
+
+
 def router_uplink(router: int, uplink: int) -> RouterUplink:
     """Return the n-th router's side of an uplink."""
     subnet = provider(uplink)
@@ -79,6 +103,7 @@ def router_uplink(router: int, uplink: int) -> RouterUplink:
         next_hop=subnet.network_address + 1,
         prefixes=(subnet,),
         ranges=(IPv4Network((pool(uplink)[0].address, 29)),),
+        number=uplink + 1,
     )
 
 
@@ -205,6 +230,29 @@ def clouds(draw: st.DrawFn, max_nics: int = 5, max_uplinks: int = 2, *, busy: bo
         if takers and (taker := draw(st.sampled_from(takers if must else [None, *takers]))) is not None:
             cloud = cloud.associated(public, *taker)
     return cloud
+
+
+@st.composite
+def preferring(draw: st.DrawFn, max_nics: int = 4, max_uplinks: int = 3) -> Cloud:
+    """Draw a cloud of guests that prefer uplinks and addresses, mostly their own, towards destinations."""
+    cloud: Cloud = draw(clouds(max_nics, max_uplinks, busy=True))
+
+    def egress(nic: NicIntent, fixed: NicAddress) -> Egress | None:
+        number = draw(st.integers(0, len(PREFIX_SETS)))
+        if not number:
+            return None
+        own = [*fixed.floating, *nic.shared]
+        ways = st.sampled_from([way_out(public) for public in (*own, *own, *own, *cloud.pools())])
+        preferences = [
+            EgressPreference(prefix, draw(ways), draw(st.none() | ways)) for prefix in PREFIX_SETS[number - 1]
+        ]
+        return Egress(number, tuple(draw(st.permutations(preferences))), draw(st.integers(0, 2)))
+
+    nics = (
+        replace(nic, addresses=tuple(replace(fixed, egress=egress(nic, fixed)) for fixed in nic.addresses))
+        for nic in cloud.nics
+    )
+    return replace(cloud, nics=tuple(nics))
 
 
 @st.composite

@@ -13,6 +13,7 @@ SMALLEST = {
     "apply": ("1", {("one change, back-end", "associate"), ("one change, ledger and back-end", "move")}),
     "associate": ("1", {("associate", "first packet"), ("associate", "call"), ("disassociate", "last packet")}),
     "packets": ("1", {("mooring", "established in, of plain routing"), ("mooring", "new out, of plain routing")}),
+    "filters": ("4", {("mooring", "new, of a bare bridge"), ("Neutron, iptables", "one rule less")}),
     "api": ("0", {("allocate + associate", "operations"), ("allocate + associate", "of the smaller limit")}),
     "control": (
         "0",
@@ -31,7 +32,7 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("name", ["apply", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.parametrize("name", ["apply", "filters", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_a_benchmark_writes_rows(name: str, tmp_path: Path):
     size, wanted = SMALLEST[name]
     out = tmp_path / "rows.json"

@@ -27,6 +27,7 @@ from mooring.compile.facts import _order as order
 from mooring.compile.host import compile_host, facts_of
 from mooring.compile.tables import ADDRESS, BRIDGE, SLOTS4, SLOTS6, SLOTS_MANY, TABLES
 from mooring.model.ids import short
+from mooring.model.nouns import AddressRange
 from mooring.model.subjects import HostRole
 from tests.strategies import clouds, uuid
 
@@ -46,6 +47,7 @@ ATOMS = {
     IPv6Address: st.sampled_from([IPv6Address("fe80::1"), IPv6Address("::")]),
     IPv6Network: st.sampled_from([IPv6Network("::/0"), IPv6Network("2001:db8::/32"), IPv6Network("2001:db8::/64")]),
     Span: st.sampled_from([Span(0, 255), Span(6, 6), Span(6, 17)]),
+    AddressRange: st.builds(AddressRange, ADDRESSES, ADDRESSES),
 }
 
 

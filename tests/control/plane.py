@@ -22,7 +22,7 @@ from mooring.model.ids import InstanceId
 from mooring.model.nouns import AddressRange, Caller, Flavor, Image, InstanceState, Resource, Role
 from mooring.model.subjects import InstanceIntent
 from mooring.operations import Door, Limits, NewInstance, NewNetwork, NewPool, Operations
-from mooring.operations.identity import Account
+from mooring.operations.bootstrap import Account
 from mooring.store.engine import Options, SqlStore
 
 
@@ -75,7 +75,7 @@ class Plane:
                 flavors=(Flavor("1", "tiny", 1, 1, 1),),
             )
         )
-        self.operations.identity.prepare(
+        self.operations.bootstrap.prepare(
             [Account("admin", "secret", "ops", Role.ADMIN), Account("demo", "secret", "demo", Role.MEMBER)]
         )
         self.backend = FakeBackend()

@@ -14,7 +14,7 @@
 
     {"floating_ip": {"id": "{{FIP}}", ...}}
 
-`###` starts an exchange, `HTTP/1.1` the response.  `{{NAME}}` in a request stands for a variable; `# keep NAME = path` takes one out of
+A path into XML is of elements and, last, an attribute: `server.@id`.  `###` starts an exchange, `HTTP/1.1` the response.  `{{NAME}}` in a request stands for a variable; `# keep NAME = path` takes one out of
 the response's JSON, and wherever its value comes back it is written as `{{NAME}}`.  What differs in every run is written as `{{any}}`.
 Blessing rewrites the responses and nothing else.
 """
@@ -26,12 +26,16 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 
+from defusedxml.ElementTree import fromstring
+from defusedxml.minidom import parseString
+
 _VARIABLE = re.compile(r"\{\{(\w+)\}\}")
 _KEEP = re.compile(r"# keep (\w+) = (\S+)")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 # Headers of the server and not of the dialect, or of every response (a test of its own looks at those).
 _LEFT_OUT = frozenset({"date", "server", "content-length", "x-openstack-request-id", "x-compute-request-id"})
-_ANY = re.compile(r'("(?:adminPass|audit_ids|hostId|OS-EXT-IPS-MAC:mac_addr)": )(?:"[^"]*"|\[[^\]]*\])')
+_SECRET = "adminPass|audit_ids|hostId|OS-EXT-IPS-MAC:mac_addr"
+_ANY = re.compile(rf'("(?:{_SECRET})": |\b(?:{_SECRET})=)(?:"[^"]*"|\[[^\]]*\])')
 
 
 @dataclass(frozen=True)
@@ -115,10 +119,32 @@ def _request(text: str, known: Mapping[str, str]) -> tuple[str, str, Mapping[str
 def _at(response: Response, path: str) -> str:
     if path.startswith("header:"):
         return response.headers[path.removeprefix("header:").lower()]
+    if _is_xml(response):
+        return _at_xml(response.body, path)
     value = json.loads(response.body)
     for step in path.split("."):
         value = value[int(step) if isinstance(value, list) else step]
     return str(value)
+
+
+def _is_xml(response: Response) -> bool:
+    return response.headers.get("content-type", "").endswith("xml")
+
+
+def _at_xml(body: bytes, path: str) -> str:
+    element = fromstring(body)
+    *steps, last = path.split(".")
+    for step in steps:
+        element = next(child for child in element if child.tag.rpartition("}")[2] == step)
+    return element.attrib[last.removeprefix("@")]
+
+
+def _indented(body: bytes) -> str:
+    text = body.decode()
+    declaration = text[: text.index("?>") + 2] + "\n" if text.startswith("<?xml") else ""
+    root = parseString(text).documentElement
+    assert root is not None
+    return declaration + root.toprettyxml(indent="  ").strip()
 
 
 def _written(response: Response, known: Mapping[str, str]) -> str:
@@ -128,6 +154,8 @@ def _written(response: Response, known: Mapping[str, str]) -> str:
     if response.body:
         if response.headers.get("content-type") == "application/json":
             written = json.dumps(json.loads(response.body), indent=2, ensure_ascii=False)
+        elif _is_xml(response):
+            written = _indented(response.body)
         else:
             written = response.body.decode()
         text += "\n\n" + written

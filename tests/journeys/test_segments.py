@@ -135,7 +135,7 @@ def couple(run: Path, kind: NetworkKind) -> Generator[Couple]:
         made = Couple(hosts)
         limits = Limits(vlans=TAGS, vxlans=TUNNELS, first_network=FirstNetwork(kind, FIRST), liveness=86400)
         operations = Operations(Door(store, made, WallClock(), limits, IMAGES, FLAVORS))
-        operations.identity.prepare(ACCOUNTS)
+        operations.bootstrap.prepare(ACCOUNTS)
         made.join(operations, kind)
         pool = NewPool("public", provider(0), ISP, (POOL,), "isp", "ext0")
         operations.pools.create(made.caller("root"), pool)

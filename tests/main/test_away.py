@@ -19,7 +19,6 @@ from mooring.main.api import build_app
 from mooring.main.service import GuardedStore, database_check
 from mooring.model.faults import Unavailable
 from mooring.operations import Operations
-from mooring.operations.identity import IdentityOperations
 from mooring.operations.interfaces import Store, Transaction
 from tests.cloud import FLAVORS, IMAGES, Cloud, Server
 
@@ -82,8 +81,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
     door = replace(cloud.operations.hosts._door, store=switch)
     api = Api(cloud, httpx2.Client(timeout=30, trust_env=False), switch)
     # As main.service puts them together.
-    operations = Operations(replace(door, store=GuardedStore(switch, lambda: api.bus_there)))
-    operations.identity = IdentityOperations(door)
+    operations = Operations(replace(door, store=GuardedStore(switch, lambda: api.bus_there)), unguarded=door)
     app = build_app(operations, Settings(), CollectorRegistry(), {"database": database_check(switch)})
     with Server(app) as server:
         api.http.base_url = server.url

@@ -6,7 +6,7 @@ import pytest
 
 from mooring.model.faults import Forbidden, Invalid, NotFound, Unauthenticated
 from mooring.model.nouns import Resource, Role
-from mooring.operations.identity import Account
+from mooring.operations.bootstrap import Account
 from tests.cloud import Cloud, StoppedClock
 
 
@@ -104,15 +104,15 @@ def test_a_role_given_later_counts_at_once(cloud: Cloud) -> None:
     caller = cloud.operations.identity.caller
     secret = cloud.token("rita")
     assert caller(secret, "r").roles == {Role.READER}
-    cloud.operations.identity.prepare([Account("rita", "pw-rita", "boats", Role.MEMBER)])
+    cloud.operations.bootstrap.prepare([Account("rita", "pw-rita", "boats", Role.MEMBER)])
     assert caller(secret, "r").roles == {Role.READER, Role.MEMBER}
 
 
 def test_preparing_again_changes_nothing_but_what_is_new(cloud: Cloud) -> None:
     before = cloud.caller("alice")
-    cloud.operations.identity.prepare([Account("alice", "pw-alice", "boats", Role.MEMBER)])
+    cloud.operations.bootstrap.prepare([Account("alice", "pw-alice", "boats", Role.MEMBER)])
     assert cloud.caller("alice") == before
-    cloud.operations.identity.prepare([Account("alice", "new", "barges", Role.READER)])
+    cloud.operations.bootstrap.prepare([Account("alice", "new", "barges", Role.READER)])
     with pytest.raises(Unauthenticated):
         cloud.caller("alice")
     token = cloud.operations.identity.log_in(user="alice", user_id=None, password="new", project="barges")
@@ -124,7 +124,7 @@ def test_preparing_again_changes_nothing_but_what_is_new(cloud: Cloud) -> None:
 @pytest.mark.parametrize("account", [Account("a\nb", "x", "p", Role.MEMBER), Account("a", "x", " ", Role.MEMBER)])
 def test_names_of_accounts(cloud: Cloud, account: Account) -> None:
     with pytest.raises(Invalid):
-        cloud.operations.identity.prepare([account])
+        cloud.operations.bootstrap.prepare([account])
 
 
 def test_projects_of_others(cloud: Cloud) -> None:

@@ -74,7 +74,7 @@ def operations(
     store = MemoryStore(database, around.database_now, SimulatedGate(around, process))
     bell = SimulatedBell(endpoint, around.baton)
     door = Door(store, bell, SimulatedChance(around), limits(quota), (IMAGE,), (FLAVOR,))
-    with patch("mooring.operations.identity.PasswordHasher", _NoHasher):
+    with patch("mooring.operations.passwords.PasswordHasher", _NoHasher):
         return Operations(door), endpoint
 
 

@@ -82,7 +82,7 @@ class World:
             for project in (admin.project, *projects):
                 tx.identities.add_project(project)
                 user = User(UserId(f"user-{project.name}"), project.name)
-                tx.identities.add_user(Credentials(user, "-", enabled=True))
+                tx.identities.add_user(Credentials(user, "-"))
                 for resource in Resource:
                     tx.quotas.set(project.id, resource, QUOTA)
         self.baton.spawn(self.around.process("setup"), "setup", lambda: self._install(admin, projects))

@@ -114,6 +114,7 @@ def test_an_associated_floating_ip_names_its_guest(town):
         tx.addresses.associate(row.id, town.fixed.id, town.pool.id)
         seen = tx.addresses.floating(town.project.id, row.id)
         assert (seen.fixed, seen.instance, seen.nic) == (town.fixed.address, town.instance, town.nic.id)
+        assert seen.network == town.network.id
         assert tx.addresses.floating_by_address(row.address) == seen
         assert tx.addresses.floating_ips(None) == tx.addresses.floating_ips(town.project.id) == [seen]
         assert tx.addresses.floating_of_fixed(town.fixed.id) == [row.id]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,13 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
+from mooring.model.ids import KeyId, ProjectId, UserId
+from mooring.model.nouns import Key, Project, Role, User
+from mooring.model.records import KeyCredentials, TokenRow
 from mooring.store import Options, SchemaFault, SqlStore, migrate
 from mooring.store.schema import metadata
 from tests.store.postgres import Postgres
-from tests.store.world import Town, World
+from tests.store.world import START, Town, World
 
 QUICK = Options(durable=False)
 
@@ -137,6 +140,51 @@ def test_there_and_back_with_data_in_place_and_there_again(place):
     again = SqlStore(place.url, QUICK)
     Town.build(World(again))
     again.close()
+
+
+def test_what_the_first_version_knew_of_people_is_kept(place):
+    store = SqlStore(place.url, QUICK)
+    with store._writer.connect() as connection, connection.begin():
+        migrate.downgrade(connection, "0001")
+    store.close()
+    for statement in (
+        "INSERT INTO projects (id, name) VALUES ('p', 'boats')",
+        "INSERT INTO users (id, name, password_hash, enabled) VALUES ('u', 'alice', 'hash', true)",
+        "INSERT INTO grants VALUES ('u', 'p', 'member')",
+        "INSERT INTO tokens VALUES ('digest', 'u', 'p', '2026-11-20 12:00:00+00:00', '2026-11-20 12:00:00+00:00')",
+    ):
+        place.do(statement)
+    with closing(SqlStore(place.url, QUICK)) as store, store.write() as tx:
+        token = tx.identities.token("digest")
+        assert token is not None
+        assert (token.user, token.project) == (User(UserId("u"), "alice"), Project(ProjectId("p"), "boats"))
+        assert token.roles == {Role.MEMBER}
+        key = Key(KeyId("k"), "ci", UserId("u"), ProjectId("p"), frozenset({Role.READER}), token.issued_at)
+        tx.identities.add_key(KeyCredentials(key, "hash"))
+        tx.identities.add_token("of the key", replace(token, key=key))
+        tx.identities.save_user(replace(token.user, description="a captain", email="alice@example.org"))
+
+
+def test_an_older_version_knows_no_log_in_of_a_key(place):
+    store = SqlStore(place.url, QUICK)
+    world = World(store)
+    with store.write() as tx:
+        user, project = world.user(tx), world.project(tx)
+        key = Key(KeyId("k"), "ci", user.id, project.id, frozenset({Role.READER}), START)
+        tx.identities.add_key(KeyCredentials(key, "hash"))
+        tx.identities.grant(user.id, project.id, Role.MEMBER)
+        row = TokenRow(user, project, frozenset(), START, START)
+        tx.identities.add_token("password", row)
+        tx.identities.add_token("key", replace(row, key=key))
+    with store._writer.connect() as connection, connection.begin():
+        migrate.downgrade(connection, "0001")
+    store.close()
+    with closing(SqlStore(place.url, QUICK)) as store, store.read() as tx:
+        known = tx.identities.token("password")
+        assert known is not None
+        assert known.roles == {Role.MEMBER}
+        assert tx.identities.token("key") is None
+        assert tx.identities.keys() == []
 
 
 def test_opening_again_changes_nothing(place):

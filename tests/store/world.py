@@ -71,8 +71,8 @@ class World:
         return made
 
     def user(self, tx: Transaction, name: str | None = None, *, enabled: bool = True) -> User:
-        made = User(UserId(self.id()), name or f"user-{next(self._ids)}")
-        tx.identities.add_user(Credentials(made, "hash", enabled))
+        made = User(UserId(self.id()), name or f"user-{next(self._ids)}", enabled)
+        tx.identities.add_user(Credentials(made, "hash"))
         return made
 
     def host(self, tx: Transaction, name: str | None = None, **others: Any) -> Host:

@@ -27,6 +27,7 @@ from mooring.compile.tables import (
     ADDRESS,
     BRIDGE,
     BRIDGE_FILTER,
+    CLASSES,
     DHCP_HOST,
     DHCP_SERVER,
     FDB,
@@ -46,6 +47,7 @@ from mooring.compile.tables import (
     VLAN,
     VXLAN,
 )
+from mooring.model.nouns import AddressRange
 from mooring.model.traits import Traits
 
 _PREFIXES = {BRIDGE: "mb", PORT: "mp", INNER: "mi", UPLINK: "mu", VLAN: "mv", VXLAN: "mx", FDB: "mx", NEIGHBOUR: "mx"}
@@ -215,13 +217,11 @@ class FakeBackend:
             return "no ruleset"
         if key.table in OF_GROUPS:
             return self._why_no_box(key)
-        if key.table == PUBLIC:
-            device, prefix = key.row
+        if key.table in (PUBLIC, CLASSES):
             for other in self.state:
-                if other.table == PUBLIC and other.place == key.place and other.row[0] == device and other != key:
-                    wider = other.row[1]
-                    if isinstance(wider, IPv4Network) and isinstance(prefix, IPv4Network) and wider.overlaps(prefix):
-                        return f"interval overlaps with {wider}"
+                is_another = other.table == key.table and other.place == key.place and other != key
+                if is_another and all(map(_overlap, other.row, key.row)):
+                    return f"interval overlaps with {other.row[1]}"
         return None
 
     def _why_no_box(self, key: Key) -> str | None:
@@ -331,6 +331,8 @@ def _hangs_on(key: Key, value: Row, base: Key) -> bool:
 
 
 def _overlap(one: Atom, other: Atom) -> bool:
+    if isinstance(one, AddressRange) and isinstance(other, AddressRange):
+        return one.first <= other.last and other.first <= one.last
     if isinstance(one, Span) and isinstance(other, Span):
         return one.first <= other.last and other.first <= one.last
     if isinstance(one, IPv4Network | IPv6Network) and isinstance(other, IPv4Network | IPv6Network):

@@ -38,7 +38,7 @@ def _ask_proxy(router: Router, device: str, question: Header, facts: tuple[Fact,
     if off:
         text = f"ARP for {address} is not answered: the router does not answer for others"
         return Step(router.place, "arp", Event.ARP_UNANSWERED, text, facts=facts, missing=off)
-    away = [route for route in router.ways(address, device) if route.device != device]
+    away = [route for route in router.routes_to(address, device) if route.device != device]
     if not away:
         text = f"ARP for {address} is not answered: the router has no route to it by another device"
         return Step(router.place, "arp", Event.ARP_UNANSWERED, text, facts=facts)

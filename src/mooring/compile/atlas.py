@@ -9,6 +9,9 @@ from mooring.compile.deciding import Elements
 from mooring.compile.facts import HOST, Fact, HostState, Key, Place, PlaceKind, Row, Stage, Table
 from mooring.compile.rules import Set
 
+_EVERYWHERE = IPv4Network("0.0.0.0/0")
+_LOOKED_THROUGH = frozenset({tables.PUBLIC, tables.CLASSES, tables.WAYS})
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -27,13 +30,22 @@ class Route:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Rule:
-    """What comes in by a device and goes to a prefix looks into a table of routes first; the lowest priority before all others."""
+    """What comes in by a device, or any if it is empty, and goes to a prefix looks into a table of routes; the lowest priority first.
+
+    With a mask it is only for packets whose mark is `mark` under it.
+    """
 
     priority: int
     device: str
     to: IPv4Network
     table: int
     fact: Fact = field(compare=False)
+    mark: int = 0
+    mask: int = 0
+
+    def is_for(self, device: str, to: IPv4Address, mark: int) -> bool:
+        """Say whether a packet asks this rule."""
+        return self.device in {"", device} and to in self.to and mark & self.mask == self.mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +81,15 @@ class Router:
     servers: list[Server] = field(default_factory=list[Server])
     guests: dict[tuple[str, IPv4Address], Guest] = field(default_factory=dict[tuple[str, IPv4Address], Guest])
     ranges: dict[Set, list[Row]] = field(default_factory=dict[Set, list[Row]])
+    ways: dict[int, str] = field(default_factory=dict[int, str])
+    """Uplink devices by their numbers."""
 
     @property
     def elements(self) -> Elements:
         """The router's sets and maps."""
         return Elements(self.state, self.place, self.ranges)
 
-    def fact(self, table: Table, *row: str | IPv4Address) -> Fact | None:
+    def fact(self, table: Table, *row: str | int | IPv4Address) -> Fact | None:
         """Return one fact of this router, if it holds."""
         return fact_at(self.state, Key(table, self.place, row))
 
@@ -84,13 +98,13 @@ class Router:
         fact = self.fact(tables.SYSCTL, path)
         return fact if fact is not None and fact.value == ("1",) else None
 
-    def ways(self, address: IPv4Address, device: str = "") -> list[Route]:
+    def routes_to(self, address: IPv4Address, device: str = "", mark: int = 0) -> list[Route]:
         """Return the routes with the longest prefix that holds an address: one, none, or several where facts are at odds.
 
         `device` is the one that the packet came in by, empty for the router's own.
         """
         for rule in sorted(self.rules):
-            if rule.device == device and address in rule.to:
+            if rule.is_for(device, address, mark):
                 found = _longest(self.tables.get(rule.table, []), address)
                 if found:
                     return [replace(route, rule=rule.fact) for route in found]
@@ -127,8 +141,12 @@ class Router:
         match key.table, key.row, value:
             case tables.DHCP_HOST, (str(network), str(mac)), (IPv4Address() as address, _):
                 self.guests[network, address] = Guest(mac, fact)
-            case tables.PUBLIC, row, _:
-                self.ranges.setdefault(Set(tables.PUBLIC), []).append(row)
+            case ((tables.PUBLIC | tables.CLASSES), row, _):
+                self.ranges.setdefault(Set(key.table), []).append(row)
+            case tables.WAYS, (str(device),), (int() as number,):
+                self.ways[number] = device
+            case tables.MARKED, (int() as priority, int() as mark, int() as mask), (int() as table,):
+                self.rules.append(Rule(priority, "", _EVERYWHERE, table, fact, mark, mask))
             case tables.ADDRESS, (str(device), IPv4Interface() as own), _:
                 self.own[own.ip] = fact
                 self.routes.append(Route(own.network, device, fact))
@@ -196,8 +214,8 @@ def atlas(state: HostState) -> Atlas:
             router = found.get(key.place)
             if router is None:
                 router = found[key.place] = Router(key.place, state)
-            # Elements are found by their keys; only a set of prefixes has to be searched.
-            if key.table.stage is not Stage.ELEMENT or IPv4Network in key.table.key:
+            # Elements are found by their keys; only sets of prefixes and ranges have to be searched, and uplinks to be found by number.
+            if key.table.stage is not Stage.ELEMENT or key.table in _LOOKED_THROUGH:
                 router.take_in(key, value)
         elif key.table == tables.TRUNK:
             trunks[str(value[0])] = Fact(key, value)

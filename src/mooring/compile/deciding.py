@@ -12,6 +12,7 @@ from mooring.compile.rules import (
     CHAINS,
     Chain,
     Dispatch,
+    Field,
     Match,
     Rule,
     Selection,
@@ -23,6 +24,7 @@ from mooring.compile.rules import (
     group_chain,
 )
 from mooring.compile.tables import GROUP
+from mooring.model.nouns import AddressRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,11 @@ class Elements:
 
 def has_ranges(where: Set) -> bool:
     """Say whether elements of a set stand for more than one thing."""
-    return IPv4Network in where.table.key or Span in where.table.key
+    return not {IPv4Network, Span, AddressRange}.isdisjoint(where.table.key)
 
 
 def _covers(part: Atom, sought: Atom) -> bool:
-    if isinstance(part, IPv4Network) and isinstance(sought, IPv4Address):
+    if isinstance(part, IPv4Network | AddressRange) and isinstance(sought, IPv4Address):
         return sought in part
     if isinstance(part, Span) and isinstance(sought, int):
         return part.first <= sought <= part.last
@@ -81,7 +83,7 @@ class Decision:
     """What a chain did: which rule of which chain, by which facts, and without which.
 
     `rule` is empty where the chain came to its end.  The last of `facts` is the map's element where the rule translates.  `way` are the rules
-    that went by facts before that one.
+    that went by facts before that one.  `mark` and `flow_mark` are what is written on the packet and on its flow by then.
     """
 
     chain: str
@@ -90,6 +92,8 @@ class Decision:
     facts: tuple[Fact, ...] = ()
     missing: tuple[Key, ...] = ()
     way: tuple[Passed, ...] = ()
+    mark: int = 0
+    flow_mark: int = 0
 
 
 def decide(chain: Chain, moment: Moment, elements: Elements) -> Decision:
@@ -117,7 +121,8 @@ class _Walk:
 
     def decision(self, chain: str, verb: Verb, rule: str, facts: list[Fact]) -> Decision:
         """Return what comes of all this."""
-        return Decision(chain, verb, rule, tuple(facts), tuple(self.missing), tuple(self.way))
+        marks = self.moment.mark, self.moment.flow_mark
+        return Decision(chain, verb, rule, tuple(facts), tuple(self.missing), tuple(self.way), *marks)
 
     def through(self, chain: Chain) -> Decision | None:
         """Go through a chain; None says that the packet goes on in the one that led here, if there is one."""
@@ -202,9 +207,22 @@ class _Walk:
             if found is None:
                 return False
             number = found.value[0]
+        elif part.selection.names:
+            row = part.selection.of(self.moment)
+            if row is None:
+                return False
+            number = row[0]
         if not isinstance(number, int):
             raise TypeError(f"a packet takes numbers only, not {number}")
-        self.moment = replace(self.moment, mark=number) if part.is_mark else replace(self.moment, priority=number)
+        match part.field:
+            case Field.MARK:
+                self.moment = replace(self.moment, mark=number)
+            case Field.PRIORITY:
+                self.moment = replace(self.moment, priority=number)
+            case Field.FLOW_MARK:
+                self.moment = replace(self.moment, flow_mark=number)
+            case _:
+                assert_never(part.field)
         return True
 
     def _dispatch(self, part: Dispatch, facts: list[Fact]) -> Verdict | None:

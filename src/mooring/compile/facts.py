@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
+from mooring.model.nouns import AddressRange
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
@@ -22,7 +24,7 @@ class Span:
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
 
-Atom = str | int | IPv4Address | IPv4Interface | IPv4Network | IPv6Address | IPv6Network | Span
+Atom = str | int | IPv4Address | IPv4Interface | IPv4Network | IPv6Address | IPv6Network | Span | AddressRange
 Row = tuple[Atom, ...]
 
 
@@ -161,6 +163,8 @@ def _sortable(part: Atom) -> tuple[str, int | str]:
         return (part, 0)
     if isinstance(part, Span):
         return ("", part.first << 32 | part.last)
+    if isinstance(part, AddressRange):
+        return ("", int(part.first) << 32 | int(part.last))
     if isinstance(part, IPv4Network | IPv6Network):
         return ("", int(part.network_address) << 8 | part.prefixlen)
     if isinstance(part, IPv4Interface):

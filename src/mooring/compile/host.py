@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import assert_never
 
-from mooring.compile import carriers, dhcp, filters, links, nat
+from mooring.compile import carriers, dhcp, egress, filters, links, nat
 from mooring.compile.facts import Fact, HostState, union
 from mooring.model.subjects import (
     GroupIntent,
@@ -26,6 +26,7 @@ def facts_of(subject: Subject, role: HostRole) -> Iterator[Fact]:
         case RouterIntent():
             yield from links.router(subject)
             yield from nat.router(subject)
+            yield from egress.router(subject)
             yield from dhcp.router(subject)
         case NicIntent():
             match role:
@@ -34,6 +35,7 @@ def facts_of(subject: Subject, role: HostRole) -> Iterator[Fact]:
                     yield from filters.nic(subject)
                 case HostRole.GATEWAY:
                     yield from nat.nic(subject)
+                    yield from egress.nic(subject)
                     yield from dhcp.nic(subject)
                 case HostRole.PEER:
                     yield from carriers.peer(subject)

@@ -97,13 +97,15 @@ class Flow:
     """A connection as connection tracking knows it: the header of its first packet as it came, and of the answer expected.
 
     A router's translations are fixed by the first packet; later ones follow the flow, not the maps.  `router` is None of a flow that only a
-    bridge with filtered ports has seen.  `answered` says whether an answer was seen.
+    bridge with filtered ports has seen.  `answered` says whether an answer was seen.  `mark` is the number of the uplink that it keeps to, 0 if
+    there is no choice.
     """
 
     router: RouterId | None
     original: Header
     reply: Header
     answered: bool = False
+    mark: int = 0
 
     def has(self, header: Header) -> bool:
         """Say whether a packet with this header, where it enters, belongs to the flow."""

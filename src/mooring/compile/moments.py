@@ -30,7 +30,7 @@ class Moment:
     """A packet at one hook, as far as rules may look at it; a device is empty where there is none.
 
     `status` are words of `ct status`: confirmed (not the flow's first packet), dnat, snat.  `smac` and `dmac` are those of the frame, on a
-    bridge.  `mark` and `priority` are what rules write on the packet.
+    bridge.  `mark` and `priority` are what rules write on the packet, `flow_mark` what they write on its flow.
     """
 
     header: Header
@@ -47,6 +47,7 @@ class Moment:
     dmac: str = ""
     mark: int = 0
     priority: int = 0
+    flow_mark: int = 0
 
     def group(self, device: str) -> str | None:
         """Return the interface group of a device; a rule that asks for that of no device does not match."""
@@ -112,11 +113,11 @@ SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
     "ct original ip daddr": lambda moment: moment.original.dst,
     "ct original ip saddr": lambda moment: moment.original.src,
     "ct original proto-dst": Moment.goal,
-    "ct original protocol": lambda moment: _NUMBERS[moment.original.protocol],
+    "ct protocol": lambda moment: _NUMBERS[moment.original.protocol],
     "ct reply ip daddr": lambda moment: moment.reply.dst,
     "ct reply ip saddr": lambda moment: moment.reply.src,
     "ct direction": lambda moment: moment.direction,
-    "ct mark": _absent,
+    "ct mark": lambda moment: moment.flow_mark,
     "ct state": lambda moment: "new" if moment.new else "established",
     "ct status": lambda moment: moment.status,
     "ether daddr": lambda moment: moment.dmac or None,
@@ -127,7 +128,6 @@ SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
     "iifname": lambda moment: moment.iif or None,
     "ip daddr": lambda moment: moment.header.dst,
     "ip saddr": lambda moment: moment.header.src,
-    "meta l4proto": lambda moment: _NUMBERS[moment.header.protocol],
     "meta mark": lambda moment: moment.mark,
     "meta nfproto": lambda _: "ipv4",
     "meta pkttype": Moment.audience,
@@ -152,7 +152,6 @@ SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
             "icmpv6 type",
             "ip6 daddr",
             "ip6 saddr",
-            "th dport",
         ),
         _absent,
     ),

@@ -1,7 +1,7 @@
 """A packet's way through a router: what the kernel does between the chains of its rules, and what connection tracking remembers.
 
-arriving ── routing ─┬─ passing ── leaving ── checked ── out of a device
-                     └─ own ── the router itself
+arriving ── steering ── routing ─┬─ passing ── leaving ── checked ── out of a device
+                                 └─ own ── the router itself ── answering
 """
 
 from dataclasses import dataclass, field, replace
@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from mooring.compile import tables
 from mooring.compile.arp import FORWARDING
 from mooring.compile.atlas import Router
+from mooring.compile.choice import told
 from mooring.compile.deciding import Decision, decide
 from mooring.compile.facts import Fact, Key, Place
 from mooring.compile.journey import BROADCAST, NOBODY, Event, Flow, FromGuest, Header, IpProtocol, Outcome, Packet, Step
@@ -30,7 +31,8 @@ _LACKING = {
 class Passage:
     """One packet in a router: methods take it a stretch further, and return how it ended, or the device that it left by.
 
-    `iif` is the device that it came by, empty for the router's own packets.  `header` becomes what the packet is made to be.
+    `iif` is the device that it came by, empty for the router's own packets.  `header` becomes what the packet is made to be, `mark` what is
+    written on it, and `flow_mark` what is written on its flow.
     """
 
     router: Router
@@ -40,6 +42,8 @@ class Passage:
     header: Header = field(init=False)
     flow: Flow | None = field(default=None, init=False)
     direction: Direction = field(default=Direction.ORIGINAL, init=False)
+    mark: int = field(default=0, init=False)
+    flow_mark: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """Come under the router's connection tracking.
@@ -52,6 +56,7 @@ class Passage:
         flow = self.packet.flow
         if flow is not None and flow.router == self.router.place.id and flow.has(self.header):
             self.flow = flow
+            self.flow_mark = flow.mark
             self.direction = Direction.REPLY if flow.is_answer(self.header) else Direction.ORIGINAL
 
     def arrive(self) -> Outcome | str:
@@ -77,28 +82,31 @@ class Passage:
             text = "dropped: the router does not forward"
             return self._end(Outcome.DROPPED, Step(router.place, "routing", Event.ENDED, text, missing=missing))
         route = self._route()
-        return route if isinstance(route, Outcome) else self._out("forward", route)
+        return route if isinstance(route, Outcome) else self._hook("forward", route) or self._leave(route)
 
     def send(self) -> Outcome | str:
         """The router itself sends."""
         dst = self.header.dst
         if dst in self.router.own or dst == BROADCAST or self.router.is_broadcast(dst):
             raise NotModelledError(f"what a router does with a packet of its own to {dst}")
+        if outcome := self._hook("output"):
+            return outcome
         route = self._route()
-        return route if isinstance(route, Outcome) else self._out("output", route)
+        return route if isinstance(route, Outcome) else self._leave(route)
 
     def remembered(self) -> Flow:
         """Return what connection tracking keeps of a packet that got through."""
         if self.flow is not None:
             return replace(self.flow, answered=self.flow.answered or self.direction is Direction.REPLY)
-        return Flow(RouterId(self.router.place.id), self.packet.header, self.header.reversed())
+        place = RouterId(self.router.place.id)
+        return Flow(place, self.packet.header, self.header.reversed(), mark=self.flow_mark)
 
     def _end(self, outcome: Outcome, last: Step) -> Outcome:
         self.steps.append(last)
         return outcome
 
-    def _out(self, hook: str, device: str) -> Outcome | str:
-        return self._hook(hook, device) or self._hook("postrouting", device) or device
+    def _leave(self, device: str) -> Outcome | str:
+        return self._hook("postrouting", device) or device
 
     def _hook(self, hook: str, oif: str = "") -> Outcome | None:
         """Walk through the chains at a hook; an outcome is the end."""
@@ -110,6 +118,9 @@ class Passage:
             decision = decide(chain, self._moment(oif), router.elements)
             if decision.verb is Verb.DROP:
                 return self._end(Outcome.DROPPED, _dropped(router.place, decision))
+            if hook in {"prerouting", "output"} and (step := told(router, self.header, self.mark, decision)):
+                self.steps.append(step)
+            self.mark, self.flow_mark = decision.mark, decision.flow_mark
             if step := self._passed(chain, decision):
                 self.steps.append(step)
         return None
@@ -129,6 +140,8 @@ class Passage:
             iif=self.iif,
             oif=oif,
             uplinks=frozenset(self.router.uplinks),
+            mark=self.mark,
+            flow_mark=self.flow_mark,
         )
 
     def _passed(self, chain: Chain, decision: Decision) -> Step | None:
@@ -171,9 +184,9 @@ class Passage:
             self.steps.append(Step(self.router.place, "flow", Event.TRANSLATED, text))
 
     def _route(self) -> str | Outcome:
-        """Choose the device by the longest prefix."""
+        """Choose the device by the longest prefix, in the table of routes that the packet's mark leads to."""
         router, dst = self.router, self.header.dst
-        ways = router.ways(dst, self.iif)
+        ways = router.routes_to(dst, self.iif, self.mark)
         if not ways:
             missing = (Key(tables.ROUTE, router.place, (IPv4Network((dst, 32)),)),)
             step = Step(router.place, "routing", Event.ENDED, f"dropped: there is no route to {dst}", missing=missing)

@@ -19,14 +19,32 @@ ROUTER: Mapping[str, tuple[str, ...]] = {
         "type nat hook prerouting priority dstnat; policy accept;",
         "dnat to ip daddr map @fip_in",
     ),
+    "ip steering": (
+        "type filter hook prerouting priority dstnat + 10; policy accept;",
+        "ct status ! confirmed goto choosing",
+        "iifgroup != 100 meta mark set ct mark",
+    ),
+    "ip choosing": (
+        "iifgroup 100 ct mark set iifname map @ways",
+        "iifgroup 100 return",
+        "meta mark set ip saddr map @prefers meta mark set meta mark . ip daddr map @classes "
+        "meta mark set ip saddr . meta mark map @choices return",
+        "meta mark set 0",
+    ),
+    "ip answering": (
+        "type route hook output priority filter; policy accept;",
+        "ct mark != 0 meta mark set ct mark",
+    ),
     "ip leaving": (
         "type nat hook postrouting priority srcnat; policy accept;",
-        "oifgroup 100 snat to ip saddr . oifname map @fip_out",
+        "oifgroup 100 meta mark 0 snat to ip saddr . oifname map @fip_out",
+        "oifgroup 100 meta mark != 0 snat to ip saddr . oifname . meta mark map @chosen",
         "oifgroup != 100 ct status dnat snat to ip saddr map @hair",
     ),
     "ip checked": (
         "type filter hook postrouting priority srcnat + 10; policy accept;",
         "oifgroup 100 oifname . ip saddr != @public drop",
+        "oifgroup 100 ct status ! confirmed ct mark set oifname map @ways",
         "oifgroup != 100 ct direction original ct status snat ip saddr . ct original ip saddr != @pair drop",
     ),
     "ip passing": (
@@ -202,9 +220,6 @@ HOST: Mapping[str, tuple[str, ...]] = {
 }
 
 
-_WITH_PORTS = "{ 1, 6, 17, 33, 58, 132, 136 }"
-
-
 def group_rules(group: int, way: str, remotes: str) -> tuple[str, ...]:
     """Return the rules of a security group's chain for one way, `in` or `out`.
 
@@ -212,20 +227,11 @@ def group_rules(group: int, way: str, remotes: str) -> tuple[str, ...]:
     """
     other = {"in": "saddr", "out": "daddr"}[way]
     families = (("4", f"ct original ip {other}"), ("6", f"ct original ip6 {other}"))
-    ports = (
-        (f"meta l4proto {_WITH_PORTS}", "ct original protocol . ct original proto-dst"),
-        (f"meta l4proto != {_WITH_PORTS}", "ct original protocol . th dport"),
-    )
-    admit = "meta mark set 0xffffffff return"
-    own = [
-        f"{protocols} {flow} . {address} @g_{group}_{way}{family} {admit}"
-        for family, address in families
-        for protocols, flow in ports
-    ]
+    flow, admit = "ct protocol . ct original proto-dst", "meta mark set 0xffffffff return"
+    own = (f"{flow} . {address} @g_{group}_{way}{family} {admit}" for family, address in families)
     members = [
-        f"meta mark . {address} @members{family} {protocols} meta mark . meta nfproto . {flow} @g_{group}_{way}_peers {admit}"
+        f"meta mark . {address} @members{family} meta mark . meta nfproto . {flow} @g_{group}_{way}_peers {admit}"
         for family, address in families
-        for protocols, flow in ports
     ]
-    asked = ((f"meta mark set {remote}", *members) for remote in remotes.split(",") if remote)
+    asked = ((f"meta mark set {int(remote):#010x}", *members) for remote in remotes.split(",") if remote)
     return (*own, *chain.from_iterable(asked))

@@ -50,6 +50,14 @@ class Match:
     among: Set | frozenset[str]
 
 
+class Field(StrEnum):
+    """What a rule can write on a packet, or on its flow."""
+
+    MARK = "meta mark"
+    PRIORITY = "meta priority"
+    FLOW_MARK = "ct mark"
+
+
 class Verb(StrEnum):
     """What a rule does with a packet that it matches."""
 
@@ -74,9 +82,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A rule writes a number on the packet, as its mark or its priority, or what a map has; without an element there the rule ends."""
+    """A rule writes a number, or what a map has for a selection, or without a map the selection itself; if there is none, the rule ends."""
 
-    is_mark: bool
+    field: Field
     number: int = 0
     selection: Selection = Selection(())
     source: Set | None = None
@@ -130,7 +138,8 @@ _MATCH = re.compile(
     rf"(?P<left>{_SELECTION}) (?P<not>!=? )?(?P<right>@\w+|\{{[^}}]*\}}|\"\w+\"|[\w.:/-]+(?:,[\w-]+)*)(?: |$)"
 )
 _WRITE = re.compile(
-    rf"meta (?P<field>mark|priority) set (?:(?P<left>{_SELECTION}) map @(?P<map>\w+)|(?P<number>[\w:]+))(?: |$)"
+    rf"(?:(?P<field>meta mark|meta priority|ct mark) set (?P<left>{_SELECTION}) map @(?P<map>\w+)"
+    r"|meta mark set (?P<copied>ct mark)|(?P<written>meta mark|meta priority) set (?P<number>[\w:]+))(?: |$)"
 )
 _NAT = re.compile(rf"(?P<verb>[ds]nat) to (?P<left>{_SELECTION}) map @(?P<map>\w+)$")
 _DISPATCH = re.compile(rf"(?P<left>{_SELECTION}) vmap (?:@groups_(?P<groups>in|out)|\{{ (?P<words>[^}}]*) \}})$")
@@ -169,12 +178,14 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _write(found: re.Match[str]) -> Write:
-    is_mark = found["field"] == "mark"
     if found["map"]:
-        return Write(is_mark, selection=_selection(found["left"]), source=_set(found["map"]))
+        return Write(Field(found["field"]), selection=_selection(found["left"]), source=_set(found["map"]))
+    if found["copied"]:
+        return Write(Field.MARK, selection=_selection(found["copied"]))
+    field = Field(found["written"])
     # A priority is written as none, or as two halves.
     halves = ["0"] if found["number"] == "none" else found["number"].split(":")
-    return Write(is_mark, number=int(halves[0], 0) if len(halves) == 1 else int(halves[1], 16))
+    return Write(field, number=int(halves[0], 0) if len(halves) == 1 else int(halves[1], 16))
 
 
 def _dispatch(found: re.Match[str]) -> Dispatch:

@@ -8,6 +8,7 @@ data plane.
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
 from mooring.compile.facts import Span, Stage, Table
+from mooring.model.nouns import AddressRange
 from mooring.model.subjects import MAX_GROUPS
 
 BRIDGE = Table(Stage.BRIDGE, "bridge", (str,), (int,))
@@ -61,6 +62,9 @@ RULE = Table(Stage.ROUTE, "rule", (int, str, IPv4Network), (int,))
 ROUTE_IN = Table(Stage.ROUTE, "route_in", (int, IPv4Network), (str, str))
 """number of a table of routes, prefix = device, next hop or an empty text"""
 
+MARKED = Table(Stage.ROUTE, "marked", (int, int, int), (int,))
+"""priority, mark, mask = number of a table of routes: packets that have the mark, under the mask, look there first"""
+
 OWNED = Table(Stage.ELEMENT, "owned", (str, IPv4Address))
 """uplink device, address: ARP for the address is answered on that device"""
 
@@ -81,6 +85,24 @@ PAIR = Table(Stage.ELEMENT, "pair", (IPv4Address, IPv4Address))
 
 MAY_OUT = Table(Stage.ELEMENT, "may_out", (IPv4Address, str))
 """private, uplink device: who may open flows there"""
+
+WAYS = Table(Stage.ELEMENT, "ways", (str,), (int,))
+"""uplink device = number: flows that came or left by the device keep to it"""
+
+PREFERS = Table(Stage.ELEMENT, "prefers", (IPv4Address,), (int,))
+"""private = set of prefixes: by which the guest's destinations are told apart"""
+
+CLASSES = Table(Stage.ELEMENT, "classes", (int, AddressRange), (int,), shared=True)
+"""set of prefixes, destinations = class: the longest prefix of the set that holds them; no two ranges of a set overlap"""
+
+CHOICES = Table(Stage.ELEMENT, "choices", (IPv4Address, int), (int,))
+"""private, class = mark: by which uplink flows towards such destinations leave, or else by which"""
+
+CHOSEN = Table(Stage.ELEMENT, "chosen", (IPv4Address, str, int), (IPv4Address,))
+"""private, uplink device, mark = public: as what flows leave there for which an uplink was chosen"""
+
+RENEWED = Table(Stage.ELEMENT, "renewed", (IPv4Address,), (int,))
+"""private = how often the flows that it opened were ended on purpose: when that changes, they end"""
 
 ZONE = Table(Stage.ELEMENT, "zone", (str,), (int,))
 """bridge = conntrack zone: its flows are no other network's"""
@@ -162,6 +184,7 @@ TABLES = (
     ROUTE,
     RULE,
     ROUTE_IN,
+    MARKED,
     OWNED,
     PUBLIC,
     FIP_IN,
@@ -169,6 +192,12 @@ TABLES = (
     HAIR,
     PAIR,
     MAY_OUT,
+    WAYS,
+    PREFERS,
+    CLASSES,
+    CHOICES,
+    CHOSEN,
+    RENEWED,
     ZONE,
     FILTERED,
     OWN4,

@@ -19,8 +19,8 @@ from mooring.model.faults import Unavailable
 from mooring.model.ids import HostId
 from mooring.model.nouns import Flavor, Resource
 from mooring.operations import Door, Limits, Operations
+from mooring.operations.bootstrap import Account
 from mooring.operations.door import FirstNetwork
-from mooring.operations.identity import Account, IdentityOperations
 from mooring.operations.interfaces import Store, Transaction
 from mooring.store.engine import SqlStore
 
@@ -127,14 +127,12 @@ def build_operations(settings: Settings, foundation: Foundation) -> Operations:
     )
     if foundation.guard is None:
         return Operations(door)
-    operations = Operations(replace(door, store=GuardedStore(foundation.store, foundation.guard)))
-    # A log-in concerns no host: those who want to see how things are must get in.
-    operations.identity = IdentityOperations(door)
-    return operations
+    # Accounts concern no host, and those who want to see how things are must get in.
+    return Operations(replace(door, store=GuardedStore(foundation.store, foundation.guard)), unguarded=door)
 
 
 def prepare_accounts(settings: Settings, operations: Operations) -> None:
     """Make the accounts that the configuration names."""
-    operations.identity.prepare(
+    operations.bootstrap.prepare(
         Account(account.user, account.password, account.project, account.role) for account in settings.identity.accounts
     )

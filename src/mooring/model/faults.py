@@ -10,6 +10,7 @@
     ├── NotAssociated        the address is not on that instance
     ├── NotReady             the instance has no fixed address yet
     ├── QuotaExceeded        the project's limit is reached
+    ├── TooManyAttempts      wrong passwords came too often; try again later
     ├── Exhausted            no free address
     └── Unavailable          a part of mooring is away; try again later
 
@@ -86,6 +87,15 @@ class QuotaExceeded(Fault):
         super().__init__(f"Quota exceeded for {resource}: the limit is {limit}.")
         self.resource = resource
         self.limit = limit
+
+
+class TooManyAttempts(Fault):
+    """Wrong passwords came too often; the same request may succeed later."""
+
+    def __init__(self, retry_after: int) -> None:
+        """Say after how many seconds to try again."""
+        super().__init__(f"Too many failed log-ins. Try again in {retry_after} seconds.")
+        self.retry_after = retry_after
 
 
 class Exhausted(Fault):

@@ -10,6 +10,7 @@ from mooring.model.ids import (
     GroupId,
     HostId,
     InstanceId,
+    KeyId,
     NetworkId,
     NicId,
     PoolId,
@@ -69,28 +70,65 @@ class Resource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Who owns things: OpenStack's project or tenant, EC2's and CloudStack's account."""
+    """Who owns things: OpenStack's project or tenant, EC2's and CloudStack's account.
+
+    Nobody can act in one that is not `enabled`; what it owns goes on as it is.
+    """
 
     id: ProjectId
     name: str
+    description: str = ""
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who can log in."""
+    """Somebody who can log in, while `enabled`.  `default_project` is where a log-in goes that names none; it may be gone by then."""
 
     id: UserId
     name: str
+    enabled: bool = True
+    description: str = ""
+    email: str = ""
+    default_project: ProjectId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role of a user in a project."""
+
+    user: User
+    project: Project
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a program logs in with in a user's name: an id and a secret, for one project and no more roles than the user has there.
+
+    `expires` is None for one that does not end by itself.  With a `restricted` one, keys can neither be made nor deleted.
+    """
+
+    id: KeyId
+    name: str
+    user: UserId
+    project: ProjectId
+    roles: frozenset[Role]
+    created: datetime
+    expires: datetime | None = None
+    description: str = ""
+    restricted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf an operation runs, as proved by a dialect's credentials."""
+    """On whose behalf an operation runs, as proved by a dialect's credentials; `key` is the key that they came with, if it was one."""
 
     user: User
     project: Project
     roles: frozenset[Role]
     request_id: str = "-"
+    key: Key | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -100,7 +138,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A proof of identity that a caller was given; `secret` is known only at the moment of issue."""
+    """A proof of identity that a caller was given, for a password or a `key`; `secret` is known only at the moment of issue."""
 
     secret: str
     user: User
@@ -108,6 +146,7 @@ class Token:
     roles: frozenset[Role]
     issued_at: datetime
     expires_at: datetime
+    key: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +237,25 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class WayOut:
+    """Where a router meets a pool's uplink, and its own address there."""
+
+    pool: PoolId
+    address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """The gateway of some networks.  `project` is None for one that all projects share; only networks that the caller may use are named."""
+
+    id: RouterId
+    name: str
+    project: ProjectId | None
+    networks: tuple[NetworkId, ...]
+    ways_out: tuple[WayOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FixedIp:
     """A private address of a NIC."""
 
@@ -207,7 +265,7 @@ class FixedIp:
 
 @dataclass(frozen=True, slots=True)
 class FloatingIp:
-    """A public address of a project, and the fixed address and instance it is associated with, if any."""
+    """A public address of a project, and the fixed address, instance, NIC and network it is associated with, if any."""
 
     id: AddressId
     address: IPv4Address
@@ -217,6 +275,7 @@ class FloatingIp:
     fixed: IPv4Address | None = None
     instance: InstanceId | None = None
     nic: NicId | None = None
+    network: NetworkId | None = None
 
 
 DEFAULT_GROUP = "default"

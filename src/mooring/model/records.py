@@ -15,7 +15,7 @@ from mooring.model.ids import (
     RouterId,
     UserId,
 )
-from mooring.model.nouns import AddressKind, Project, Role, User
+from mooring.model.nouns import AddressKind, Key, Project, Role, User
 from mooring.model.subjects import HostRole, SubjectKey
 
 
@@ -29,22 +29,30 @@ class Referenced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What is stored of a user: never the password, only its Argon2 hash."""
+    """What is stored of a user: never the password, only its Argon2 hash; an empty one for a user without a password."""
 
     user: User
     password_hash: str
-    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCredentials:
+    """What is stored of a key: never the secret, only its Argon2 hash."""
+
+    key: Key
+    secret_hash: str
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """What is stored of a token, under the SHA-256 of its secret."""
+    """What is stored of a token, under the SHA-256 of its secret; `key` is the key that it was issued for, if it was one."""
 
     user: User
     project: Project | None
     roles: frozenset[Role]
     issued_at: datetime
     expires_at: datetime
+    key: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)

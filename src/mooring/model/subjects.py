@@ -112,6 +112,10 @@ class NetworkIntent:
         return SubjectKey(SubjectKind.NETWORK, self.id)
 
 
+MOST_UPLINKS = 4095
+"""An uplink's number fits into twelve bits of a packet's mark."""
+
+
 @dataclass(frozen=True, slots=True)
 class RouterPort:
     """A router's side of one of its networks, with what its DHCP server tells guests.  `lease` is in seconds."""
@@ -130,7 +134,8 @@ class RouterUplink:
 
     `prefixes` are the providers' subnets of the pools on this uplink: what may leave.  `ranges` are the parts of them that are ours
     to answer for, as prefixes.  `alone` says that no other router is on this uplink: then nobody behind this router has to reach one of
-    those addresses there.
+    those addresses there.  `number` is the uplink's short name in the kernel, from 1 to `MOST_UPLINKS`, which no other uplink has; 0 says that
+    it has none, and nothing can be told to leave there.
     """
 
     uplink: UplinkId
@@ -141,6 +146,7 @@ class RouterUplink:
     prefixes: tuple[IPv4Network, ...]
     ranges: tuple[IPv4Network, ...]
     alone: bool = True
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +172,51 @@ class PublicAddress:
     uplink: UplinkId
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class WayOut:
+    """A public address to leave as, and its uplink by name and by number (see `RouterUplink`)."""
+
+    address: IPv4Address
+    uplink: UplinkId
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class EgressPreference:
+    """Towards destinations in `prefix`, leave as `way`; of several prefixes that hold a destination, the longest counts.
+
+    While the uplink of `way` leads nowhere, what begins leaves as `fallback`; without one it does not leave at all.
+    """
+
+    prefix: IPv4Network
+    way: WayOut
+    fallback: WayOut | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """All egress preferences of a fixed IP, each with a prefix of its own.
+
+    `number` is the short name in the kernel of this set of prefixes, from 1 to 2^32 - 1, which no other set has: fixed IPs that prefer by the same
+    prefixes have the same, whatever addresses they prefer.  `renewed` counts how often flows that the fixed IP opened were ended so that they
+    begin anew.
+    """
+
+    number: int
+    preferences: tuple[EgressPreference, ...]
+    renewed: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class NicAddress:
-    """A fixed IP of a NIC and the floating IPs associated with it, sorted; the first of each uplink is its outbound source."""
+    """A fixed IP of a NIC and the floating IPs associated with it, sorted.
+
+    The first of each uplink is its outbound source there.  Which uplink that is, `egress` says; where it says nothing, it is the router's first.
+    """
 
     address: IPv4Address
     floating: tuple[PublicAddress, ...] = ()
+    egress: Egress | None = None
 
 
 class Direction(StrEnum):

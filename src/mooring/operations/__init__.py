@@ -4,27 +4,51 @@ Whoever speaks to mooring, in whatever dialect, ends up in a method of one of th
 decided here and nowhere else.  Methods take explicit arguments, return values of the model and raise a Fault.
 """
 
-from mooring.operations.addresses import AddressOperations
+from mooring.operations.accounts import AccountOperations, NewProject, NewUser, ProjectChange, UserChange
+from mooring.operations.addresses import AddressOperations, NewFloatingIp
+from mooring.operations.bootstrap import BootstrapOperations
 from mooring.operations.door import Door, Limits
 from mooring.operations.groups import GroupOperations
 from mooring.operations.hosts import HostOperations
 from mooring.operations.identity import IdentityOperations
 from mooring.operations.instances import InstanceOperations, NewInstance, NewNic
+from mooring.operations.keys import KeyOperations, NewKey
 from mooring.operations.launches import LaunchOperations
 from mooring.operations.networks import NetworkOperations, NewNetwork
+from mooring.operations.passwords import Passwords
 from mooring.operations.pools import NewPool, PoolOperations
 from mooring.operations.settlement import SettlementOperations
 from mooring.policy.rules import NewRule
 
-__all__ = ["Door", "Limits", "NewInstance", "NewNetwork", "NewNic", "NewPool", "NewRule", "Operations"]
+__all__ = [
+    "Door",
+    "Limits",
+    "NewFloatingIp",
+    "NewInstance",
+    "NewKey",
+    "NewNetwork",
+    "NewNic",
+    "NewPool",
+    "NewProject",
+    "NewRule",
+    "NewUser",
+    "Operations",
+    "ProjectChange",
+    "UserChange",
+]
 
 
 class Operations:
     """All operations, by noun."""
 
-    def __init__(self, door: Door) -> None:
-        """Build the operations on one door."""
-        self.identity = IdentityOperations(door)
+    def __init__(self, door: Door, unguarded: Door | None = None) -> None:
+        """Build the operations on one door, or on another one those that concern no host and may go on where others must not."""
+        people = unguarded or door
+        passwords = Passwords(people.chance)
+        self.identity = IdentityOperations(people, passwords)
+        self.accounts = AccountOperations(people, passwords)
+        self.keys = KeyOperations(people, passwords)
+        self.bootstrap = BootstrapOperations(people, passwords)
         self.addresses = AddressOperations(door)
         self.instances = InstanceOperations(door)
         self.groups = GroupOperations(door)

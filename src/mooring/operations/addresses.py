@@ -1,7 +1,7 @@
 """Floating IPs: allocate, release, associate, disassociate."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from mooring.model.faults import Conflict, Exhausted, Invalid, NotAssociated, NotFound, NotReady, QuotaExceeded
@@ -19,12 +19,25 @@ from mooring.model.nouns import (
     Resource,
 )
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
-from mooring.operations.door import Door, Published, once, publish, visible_instance
+from mooring.operations.door import Door, Published, once, publish, visible_instance, visible_nic
 from mooring.operations.interfaces import AddressRow, Duplicate, Transaction
 from mooring.operations.pools import find_pool
 from mooring.operations.routing import connect, take_next
 from mooring.policy.roles import Verb
 from mooring.policy.told import TOLD_OF_FLOATING_IPS
+
+
+@dataclass(frozen=True, slots=True)
+class NewFloatingIp:
+    """A floating IP to be allocated from a pool, named by name or id, and where it shall lead at once.
+
+    `address` asks for one of the pool's by itself.  With a `nic` it is associated, at the NIC's only fixed IP or at `fixed`.
+    """
+
+    pool: str
+    address: IPv4Address | None = None
+    nic: NicId | None = None
+    fixed: IPv4Address | None = None
 
 
 class AddressOperations:
@@ -56,7 +69,41 @@ class AddressOperations:
             raise NotFound("Floating IP", made)
         return floating
 
-    def _allocate(self, tx: Transaction, caller: Caller, name: str | None) -> AddressId:
+    def make(self, caller: Caller, new: NewFloatingIp, idempotency_key: str | None = None) -> FloatingIp:
+        """Give the project an address of a pool and let it lead somewhere: both, or neither.
+
+        Raises:
+            Forbidden: an address was asked for, and the caller may not choose.
+            NotFound: there is no such pool, or the project has no such NIC.
+            QuotaExceeded: the project has as many as it may.
+            Exhausted: the pool has no free address.
+            Invalid: the address is none of the pool's; or as for `point`.
+            Conflict: the address is in use; or as for `point`.
+            NotReady: as for `point`.
+        """
+        self._door.allow(caller, Verb.ADDRESS_ALLOCATE)
+        if new.address is not None:
+            self._door.allow(caller, Verb.ADDRESS_CHOOSE)
+        changes: list[Published] = []
+        request = ("allocate", new.pool, new.address, new.nic, new.fixed)
+        with self._door.store.write() as tx:
+            made = once(tx, caller, idempotency_key, request, lambda: self._make(tx, caller, new, changes))
+            floating = tx.addresses.floating(caller.project.id, AddressId(made))
+        if floating is None:
+            raise NotFound("Floating IP", made)
+        self._door.settle(changes)
+        return floating
+
+    def _make(self, tx: Transaction, caller: Caller, new: NewFloatingIp, changes: list[Published]) -> AddressId:
+        made = self._allocate(tx, caller, new.pool, new.address)
+        floating = tx.addresses.floating(caller.project.id, made)
+        if floating is not None and new.nic is not None:
+            changes += self._point(tx, caller, floating, new.nic, new.fixed)
+        return made
+
+    def _allocate(
+        self, tx: Transaction, caller: Caller, name: str | None, wanted: IPv4Address | None = None
+    ) -> AddressId:
         project = caller.project.id
         pool = find_pool(tx, name) if name is not None else _default_pool(tx)
         if not tx.quotas.take(project, Resource.FLOATING_IPS):
@@ -69,6 +116,12 @@ class AddressOperations:
             project=project,
             pool=pool.id,
         )
+        if wanted is not None:
+            if not any(wanted in part for part in pool.ranges):
+                raise Invalid("floating_ip_address", f"{wanted} is not an address of pool {pool.name}")
+            if not tx.addresses.take(replace(row, address=wanted)):
+                raise Conflict(f"Floating IP {wanted} is in use.", field="floating_ip_address")
+            return row.id
         try:
             take_next(tx, pool.id, pool.ranges, row)
         except Exhausted as error:
@@ -144,17 +197,76 @@ class AddressOperations:
                 # An administrator sees it, and still may not tie one project's address to another project's instance.
                 raise NotFound("Instance", instance)
             floating = _own_floating(tx, caller, address)
-            nic, chosen = _fixed_of(target, fixed)
-            changes: list[Published] = []
-            if (floating.nic, floating.fixed) != (nic.id, chosen.address):
-                changes = self._attach(tx, floating, nic, chosen)
+            changes = self._attach(tx, floating, *_fixed_of(target, fixed))
             result = tx.addresses.floating(floating.project, floating.id)
         self._door.settle(changes)
         if result is None:
             raise NotFound("Floating IP", address)
         return result
 
+    def point(
+        self, caller: Caller, floating: AddressId, nic: NicId | None, fixed: IPv4Address | None = None
+    ) -> FloatingIp:
+        """Let a floating IP lead to a NIC, wherever it led before; with None it leads nowhere any longer.
+
+        Where it leads already, nothing changes.  What holds of `associate` and `disassociate` holds here.
+
+        Raises:
+            NotFound: the project has no such floating IP or NIC.
+            NotReady: the NIC has no fixed IP yet.
+            Invalid: the fixed address is not one of the NIC's, or it has several and none was named.
+            Conflict: the fixed address has a floating IP of the same pool, or the instance is being deleted.
+        """
+        self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
+        with self._door.store.write() as tx:
+            known = tx.addresses.floating(caller.project.id, floating)
+            if known is None:
+                raise NotFound("Floating IP", floating)
+            if nic is not None:
+                changes = self._point(tx, caller, known, nic, fixed)
+            else:
+                changes = [detach(tx, known)] if known.nic is not None else []
+            result = tx.addresses.floating(caller.project.id, floating)
+        self._door.settle(changes)
+        if result is None:
+            raise NotFound("Floating IP", floating)
+        return result
+
+    def point_at(self, caller: Caller, floating: AddressId, fixed: IPv4Address) -> FloatingIp:
+        """Let a floating IP lead to whichever of the project's instances has a fixed IP, wherever it led before.
+
+        What holds of `associate` holds here.
+
+        Raises:
+            NotFound: the project has no such floating IP, or no instance with that fixed IP.
+            Conflict: instances on several networks have it; it has a floating IP of the same pool; or the instance is being deleted.
+        """
+        self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
+        with self._door.store.write() as tx:
+            known = tx.addresses.floating(caller.project.id, floating)
+            if known is None:
+                raise NotFound("Floating IP", floating)
+            changes = self._attach(tx, known, *_fixed_of(_instance_at(tx, caller, fixed), fixed))
+            result = tx.addresses.floating(caller.project.id, floating)
+        self._door.settle(changes)
+        if result is None:
+            raise NotFound("Floating IP", floating)
+        return result
+
+    def _point(
+        self, tx: Transaction, caller: Caller, floating: FloatingIp, nic: NicId, fixed: IPv4Address | None
+    ) -> list[Published]:
+        self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
+        target, card = visible_nic(tx, caller, nic)
+        if target.project != caller.project.id:
+            raise NotFound("NIC", nic)
+        if fixed is None and len(card.fixed) > 1:
+            raise Invalid("fixed_address", f"NIC {nic} has several addresses: name one")
+        return self._attach(tx, floating, *_fixed_of(replace(target, nics=(card,)), fixed))
+
     def _attach(self, tx: Transaction, floating: FloatingIp, nic: Nic, fixed: FixedIp) -> list[Published]:
+        if (floating.nic, floating.fixed) == (nic.id, fixed.address):
+            return []
         changes: list[Published] = []
         if floating.nic is not None:
             # To another address of the same NIC: one new generation says both.
@@ -253,6 +365,21 @@ def _own_floating(tx: Transaction, caller: Caller, address: IPv4Address) -> Floa
     if floating is None or floating.project != caller.project.id:
         raise NotFound("Floating IP", address)
     return floating
+
+
+def _instance_at(tx: Transaction, caller: Caller, fixed: IPv4Address) -> Instance:
+    found: dict[InstanceId, Instance] = {}
+    for network in tx.topology.networks(caller.project.id):
+        row = tx.addresses.find(network.id, fixed) if fixed in network.cidr else None
+        nic = tx.instances.nic(row.nic) if row is not None and row.nic is not None and not row.releasing else None
+        instance = tx.instances.get(nic.instance) if nic is not None else None
+        if instance is not None and instance.project == caller.project.id:
+            found[instance.id] = instance
+    if not found:
+        raise NotFound("Fixed IP", fixed)
+    if len(found) > 1:
+        raise Conflict(f"{len(found)} instances have fixed IP {fixed}, each on a network of its own: say which.")
+    return next(iter(found.values()))
 
 
 def _fixed_of(instance: Instance, wanted: IPv4Address | None) -> tuple[Nic, FixedIp]:

@@ -33,6 +33,7 @@ class Limits:
     """What an installation allows.  Times are in seconds.
 
     `vlans` and `vxlans` are the segment numbers that mooring may use.  `liveness` is after how long without a word a host counts as dead.
+    `attempts_per_account` and `attempts_per_source` are how many wrong passwords a minute, and at once, are answered; 0 is any number.
     `launch_patience` is for how long after its creation an instance waits for hosts that are away.
     `first_network` is made for a project that launches an instance and has no network; None makes none.  With `filters`, hosts hold new NICs
     to their security groups, and to their own addresses.
@@ -52,6 +53,8 @@ class Limits:
     liveness: float = 10.0
     launch_attempts: int = 3
     launch_patience: float = 30.0
+    attempts_per_account: int = 0
+    attempts_per_source: int = 0
     vlans: range = VLAN_TAGS
     vxlans: range = VXLAN_IDENTIFIERS
     first_network: FirstNetwork | None = None

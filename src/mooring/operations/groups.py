@@ -1,13 +1,13 @@
 """Security groups: what the members of each may send and receive."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import GroupId, InstanceId, NicId, RuleId
 from mooring.model.nouns import Caller, GroupRule, Instance, InstanceState, Nic, Resource, SecurityGroup
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
-from mooring.operations.door import Change, Door, checked_name, once, publish, visible_instance
+from mooring.operations.door import Change, Door, checked_name, once, publish, visible_instance, visible_nic
 from mooring.operations.interfaces import Duplicate, Transaction
 from mooring.operations.membership import Reached, default_group, find_group, make_group, put_into, settle_in
 from mooring.policy.names import text_fault
@@ -79,17 +79,23 @@ class GroupOperations:
             raise QuotaExceeded("security groups", tx.quotas.get(project, Resource.SECURITY_GROUPS).limit)
         return made
 
-    def update(self, caller: Caller, group: GroupId, name: str, description: str) -> SecurityGroup:
-        """Rename a group and say anew what it is for; hosts know neither.
+    def update(
+        self, caller: Caller, group: GroupId, name: str | None = None, description: str | None = None
+    ) -> SecurityGroup:
+        """Rename a group or say anew what it is for; None leaves it as it is.  Hosts know neither.
 
         Raises:
+            Invalid: the name or description cannot be shown.
             NotFound: the project has no such group.
             Conflict: it is the default group, or the project has another one of this name.
         """
         self._door.allow(caller, Verb.GROUP_CHANGE)
-        name, description = checked_name("name", name), _description(description)
+        name = checked_name("name", name) if name is not None else None
+        description = _description(description) if description is not None else None
         with self._door.store.write() as tx:
             known = _visible(tx, caller, group)
+            name = known.name if name is None else name
+            description = known.description if description is None else description
             if known.is_default:
                 raise Conflict("The default security group keeps its name and description.", field="group")
             try:
@@ -222,7 +228,7 @@ class GroupOperations:
                 )
             for card in joining:
                 put_into(tx, card.id, known)
-            changes = _changed(tx, joining, known.id)
+            changes = _changed(tx, joining, [known.id])
         self._door.settle(changes)
 
     def leave(self, caller: Caller, instance: InstanceId, group: str, nic: NicId | None = None) -> None:
@@ -239,31 +245,59 @@ class GroupOperations:
             leaving = [card for card in nics if tx.groups.leave(card.id, known.id)]
             if not leaving:
                 raise Conflict(f"Instance {target.id} is not in security group {known.name}.", field="security_group")
-            changes = _changed(tx, leaving, known.id)
+            changes = _changed(tx, leaving, [known.id])
+        self._door.settle(changes)
+
+    def assign(self, caller: Caller, nic: NicId, groups: Collection[str]) -> None:
+        """Put a NIC into some groups, named by name or id, and take it out of all others, in one change.
+
+        Raises:
+            NotFound: the project has no such NIC or group.
+            Conflict: these are more groups than it can be in, or the instance is being deleted.
+            QuotaExceeded: a group has as many members as it may.
+        """
+        self._door.allow(caller, Verb.GROUP_CHANGE)
+        with self._door.store.write() as tx:
+            target, card = visible_nic(tx, caller, nic)
+            _check_own(caller, target, NotFound("NIC", nic))
+            wanted = {
+                known.id: known for known in (find_group(self._door, tx, target.project, name) for name in groups)
+            }
+            had = {name.id for name in card.groups}
+            for group in had - wanted.keys():
+                tx.groups.leave(nic, group)
+            for group in wanted.keys() - had:
+                put_into(tx, nic, wanted[group])
+            changed = had ^ wanted.keys()
+            changes = _changed(tx, [card], changed) if changed else []
         self._door.settle(changes)
 
 
-def _changed(tx: Transaction, nics: Sequence[Nic], group: GroupId) -> list[Change]:
-    """Tell hosts of NICs that came to a group or left it; one that isn't placed yet, nobody knows."""
+def _changed(tx: Transaction, nics: Sequence[Nic], groups: Collection[GroupId]) -> list[Change]:
+    """Tell hosts of NICs that came to some groups or left them; one that isn't placed yet, nobody knows."""
     changes: list[Change] = []
     for nic in nics:
         key = SubjectKey(SubjectKind.NIC, nic.id)
         for host in [host for host, role in tx.deliveries.hosts(key) if role is HostRole.COMPUTE]:
-            changes += settle_in(tx, [nic.id], host, [group])
+            changes += settle_in(tx, [nic.id], host, groups)
     return changes
 
 
 def _cards(tx: Transaction, caller: Caller, instance: InstanceId, nic: NicId | None) -> tuple[Instance, Sequence[Nic]]:
     target = visible_instance(tx, caller, instance)
-    if target.project != caller.project.id:
-        # An administrator sees it, and still may not tie one project's group to another project's instance.
-        raise NotFound("Instance", instance)
-    if target.state is InstanceState.DELETING:
-        raise Conflict(f"Instance {target.id} is being deleted.")
+    _check_own(caller, target, NotFound("Instance", instance))
     nics = [card for card in target.nics if nic in (None, card.id)]
     if not nics:
         raise NotFound("NIC", nic)
     return target, nics
+
+
+def _check_own(caller: Caller, target: Instance, unknown: NotFound) -> None:
+    if target.project != caller.project.id:
+        # An administrator sees it, and still may not tie one project's group to another project's instance.
+        raise unknown
+    if target.state is InstanceState.DELETING:
+        raise Conflict(f"Instance {target.id} is being deleted.")
 
 
 def _visible(tx: Transaction, caller: Caller, group: GroupId) -> SecurityGroup:

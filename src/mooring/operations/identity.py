@@ -1,114 +1,147 @@
-"""Who calls: projects, users, roles, passwords and tokens."""
+"""Who calls: passwords, keys and the tokens that are issued for them."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
-
 from mooring.model.faults import NotFound, Unauthenticated
-from mooring.model.ids import ProjectId, UserId
-from mooring.model.nouns import Caller, Project, Quota, Resource, Role, Token, User
-from mooring.operations.door import Door, checked_name
-from mooring.operations.interfaces import Credentials, TokenRow, Transaction
-from mooring.policy.roles import Verb
+from mooring.model.ids import KeyId, ProjectId, UserId
+from mooring.model.nouns import Caller, Key, Project, Quota, Resource, Role, Token, User
+from mooring.operations.attempts import Attempts
+from mooring.operations.door import Door
+from mooring.operations.interfaces import Credentials, KeyCredentials, TokenRow, Transaction
+from mooring.operations.passwords import Passwords, checked_password
+from mooring.policy.roles import Verb, with_implied
 
 _REFUSED = "The request you have made requires authentication."
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """A user with a role in a project, as an installer prepares it."""
+class KeyName:
+    """Which key is meant: by its id, or by its name among those of a user, who is named by name or id."""
 
-    user: str
-    password: str
-    project: str
-    role: Role
+    id: str | None = None
+    name: str | None = None
+    user: str | None = None
+    user_id: str | None = None
 
 
 class IdentityOperations:
-    """Log-in, tokens, and what an installer sets up."""
+    """Log-in, tokens, one's own password, and what a project may have."""
 
-    def __init__(self, door: Door) -> None:
-        """Keep the door."""
+    def __init__(self, door: Door, passwords: Passwords | None = None) -> None:
+        """Keep the door, and what checks passwords."""
         self._door = door
-        self._hasher = PasswordHasher()
-        # Checked for an unknown user, so that the answer takes as long as for a known one.
-        self._nobody = self._hasher.hash(door.chance.new_secret())
+        self._passwords = passwords or Passwords(door.chance)
+        self._attempts = Attempts(door.limits.attempts_per_account, door.limits.attempts_per_source)
 
-    def prepare(self, accounts: Iterable[Account]) -> None:
-        """Make sure that projects, users, passwords and roles exist as given; what is there and right stays untouched."""
-        for account in accounts:
-            self._prepare(account)
+    # ------------------------------------------------------------------------------------------------------- log-in
 
-    def _prepare(self, account: Account) -> None:
-        user_name, project_name = checked_name("user", account.user), checked_name("project", account.project)
-        with self._door.store.read() as tx:
-            known = tx.identities.user_by_name(user_name)
-        # Hash outside of the write transaction: it takes tens of milliseconds on purpose.
-        keeps = known is not None and self._matches(known.password_hash, account.password)
-        hashed = None if keeps else self._hasher.hash(account.password)
-        with self._door.store.write() as tx:
-            project = tx.identities.project_by_name(project_name) or self._new_project(tx, project_name)
-            credentials = tx.identities.user_by_name(user_name)
-            if credentials is None:
-                user = User(UserId(self._door.chance.new_id()), user_name)
-                tx.identities.add_user(Credentials(user, hashed or self._hasher.hash(account.password), enabled=True))
-            else:
-                user = credentials.user
-                if hashed is not None:
-                    tx.identities.set_password(user.id, hashed)
-            tx.identities.grant(user.id, project.id, account.role)
+    def log_in(
+        self,
+        *,
+        user: str | None,
+        user_id: str | None,
+        password: str,
+        project: str | None,
+        source: str | None = None,
+    ) -> Token:
+        """Issue a token for a password.
 
-    def _new_project(self, tx: Transaction, name: str) -> Project:
-        project = Project(ProjectId(self._door.chance.new_id()), name)
-        tx.identities.add_project(project)
-        for resource, limit in self._door.limits.quotas.items():
-            tx.quotas.set(project.id, resource, limit)
-        return project
-
-    def _matches(self, hashed: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(hashed, password)
-        except (Argon2Error, InvalidHashError):
-            return False
-
-    def log_in(self, *, user: str | None, user_id: str | None, password: str, project: str | None) -> Token:
-        """Issue a token for a password; `project` is a project's name or id, or None for a token without one.
+        `project` is a project's name or id, or empty for a token without one.  If it is None, the token is for the user's default project,
+        if there is one in which the user has a role, and for none otherwise.  `source` is the address that the request came from.
 
         Raises:
             Unauthenticated: unknown or disabled user, wrong password, or no role in the project; which of them is not said.
+            TooManyAttempts: wrong passwords came too often.
         """
         with self._door.store.read() as tx:
             known = tx.identities.user(UserId(user_id)) if user_id else tx.identities.user_by_name(user or "")
-        right = self._matches(known.password_hash if known else self._nobody, password)
-        if known is None or not right or not known.enabled:
-            raise Unauthenticated(_REFUSED)
-        return self._issue(known.user, project)
+        with self._attempts.attempt(known.user.id if known else f"{user_id or user}", source):
+            right = self._passwords.matches(known.password_hash if known else None, password)
+            if known is None or not right or not known.user.enabled:
+                raise Unauthenticated(_REFUSED)
+        if project is None:
+            project = self._default(known.user)
+        return self._issue(known, project)
+
+    def log_in_by_key(self, named: KeyName, secret: str, source: str | None = None) -> Token:
+        """Issue a token for a key's project and roles.
+
+        Raises:
+            Unauthenticated: unknown, expired or wrong, its user or project are disabled, or have nothing to do with each other any longer.
+            TooManyAttempts: wrong secrets came too often.
+        """
+        with self._door.store.read() as tx:
+            found, owner = _find_key(tx, named)
+            over = found is not None and found.key.expires is not None and found.key.expires <= tx.now()
+        with self._attempts.attempt(f"key {found.key.id if found else named.id or named.name}", source):
+            right = self._passwords.matches(found.secret_hash if found else None, secret)
+            if found is None or owner is None or not right or over or not owner.user.enabled:
+                raise Unauthenticated(_REFUSED)
+        return self._issue(owner, found.key.project, credentials=found)
 
     def exchange(self, secret: str, project: str | None) -> Token:
-        """Issue a token for another project of the same user, in exchange for a valid token; it expires no later than that one."""
-        row = self._row(secret)
-        return self._issue(row.user, project, row)
+        """Issue a token for another project of the same user, in exchange for a valid token; it expires no later than that one.
 
-    def _issue(self, user: User, project_name: str | None, parent: TokenRow | None = None) -> Token:
+        What a key's token is exchanged for stays the key's: in its project, with its roles.
+        """
+        row = self._row(secret)
+        with self._door.store.read() as tx:
+            known = tx.identities.user(row.user.id)
+        if known is None:
+            raise Unauthenticated(_REFUSED)
+        if row.key is not None and row.project is not None:
+            if project not in (None, row.project.id, row.project.name):
+                raise Unauthenticated(_REFUSED, detail="a key is for one project")
+            project = row.project.id
+        return self._issue(known, project, parent=(secret, row))
+
+    def _default(self, user: User) -> str | None:
+        if user.default_project is None:
+            return None
+        with self._door.store.read() as tx:
+            found = tx.identities.project(user.default_project)
+            roles = tx.identities.roles(user.id, user.default_project)
+        return found.id if found is not None and found.enabled and roles else None
+
+    def _issue(
+        self,
+        known: Credentials,
+        project_name: str | None,
+        *,
+        parent: tuple[str, TokenRow] | None = None,
+        credentials: KeyCredentials | None = None,
+    ) -> Token:
         secret = self._door.chance.new_secret()
+        user = known.user
+        parent_secret, parent_row = parent or (None, None)
+        key = credentials.key if credentials else parent_row.key if parent_row else None
         with self._door.store.write() as tx:
             now = tx.now()
+            # What was checked outside of this transaction must hold in it: a password that was changed meanwhile opens nothing.
+            if tx.identities.user(user.id) != known or not user.enabled:
+                raise Unauthenticated(_REFUSED)
+            if credentials is not None and tx.identities.key(credentials.key.id) != credentials:
+                raise Unauthenticated(_REFUSED)
+            if parent_secret is not None and tx.identities.token(_digest(parent_secret)) is None:
+                raise Unauthenticated(_REFUSED)
             project = None
             roles = frozenset[Role]()
-            if project_name is not None:
+            if project_name:
                 project = tx.identities.project(ProjectId(project_name)) or tx.identities.project_by_name(project_name)
-                roles = tx.identities.roles(user.id, project.id) if project else roles
-                if project is None or not roles:
+                roles = _roles(tx.identities.roles(user.id, project.id), key) if project else roles
+                if project is None or not project.enabled or not roles:
                     raise Unauthenticated(_REFUSED)
             expires = now + timedelta(seconds=self._door.limits.token_lifetime)
-            row = TokenRow(user, project, roles, now, min(expires, parent.expires_at) if parent else expires)
+            ends = [expires, parent_row.expires_at if parent_row else None, key.expires if key else None]
+            row = TokenRow(user, project, roles, now, min(end for end in ends if end is not None), key)
             tx.identities.prune_tokens(now)
             tx.identities.add_token(_digest(secret), row)
-        return Token(secret, row.user, row.project, row.roles, row.issued_at, row.expires_at)
+        return _token(secret, row)
+
+    # ------------------------------------------------------------------------------------------------------- tokens
 
     def _row(self, secret: str) -> TokenRow:
         with self._door.store.read() as tx:
@@ -119,15 +152,15 @@ class IdentityOperations:
 
     def token(self, secret: str) -> Token:
         """Return what a valid token stands for."""
-        row = self._row(secret)
-        return Token(secret, row.user, row.project, row.roles, row.issued_at, row.expires_at)
+        return _token(secret, self._row(secret))
 
     def caller(self, secret: str, request_id: str) -> Caller:
         """Return the caller that a valid token with a project stands for, with the roles that the user has now."""
         row = self._row(secret)
-        if row.project is None or not row.roles:
+        roles = _roles(row.roles, row.key)
+        if row.project is None or not roles:
             raise Unauthenticated(_REFUSED)
-        return Caller(row.user, row.project, row.roles, request_id)
+        return Caller(row.user, row.project, roles, request_id, row.key)
 
     def log_out(self, secret: str) -> None:
         """Revoke a token."""
@@ -135,11 +168,35 @@ class IdentityOperations:
         with self._door.store.write() as tx:
             tx.identities.revoke_token(_digest(secret))
 
+    def change_password(self, user: User, old: str, new: str, source: str | None = None) -> None:
+        """Change one's own password; all log-ins of the user end, keys stay.
+
+        Raises:
+            Unauthenticated: the old password is wrong.
+            Invalid: the new one cannot be.
+            TooManyAttempts: wrong passwords came too often.
+        """
+        checked_password("password", new)
+        with self._door.store.read() as tx:
+            known = tx.identities.user(user.id)
+        with self._attempts.attempt(user.id, source):
+            if not self._passwords.matches(known.password_hash if known else None, old):
+                raise Unauthenticated(_REFUSED)
+        hashed = self._passwords.hash(new)
+        with self._door.store.write() as tx:
+            if tx.identities.user(user.id) != known:
+                raise Unauthenticated(_REFUSED)
+            tx.identities.set_password(user.id, hashed)
+            tx.identities.revoke_tokens(user.id)
+
     def projects_of(self, secret: str) -> Sequence[Project]:
-        """Return the projects in which a token's user has a role."""
+        """Return the enabled projects in which a token's user has a role; a key's token knows of its own only."""
         row = self._row(secret)
         with self._door.store.read() as tx:
-            return tx.identities.projects_of(row.user.id)
+            found = tx.identities.projects_of(row.user.id)
+        return [project for project in found if project.enabled and (row.key is None or row.key.project == project.id)]
+
+    # ------------------------------------------------------------------------------------------------------- quotas
 
     def project(self, caller: Caller, name: str) -> Project:
         """Find a project by name or id: an administrator any, others their own.
@@ -171,6 +228,24 @@ class IdentityOperations:
             if tx.identities.project(project) is None:
                 raise NotFound("Project", project)
             tx.quotas.set(project, resource, limit)
+
+
+def _find_key(tx: Transaction, named: KeyName) -> tuple[KeyCredentials | None, Credentials | None]:
+    if named.id is not None:
+        found = tx.identities.key(KeyId(named.id))
+        return found, tx.identities.user(found.key.user) if found else None
+    owner = tx.identities.user(UserId(named.user_id)) if named.user_id else tx.identities.user_by_name(named.user or "")
+    return tx.identities.key_by_name(owner.user.id, named.name or "") if owner else None, owner
+
+
+def _roles(owned: frozenset[Role], key: Key | None) -> frozenset[Role]:
+    """Return the roles that a token has now: its user's, or those of its key that its user has, or comes by with a higher one."""
+    return owned if key is None else with_implied(owned) & key.roles
+
+
+def _token(secret: str, row: TokenRow) -> Token:
+    roles = _roles(row.roles, row.key)
+    return Token(secret, row.user, row.project, roles, row.issued_at, row.expires_at, row.key)
 
 
 def _digest(secret: str) -> str:

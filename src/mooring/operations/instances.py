@@ -16,11 +16,12 @@ from mooring.model.nouns import (
     InstanceState,
     Network,
     NetworkKind,
+    Nic,
     Resource,
 )
 from mooring.model.subjects import MAX_GROUPS, SubjectKey, SubjectKind
 from mooring.operations.addresses import detach, reclaim_unheld
-from mooring.operations.door import Change, Door, Published, checked_name, once, visible_instance, withdraw
+from mooring.operations.door import Change, Door, Published, checked_name, once, visible_instance, visible_nic, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, InstanceRow, NicRow, Transaction
 from mooring.operations.membership import find_group, groups_of, put_into, reach
 from mooring.operations.networks import NetworkOperations
@@ -163,6 +164,16 @@ class InstanceOperations:
         everybody = every_project and caller.is_admin
         with self._door.store.read() as tx:
             return tx.instances.list(None if everybody else caller.project.id, name=name)
+
+    def of_nic(self, caller: Caller, nic: NicId) -> tuple[Instance, Nic]:
+        """Return a NIC and the instance that has it.
+
+        Raises:
+            NotFound: no instance of the project has such a NIC.
+        """
+        self._door.allow(caller, Verb.READ)
+        with self._door.store.read() as tx:
+            return visible_nic(tx, caller, nic)
 
     def images(self) -> tuple[Image, ...]:
         """Return what can be booted."""

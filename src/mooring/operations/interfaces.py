@@ -22,7 +22,6 @@ from mooring.model.ids import (
     ProjectId,
     RouterId,
     UplinkId,
-    UserId,
 )
 from mooring.model.nouns import (
     AddressPool,
@@ -33,10 +32,8 @@ from mooring.model.nouns import (
     Network,
     NetworkKind,
     PoolUsage,
-    Project,
     Quota,
     Resource,
-    Role,
     Uplink,
 )
 from mooring.model.records import (
@@ -45,6 +42,7 @@ from mooring.model.records import (
     Credentials,
     Duplicate,
     InstanceRow,
+    KeyCredentials,
     NicRow,
     Page,
     Referenced,
@@ -54,6 +52,7 @@ from mooring.model.records import (
 )
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey
 from mooring.operations.interfaces_of_groups import Groups
+from mooring.operations.interfaces_of_identities import Identities
 
 __all__ = [
     "AddressRow",
@@ -67,6 +66,7 @@ __all__ = [
     "Identities",
     "InstanceRow",
     "Instances",
+    "KeyCredentials",
     "Memory",
     "NicRow",
     "Quotas",
@@ -78,44 +78,6 @@ __all__ = [
     "Topology",
     "Transaction",
 ]
-
-
-class Identities(Protocol):
-    """Projects, users, roles and tokens."""
-
-    def add_project(self, project: Project) -> None:
-        """Insert a project; raises Duplicate for a name in use."""
-        ...
-
-    def project(self, project: ProjectId) -> Project | None: ...
-    def project_by_name(self, name: str) -> Project | None: ...
-    def projects(self) -> Sequence[Project]: ...
-
-    def add_user(self, credentials: Credentials) -> None:
-        """Insert a user; raises Duplicate for a name in use."""
-        ...
-
-    def user(self, user: UserId) -> Credentials | None: ...
-    def user_by_name(self, name: str) -> Credentials | None: ...
-    def set_password(self, user: UserId, password_hash: str) -> None: ...
-
-    def grant(self, user: UserId, project: ProjectId, role: Role) -> None:
-        """Give a role; nothing happens if the user has it."""
-        ...
-
-    def roles(self, user: UserId, project: ProjectId) -> frozenset[Role]: ...
-    def projects_of(self, user: UserId) -> Sequence[Project]: ...
-    def add_token(self, digest: str, row: TokenRow) -> None: ...
-
-    def token(self, digest: str) -> TokenRow | None:
-        """Return a token of an enabled user with the roles that the user has *now*, whether or not it has expired."""
-        ...
-
-    def revoke_token(self, digest: str) -> None: ...
-
-    def prune_tokens(self, now: datetime) -> None:
-        """Forget tokens that expired before `now`."""
-        ...
 
 
 class Topology(Protocol):

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, Unavailable
 from mooring.model.ids import AddressId, NetworkId, ProjectId, RouterId
-from mooring.model.nouns import AddressKind, Caller, Network, NetworkKind, Project
+from mooring.model.nouns import AddressKind, AddressPool, Caller, Network, NetworkKind, Project, Router, WayOut
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, checked_name, once, publish, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction
@@ -163,6 +163,17 @@ class NetworkOperations:
             raise NotFound("Network", name)
         return (exact or named)[0]
 
+    def routers(self, caller: Caller) -> Sequence[Router]:
+        """Return the routers of the networks that the caller's project may use, with their addresses on the pools' uplinks."""
+        self._door.allow(caller, Verb.READ)
+        with self._door.store.read() as tx:
+            served: dict[RouterId, list[NetworkId]] = {}
+            for network in tx.topology.networks(None if caller.is_admin else caller.project.id):
+                if network.router is not None:
+                    served.setdefault(network.router, []).append(network.id)
+            pools = tx.topology.pools()
+            return [_router(tx, router, networks, pools) for router, networks in served.items()]
+
     def delete(self, caller: Caller, network: NetworkId) -> None:
         """Delete a network that no NIC is on.
 
@@ -189,6 +200,16 @@ class NetworkOperations:
                 changes.append(withdraw(tx, key) if router.private else publish(tx, key))
                 changes += retire(tx, router.id)
         self._door.settle(changes)
+
+
+def _router(tx: Transaction, router: RouterId, networks: Sequence[NetworkId], pools: Sequence[AddressPool]) -> Router:
+    known = tx.topology.router(router)
+    if known is None:
+        raise AssertionError(f"networks have router {router}, which a foreign key keeps")
+    # A router has one address an uplink, of one of the pools there.
+    own = [tx.topology.router_address(router, uplink) for uplink in dict.fromkeys(pool.uplink for pool in pools)]
+    ways = tuple(WayOut(row.pool, row.address) for row in own if row is not None and row.pool is not None)
+    return Router(router, known.name, known.project, tuple(networks), ways)
 
 
 def _gateway(new: NewNetwork) -> IPv4Address:

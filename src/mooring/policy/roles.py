@@ -10,6 +10,7 @@ class Verb(StrEnum):
 
     READ = "read"
     ADDRESS_ALLOCATE = "address:allocate"
+    ADDRESS_CHOOSE = "address:choose"
     ADDRESS_RELEASE = "address:release"
     ADDRESS_ASSOCIATE = "address:associate"
     INSTANCE_CREATE = "instance:create"
@@ -37,10 +38,23 @@ _MEMBER = frozenset(
 _RIGHTS = {
     Role.READER: frozenset({Verb.READ}),
     Role.MEMBER: _MEMBER,
-    Role.ADMIN: _MEMBER | {Verb.NETWORK_ADMIN, Verb.POOL_ADMIN, Verb.HOST_ADMIN, Verb.IDENTITY_ADMIN, Verb.QUOTA_ADMIN},
+    Role.ADMIN: _MEMBER
+    | {
+        Verb.ADDRESS_CHOOSE,
+        Verb.NETWORK_ADMIN,
+        Verb.POOL_ADMIN,
+        Verb.HOST_ADMIN,
+        Verb.IDENTITY_ADMIN,
+        Verb.QUOTA_ADMIN,
+    },
 }
 
 
 def may(roles: frozenset[Role], verb: Verb) -> bool:
     """Say whether any of the roles grants the verb."""
     return any(verb in _RIGHTS.get(role, frozenset()) for role in roles)
+
+
+def with_implied(roles: frozenset[Role]) -> frozenset[Role]:
+    """Return some roles and all that come with them: whoever may administer may do a member's work, and who may change may read."""
+    return frozenset(role for role, rights in _RIGHTS.items() if any(rights <= _RIGHTS[owned] for owned in roles))

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 
 from sqlalchemy import Row, bindparam, select
 
-from mooring.model.ids import AddressId, InstanceId, NicId, PoolId, ProjectId
+from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, PoolId, ProjectId
 from mooring.model.nouns import AddressKind, FloatingIp
 from mooring.store.schema import addresses, associations, nics, pools
 
@@ -20,6 +20,7 @@ _FIELDS = select(
     _FIXED.c.position,
     nics.c.instance,
     nics.c.id,
+    nics.c.network,
 )
 
 FLOATING = (
@@ -56,6 +57,7 @@ FloatingFields = Row[
     int,
     InstanceId,
     NicId,
+    NetworkId,
 ]
 
 
@@ -65,7 +67,7 @@ def floating_ips(rows: Iterable[FloatingFields]) -> Sequence[FloatingIp]:
 
 
 def _floating_ip(row: FloatingFields) -> FloatingIp:
-    address, position, pool, pool_name, project, fixed, instance, nic = row
+    address, position, pool, pool_name, project, fixed, instance, nic, network = row
     if project is None:
         # ck_addresses_floating keeps this from being.
         raise AssertionError(f"floating IP {address} has no project")
@@ -79,4 +81,5 @@ def _floating_ip(row: FloatingFields) -> FloatingIp:
         fixed=IPv4Address(fixed) if nic else None,
         instance=instance,
         nic=nic,
+        network=network,
     )

@@ -85,7 +85,7 @@ class _View:
     instances: Select[InstanceId, str, ProjectId, UserId, str, str, str, HostId | None, datetime, datetime, str | None]
     nics: Select[NicId, InstanceId, NetworkId, str, str, bool]
     fixed: Select[NicId | None, AddressId, int]
-    floating: Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId]
+    floating: Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId, NetworkId]
     groups: Select[NicId, str, GroupId]
 
     @classmethod

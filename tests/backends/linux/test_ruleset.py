@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 import pytest
 
 from mooring.backends.linux import elements
-from mooring.backends.linux.groups import SAMPLE, group_set, sample
-from mooring.backends.linux.nft import as_loaded
-from mooring.compile.facts import Key, Stage
+from mooring.backends.linux.groups import SAMPLE, Group, group_set, making, sample
+from mooring.backends.linux.nft import as_loaded, blocks
+from mooring.compile.facts import Key, Span, Stage
 from mooring.compile.links import router_place
+from mooring.compile.rulebook import group_rules
+from mooring.compile.rules import group_chain
 from mooring.compile.tables import FIP_IN, OF_GROUPS, PUBLIC, RULESET, TABLES
 from mooring.model.ids import uplink_name
 from tests.backends.lab import Lab
@@ -27,6 +29,34 @@ KEY = Key(RULESET, PLACE, ("router",))
 def test_the_kernel_has_the_rules_as_they_are_written(golden: Callable[[str, str], None]) -> None:
     golden("router.nft", as_loaded("router")[0])
     golden("host.nft", as_loaded("host", sample())[0])
+
+
+@pytest.mark.parametrize("remotes", [(), (7,), (7, 70000)])
+def test_a_groups_rules_are_those_that_a_trace_goes_by(remotes: tuple[int, ...]) -> None:
+    found = blocks(as_loaded("host", tuple(making(Group(5, remotes, remotes[:1]))))[0])
+    for way, of_way in (("in", remotes), ("out", remotes[:1])):
+        first, *rules, last = (line.strip() for line in found[f"\tchain g_5_{way} {{"])
+        text = ",".join(map(str, of_way))
+        assert (first, tuple(rules), last) == (f"chain g_5_{way} {{", group_rules(5, way, text), "}")
+        assert [rule.text for rule in group_chain(5, way, text).rules] == rules
+
+
+_COLUMNS = {
+    IPv4Network: {"ipv4_addr"},
+    IPv6Network: {"ipv6_addr"},
+    str: {"nf_proto"},
+    int: {"mark"},
+    Span: {"inet_proto", "inet_service"},
+}
+
+
+def test_a_groups_sets_have_the_columns_of_their_tables() -> None:
+    found = blocks(as_loaded("host", sample())[0])
+    for table in OF_GROUPS:
+        _, types, flags, _ = (line.strip() for line in found[f"\tset {group_set(SAMPLE, table.name)} {{"])
+        columns = zip(types.removeprefix("type ").split(" . "), table.key[1:], strict=True)
+        assert all(written in _COLUMNS[part] for written, part in columns), table.name
+        assert flags == "flags interval"
 
 
 def test_every_table_of_elements_has_its_set() -> None:

@@ -17,6 +17,7 @@ def _with(good: dict[str, Any], **changed: Any) -> dict[str, Any]:
 
 _RANGE = {"first": "203.0.113.5", "last": "203.0.113.9"}
 NAMES = ["", "  ", "a\nb", "x" * 256, 'tab\t"', "\u202eevil", "\x07", 7, None, ["n"]]
+MOMENTS: list[str] = ["2020-01-01T00:00:00Z", "2030-01-01T00:00:00", "tomorrow", 2000000000, "2030-13-01T00:00:00Z", {}]
 NO_OBJECTS: list[Any] = [[], "text", 7, None, True]
 BAD: list[tuple[str, Any, str]] = [
     *(("/networks", _with(NETWORK, name=name), "name") for name in NAMES),
@@ -116,6 +117,19 @@ BAD: list[tuple[str, Any, str]] = [
     ("/trace", {"source": "10.0.0.2", "destination": "192.0.2.1", "protocol": "TCP/IP"}, "protocol"),
     ("/trace", {"source": "10.0.0.2", "destination": "192.0.2.1", "protocol": "tcp", "port": 65536}, "port"),
     ("/trace", {"source": "10.0.0.2", "destination": "192.0.2.1", "entry": "window"}, "entry"),
+    *((path, {"name": name}, "name") for path in ("/projects", "/users", "/keys") for name in NAMES),
+    ("/projects", {"name": "p", "description": "a\nb"}, "description"),
+    ("/projects", {"name": "p", "enabled": "yes"}, "enabled"),
+    ("/projects", {"name": "p", "domain": "default"}, "domain"),
+    *(("/users", {"name": "u", "password": password}, "password") for password in ("", "x" * 5000, 7, ["x"])),
+    ("/users", {"name": "u", "email": "a\tb"}, "email"),
+    ("/users", {"name": "u", "default_project": 7}, "default_project"),
+    *(("/keys", {"name": "k", "expires": moment}, "expires") for moment in MOMENTS),
+    ("/keys", {"name": "k", "expires": 2000000000}, "expires"),
+    ("/keys", {"name": "k", "roles": []}, "roles"),
+    ("/keys", {"name": "k", "roles": ["captain"]}, "roles.0"),
+    ("/keys", {"name": "k", "roles": "reader"}, "roles"),
+    *((path, body, "body") for path in ("/projects", "/users", "/keys") for body in NO_OBJECTS),
     *((path, body, "body") for path in ("/networks", "/instances", "/trace") for body in NO_OBJECTS),
 ]
 GOOD: list[tuple[str, dict[str, Any]]] = [
@@ -124,7 +138,18 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("/instances", INSTANCE),
     ("/trace", {}),
 ]
-LISTS = ("/security-groups", "/networks", "/pools", "/uplinks", "/floating-ips", "/instances", "/quotas")
+LISTS = (
+    "/security-groups",
+    "/networks",
+    "/pools",
+    "/uplinks",
+    "/floating-ips",
+    "/instances",
+    "/quotas",
+    "/projects",
+    "/users",
+    "/keys",
+)
 
 
 def _everything(client: Client) -> list[Any]:

@@ -14,6 +14,9 @@ MAKERS = [
     ("/floating-ips", {"pool": "public"}),
     ("/instances", INSTANCE),
     ("/security-groups", GROUP),
+    ("/projects", {"name": "fleet"}),
+    ("/users", {"name": "nell", "password": "secret"}),
+    ("/keys", {"name": "ci", "roles": ["reader"], "expires": "2030-01-31T12:00:00+01:00"}),
 ]
 
 

@@ -20,6 +20,7 @@ EXAMPLES: tuple[Fault, ...] = (
     faults.NotAssociated("not moored"),
     faults.NotReady("not built"),
     faults.QuotaExceeded("boats", 3),
+    faults.TooManyAttempts(7),
     faults.Exhausted("no berth"),
     faults.Unavailable("fog", retry_after=7, detail="not for strangers"),
 )
@@ -52,7 +53,8 @@ def test_a_fault_is_told_as_a_problem(fault: Fault) -> None:
 
 
 def test_what_is_away_says_when_to_come_back() -> None:
-    assert problems.of_fault(faults.Unavailable("fog", retry_after=7), "r").headers["retry-after"] == "7"
+    for away in (faults.Unavailable("fog", retry_after=7), faults.TooManyAttempts(7)):
+        assert problems.of_fault(away, "r").headers["retry-after"] == "7"
     assert "bearer" in problems.of_fault(faults.Unauthenticated("no"), "r").headers["www-authenticate"].lower()
 
 

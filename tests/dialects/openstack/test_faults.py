@@ -20,6 +20,7 @@ EXAMPLES: tuple[Fault, ...] = (
     faults.NotAssociated("not moored"),
     faults.NotReady("not built"),
     faults.QuotaExceeded("boats", 3),
+    faults.TooManyAttempts(7),
     faults.Exhausted("no berth"),
     faults.Unavailable("fog", retry_after=7),
 )

@@ -14,6 +14,8 @@ import pytest
 
 from mooring.dialects.openstack.routes import ROUTES
 from mooring.dialects.openstack.routing import Access, Route
+from mooring.dialects.openstack.xml.documents import LABELLED, PREFIXES, document_of
+from mooring.dialects.openstack.xml.parsing import parse_xml
 from tests.cloud import FLAVORS, IMAGES, Cloud
 from tests.dialects.openstack.conftest import Client
 
@@ -58,6 +60,8 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/identity/v3/users/{user}/projects"): Case(("user",), foreign=True),
     ("GET", "/identity/v3/domains"): Case(),
     ("GET", "/identity/v3/domains/{domain}"): Case(("domain",)),
+    ("GET", "/compute/v2.1/extensions"): Case(),
+    ("GET", "/compute/v2.1/extensions/{alias}"): Case(("alias",)),
     ("GET", "/compute/v2.1/servers"): Case(),
     ("POST", "/compute/v2.1/servers"): Case(body=_SERVER),
     ("GET", "/compute/v2.1/servers/detail"): Case(),
@@ -72,6 +76,10 @@ CASES: dict[tuple[str, str], Case] = {
     ("POST", "/compute/v2.1/os-floating-ips"): Case(body={"pool": "public"}),
     ("GET", "/compute/v2.1/os-floating-ips/{address}"): Case(("address",), foreign=True),
     ("DELETE", "/compute/v2.1/os-floating-ips/{address}"): Case(("address",), foreign=True),
+    ("POST", "/compute/v2.1/os-floating-ips/{address}/addFloatingIp"): Case(
+        ("address",), {"associate_address": {"fixed_ip": "10.0.0.2"}}, foreign=True
+    ),
+    ("POST", "/compute/v2.1/os-floating-ips/{address}/removeFloatingIp"): Case(("address",), foreign=True),
     ("GET", "/compute/v2.1/os-floating-ip-pools"): Case(),
     ("GET", "/compute/v2.1/os-security-groups"): Case(),
     ("POST", "/compute/v2.1/os-security-groups"): Case(body={"security_group": {"name": "new", "description": ""}}),
@@ -162,6 +170,7 @@ def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client])
         "rule": group.rules[0].id,
         "server": server.id,
         "label": "private",
+        "alias": "os-floating-ips",
         "address": floating.id,
         "network": cloud.network.id,
         "flavor": FLAVORS[0].id,
@@ -188,6 +197,36 @@ def test_every_route_is_documented(route: Route) -> None:
 @every_route
 def test_an_owner_is_answered(harbour: Harbour, route: Route) -> None:
     assert harbour.call(harbour.as_user("alice"), route).status_code < 400
+
+
+def test_xml_says_what_json_says(harbour: Harbour) -> None:
+    alice = harbour.as_user("alice")
+    for route in (each for each in ROUTES if each.method == "GET" and each.path.startswith("/compute")):
+        ((key, view),) = harbour.call(alice, route).json().items()
+        response = alice("GET", route.path.format_map(harbour.ids), headers={"Accept": "application/xml"})
+        assert response.headers["content-type"] == "application/xml"
+        root = parse_xml(response.content, PREFIXES)
+        document = document_of(key)
+        if route.name in LABELLED:
+            attribute, document = LABELLED[route.name]
+            assert root.attributes.pop(attribute) == key
+        assert root.tag == (document.tag or key)
+        assert document.shape.read(root) == _without_empty_links(view), name(route)
+
+
+def _without_empty_links(value: Any) -> Any:
+    # They stand beside all else in XML: none look like none.
+    match value:
+        case dict():
+            return {
+                key: _without_empty_links(inside)
+                for key, inside in value.items()
+                if inside != [] or not key.endswith(("links", "volumes_attached"))
+            }
+        case list():
+            return [_without_empty_links(item) for item in value]
+        case _:
+            return value
 
 
 @routes_of_tokens

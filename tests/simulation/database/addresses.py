@@ -96,6 +96,7 @@ class Addresses:
             fixed=fixed.address if fixed and nic else None,
             instance=nic.instance if nic else None,
             nic=nic.id if nic else None,
+            network=nic.network if nic else None,
         )
 
     def floating(self, project: ProjectId, address: AddressId) -> FloatingIp | None:

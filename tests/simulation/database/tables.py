@@ -15,6 +15,7 @@ from mooring.model.ids import (
     GroupId,
     HostId,
     InstanceId,
+    KeyId,
     NetworkId,
     NicId,
     PoolId,
@@ -30,6 +31,7 @@ from mooring.model.records import (
     Credentials,
     Duplicate,
     InstanceRow,
+    KeyCredentials,
     NicRow,
     Referenced,
     Remembered,
@@ -143,6 +145,7 @@ class Tables:
     grants: Table[tuple[UserId, ProjectId, Role], None] = field(
         default_factory=Table[tuple[UserId, ProjectId, Role], None]
     )
+    keys: Table[KeyId, KeyCredentials] = field(default_factory=Table[KeyId, KeyCredentials])
     tokens: Table[str, TokenRow] = field(default_factory=Table[str, TokenRow])
     hosts: Table[HostId, Host] = field(default_factory=Table[HostId, Host])
     uplinks: Table[UplinkId, Uplink] = field(default_factory=Table[UplinkId, Uplink])

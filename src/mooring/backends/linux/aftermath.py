@@ -62,11 +62,13 @@ class Aftermath:
             ended.difference_update(effects.cuts(Delta({}, delta.put)))
             cuts, is_waiting = effects.cuts(delta), bool(ended)
             ended.update(cuts)
-        if not cuts:
+        renewals = effects.renewals(delta)
+        if not cuts and not renewals:
             return
         conntrack = space.conntrack
-        conntrack.end(cuts)
-        if not is_waiting:
+        conntrack.end((*cuts, *renewals))
+        # Flows that began anew meanwhile look like those that were ended: for them there is no second look.
+        if cuts and not is_waiting:
             self._later.do(("flows", place), (_LOOK_AGAIN,), lambda: self._make_sure(place, conntrack))
 
     def _make_sure(self, place: Place, conntrack: Conntrack) -> None:

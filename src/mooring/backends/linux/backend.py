@@ -14,6 +14,7 @@ from mooring.backends.linux.nft import as_loaded
 from mooring.backends.linux.space import Space, Spaces, name_of, place_of
 from mooring.backends.linux.watch import Watch
 from mooring.backends.order import Step, steps
+from mooring.compile import egress
 from mooring.compile.facts import HOST, Delta, HostState, Key, Place, Refused, Row, Stage
 from mooring.compile.links import ROUTER_SETTINGS, inner_settings, uplink_settings
 from mooring.compile.tables import (
@@ -23,6 +24,7 @@ from mooring.compile.tables import (
     DHCP_SERVER,
     FILTERED,
     INNER,
+    MARKED,
     NAMESPACE,
     PORT,
     ROUTE,
@@ -164,6 +166,8 @@ class LinuxBackend:
             }
         )
         settings = [path for path, _ in ROUTER_SETTINGS]
+        if any(key.table == MARKED for key in devices.facts):
+            settings += [path for path, _ in egress.SETTINGS]
         for key in devices.facts:
             if key.table == INNER:
                 settings += [path for path, _ in inner_settings(str(key.row[0]))]
@@ -281,7 +285,7 @@ class LinuxBackend:
                 links.put_uplink(self._open(key.place), host, key, value)
             case ADDRESS.name:
                 links.put_address(self._open(key.place), key, value)
-            case ROUTE.name | ROUTE_IN.name | RULE.name:
+            case ROUTE.name | ROUTE_IN.name | RULE.name | MARKED.name:
                 routes.put(self._open(key.place), key, value)
             case SYSCTL.name:
                 sysctl.write(self._open(key.place).inside, str(key.row[0]), str(value[0]))
@@ -305,7 +309,7 @@ class LinuxBackend:
                 ports.drop_filter(space, key)
             case RULESET.name:
                 ruleset.drop(space, key)
-            case ROUTE.name | ROUTE_IN.name | RULE.name:
+            case ROUTE.name | ROUTE_IN.name | RULE.name | MARKED.name:
                 routes.drop(space, key)
             case TRUNK.name | VLAN.name | VXLAN.name:
                 carriers.drop(space, key)

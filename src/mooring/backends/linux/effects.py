@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mooring.compile.facts import Delta, Key, Place, Row
-from mooring.compile.tables import FIP_IN, HAIR, OWNED, PAIR
+from mooring.compile.tables import FIP_IN, HAIR, OWNED, PAIR, RENEWED
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,6 +65,16 @@ def cuts(delta: Delta) -> tuple[Cut, ...]:
     that has no public address any more, not even a shared one, loses all.
     """
     return tuple(dict.fromkeys(cut for key, value in delta.drop.items() for cut in _cuts(key, value, delta)))
+
+
+def renewals(delta: Delta) -> tuple[Cut, ...]:
+    """Return the flows to end, of a delta of one place, that may begin anew at once: those that a guest opened."""
+    return tuple(
+        Cut(original_source=private)
+        for key in delta.put
+        for private in key.row
+        if key.table == RENEWED and isinstance(private, IPv4Address)
+    )
 
 
 def _cuts(key: Key, value: Row, delta: Delta) -> Iterator[Cut]:

@@ -23,6 +23,7 @@ from mooring.backends.names import is_word
 from mooring.compile.facts import Atom, Key, Place, Refused, Row, Span, Stage, Table, fact_line
 from mooring.compile.filters import HOST_RULESET
 from mooring.compile.tables import OF_GROUPS, TABLES
+from mooring.model.nouns import AddressRange
 
 TABLE = "mooring"
 """The name of all our tables, in each family."""
@@ -45,7 +46,7 @@ class NftSet:
 @cache
 def sets(ruleset: str) -> Mapping[str, NftSet]:
     """Return the named sets and maps of a static ruleset; of those of security groups, the sample's."""
-    return declared(as_loaded(ruleset, groups.sample() if ruleset == HOST_RULESET else "")[1])
+    return declared(as_loaded(ruleset, groups.sample() if ruleset == HOST_RULESET else ())[1])
 
 
 def declared(listing: str) -> dict[str, NftSet]:
@@ -127,7 +128,7 @@ def _culprit(nft: Nft, ruleset: str, facts: list[tuple[str, Key, Row]]) -> str:
 def _commands(ruleset: str, facts: list[tuple[str, Key, Row]]) -> str:
     by_set: dict[tuple[str, NftSet], list[str]] = {}
     for verb, key, value in facts:
-        where, row = _where(ruleset, key)
+        where, row = where_of(ruleset, key)
         # A map's element is deleted by its key alone.
         texts = by_set.setdefault((verb, where), [])
         texts.append(_text(where, key, row, value if verb == "add" else ()))
@@ -137,8 +138,12 @@ def _commands(ruleset: str, facts: list[tuple[str, Key, Row]]) -> str:
     )
 
 
-def _where(ruleset: str, key: Key) -> tuple[NftSet, Row]:
-    """Return the set that a fact is an element of, and what of its row is in the element."""
+def where_of(ruleset: str, key: Key) -> tuple[NftSet, Row]:
+    """Return the set that a fact is an element of, and what of its row is in the element.
+
+    Raises:
+        Refused: the ruleset has no such set.
+    """
     if key.table in OF_GROUPS:
         return _of_group(ruleset, key.table, groups.number_of(key)), key.row[1:]
     where = sets(ruleset).get(key.table.name)
@@ -168,7 +173,7 @@ def _join(types: tuple[str, ...], row: Row) -> str:
 def _word(kind: str, atom: Atom) -> str:
     if kind == "integer" and isinstance(atom, IPv6Address):
         return f"{int(atom):#034x}"
-    if isinstance(atom, Span):
+    if isinstance(atom, Span | AddressRange):
         # One number, too: nft 1.0.6 adds a row without any range to a set of ranges, and does not find it when it is to be deleted.
         return f"{atom.first}-{atom.last}"
     word = str(atom)
@@ -312,4 +317,11 @@ _JOINED: Mapping[type[Atom], Callable[[Atom, Atom], Atom]] = {
     IPv4Network: _prefix,
     IPv6Network: _prefix,
     Span: _span,
+def _range(first: Atom, last: Atom) -> Atom:
+    if isinstance(first, IPv4Address) and isinstance(last, IPv4Address):
+        return AddressRange(first, last)
+    return f"{first}-{last}"
+
+
 }
+    AddressRange: _range,

@@ -8,31 +8,31 @@ number; and what the kernel lists is what it lists of a group made for the compa
 """
 
 import re
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from mooring.backends.linux import transactions
+from mooring.backends.linux.transactions import Message
 from mooring.compile.facts import HOST, Key, Refused, Row, fact_line
 from mooring.compile.tables import GROUP, IN4, IN6, OUT4, OUT6, PEERS_IN, PEERS_OUT
 
-TABLE = "inet mooring"
+_FAMILY, _TABLE = "inet", "mooring"
 
 SAMPLE, _PEER = 0xFFFFFFF0, 0xFFFFFFF1
 """Numbers that no group has: what the kernel lists of these says what it lists of all."""
 
 _ADMITTED = 0xFFFFFFFF
 
-_WITH_PORTS = "{ 1, 6, 17, 33, 58, 132, 136 }"
-"""Protocols whose flows are told by ports, or by ICMP's type and code.  nft wants to know of these before it looks at a flow's port; of all
-others a rule has every port, so that any two bytes will do for one."""
-
-_BOXES = "inet_proto . inet_service . "
+_BOXES = ("inet_proto", "inet_service")
+_PEERS = ("mark", "nf_proto", *_BOXES)
 _TYPES = {
-    IN4.name: _BOXES + "ipv4_addr",
-    IN6.name: _BOXES + "ipv6_addr",
-    OUT4.name: _BOXES + "ipv4_addr",
-    OUT6.name: _BOXES + "ipv6_addr",
-    PEERS_IN.name: "mark . nf_proto . inet_proto . inet_service",
-    PEERS_OUT.name: "mark . nf_proto . inet_proto . inet_service",
+    IN4.name: (*_BOXES, "ipv4_addr"),
+    IN6.name: (*_BOXES, "ipv6_addr"),
+    OUT4.name: (*_BOXES, "ipv4_addr"),
+    OUT6.name: (*_BOXES, "ipv6_addr"),
+    PEERS_IN.name: _PEERS,
+    PEERS_OUT.name: _PEERS,
 }
 _CHAINS = ("in", "out")
 _PARTS = "|".join((*_TYPES, *_CHAINS))
@@ -96,61 +96,56 @@ def number_of(key: Key) -> int:
             raise Refused(f"{fact_line(key, ())}: of no security group")
 
 
-def sample() -> str:
-    """Return commands that make the group by which others are known."""
-    return making(Group(SAMPLE, (_PEER,), (_PEER,)))
+def sample() -> tuple[Message, ...]:
+    """Return what makes the group by which others are known."""
+    return tuple(making(Group(SAMPLE, (_PEER,), (_PEER,))))
 
 
-def making(group: Group) -> str:
-    """Return commands that make a group's chains and sets where there are none."""
-    sets = (
-        f"add set {TABLE} {group_set(group.number, name)} {{ type {types}; flags interval; }}\n"
-        for name, types in _TYPES.items()
-    )
-    chains = (f"add chain {TABLE} g_{group.number}_{way}\n" for way in _CHAINS)
-    entries = (
-        f"add element {TABLE} groups_{way} {{ {group.number} : jump g_{group.number}_{way} }}\n" for way in _CHAINS
-    )
-    return "".join((*sets, *chains, *_rules(group), *entries))
+def making(group: Group) -> Iterator[Message]:
+    """Make a group's chains and sets where there are none."""
+    for name, types in _TYPES.items():
+        yield transactions.put_set(_FAMILY, _TABLE, group_set(group.number, name), types)
+    for way in _CHAINS:
+        yield transactions.put_chain(_FAMILY, _TABLE, _chain(group.number, way))
+    yield from _rules(group)
+    for way in _CHAINS:
+        lead = transactions.leading(_key(group.number), _chain(group.number, way))
+        yield from transactions.put_elements((_FAMILY, _TABLE, f"groups_{way}"), [lead])
 
 
-def remaking(group: Group) -> str:
-    """Return commands that put other rules into a group's chains."""
-    flushes = (f"flush chain {TABLE} g_{group.number}_{way}\n" for way in _CHAINS)
-    return "".join((*flushes, *_rules(group)))
+def remaking(group: Group) -> Iterator[Message]:
+    """Put other rules into a group's chains."""
+    for way in _CHAINS:
+        yield transactions.drop_rules(_FAMILY, _TABLE, _chain(group.number, way))
+    yield from _rules(group)
 
 
-def repairing(group: Group, there: Blocks, known: Blocks, leading: Iterable[str]) -> str:
-    """Return commands that make a group right of which something is there; sets that are as they should be keep what is in them.
+def repairing(group: Group, there: Blocks, known: Blocks, leads: Iterable[str]) -> Iterator[Message]:
+    """Make a group right of which something is there; sets that are as they should be keep what is in them.
 
-    `leading` are the maps that lead to it.
+    `leads` are the maps that lead to it.
     """
     expected = listed(group, known)
     wrong = {name for name in _TYPES if there.get((group.number, name)) != expected[group.number, name]}
     # What a rule speaks of can't go before the rule.
-    chains = [name for name in _CHAINS if (group.number, name) in there]
-    return "".join(
-        (
-            *(f"delete element {TABLE} {entry} {{ {group.number} }}\n" for entry in leading),
-            *(f"flush chain {TABLE} g_{group.number}_{name}\n" for name in chains),
-            *(f"delete set {TABLE} g_{group.number}_{name}\n" for name in wrong if (group.number, name) in there),
-            making(group),
-        )
-    )
+    chains = {name for name in _CHAINS if (group.number, name) in there}
+    gone = {name for name in wrong if (group.number, name) in there}
+    yield from _clearing(group.number, leads, chains)
+    for name in gone:
+        yield transactions.drop_set(_FAMILY, _TABLE, group_set(group.number, name))
+    yield from making(group)
 
 
-def ending(number: int, there: Blocks, leading: Iterable[str]) -> str:
-    """Return commands that take away what is there of a group; `leading` are the maps that lead to it."""
+def ending(number: int, there: Blocks, leads: Iterable[str]) -> Iterator[Message]:
+    """Take away what is there of a group; `leads` are the maps that lead to it."""
     names = [name for of, name in there if of == number]
     chains = [name for name in names if name in _CHAINS]
-    return "".join(
-        (
-            *(f"delete element {TABLE} {entry} {{ {number} }}\n" for entry in leading),
-            *(f"flush chain {TABLE} g_{number}_{name}\n" for name in chains),
-            *(f"delete chain {TABLE} g_{number}_{name}\n" for name in chains),
-            *(f"delete set {TABLE} g_{number}_{name}\n" for name in names if name not in _CHAINS),
-        )
-    )
+    yield from _clearing(number, leads, chains)
+    for name in chains:
+        yield transactions.drop_chain(_FAMILY, _TABLE, _chain(number, name))
+    for name in names:
+        if name not in _CHAINS:
+            yield transactions.drop_set(_FAMILY, _TABLE, group_set(number, name))
 
 
 def apart(blocks: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str, ...]], Blocks]:
@@ -190,28 +185,50 @@ def listed(group: Group, known: Blocks) -> dict[tuple[int, str], tuple[str, ...]
     return {(group.number, name): _listed(group, name, known) for name in (*_TYPES, *_CHAINS)}
 
 
-def _rules(group: Group) -> Iterator[str]:
+def _clearing(number: int, leads: Iterable[str], chains: Iterable[str]) -> Iterator[Message]:
+    for entry in leads:
+        yield from transactions.drop_elements((_FAMILY, _TABLE, entry), [transactions.element(_key(number))])
+    for name in chains:
+        yield transactions.drop_rules(_FAMILY, _TABLE, _chain(number, name))
+
+
+def _rules(group: Group) -> Iterator[Message]:
+    """Make the rules of both chains: in nft's words those of `group_rules` in compile/rulebook.py, where tests compare them.
+
+    A flow without ports has port 0, and rules about its protocol have every port.
+    """
     for way, side in (("in", "saddr"), ("out", "daddr")):
-        chain = f"add rule {TABLE} g_{group.number}_{way}"
-        for family, ip in (("4", "ip"), ("6", "ip6")):
-            table = f"@{group_set(group.number, way + family)}"
-            for ports in _ports():
-                yield f"{chain} {ports} . ct original {ip} {side} {table} meta mark set {_ADMITTED:#x} return\n"
-        peers = f"@{group_set(group.number, (PEERS_IN if way == 'in' else PEERS_OUT).name)}"
+        chain = (_FAMILY, _TABLE, _chain(group.number, way))
+        for family, address in (("4", f"ip {side}"), ("6", f"ip6 {side}")):
+            boxes = [transactions.load_flow(what, at) for at, what in enumerate(("protocol", "proto-dst", address))]
+            own = transactions.find(group_set(group.number, way + family))
+            yield transactions.add_rule(*chain, [*boxes, own, *_admitting()])
+        peers = transactions.find(group_set(group.number, (PEERS_IN if way == "in" else PEERS_OUT).name))
         for remote in group.remotes[way]:
-            yield f"{chain} meta mark set {remote}\n"
-            for family, ip in (("4", "ip"), ("6", "ip6")):
-                for ports in _ports():
-                    before, columns = ports.split(" ct original protocol", 1)
-                    yield (
-                        f"{chain} meta mark . ct original {ip} {side} @members{family} {before} "
-                        f"meta mark . meta nfproto . ct original protocol{columns} {peers} meta mark set {_ADMITTED:#x} return\n"
-                    )
+            yield transactions.add_rule(*chain, [transactions.write_mark(remote)])
+            for family, address in (("4", f"ip {side}"), ("6", f"ip6 {side}")):
+                member = [transactions.load_mark(0), transactions.load_flow(address, 1)]
+                flow = [
+                    transactions.load_mark(0),
+                    transactions.in_network_order(0),
+                    transactions.load_family(1),
+                    transactions.load_flow("protocol", 2),
+                    transactions.load_flow("proto-dst", 3),
+                ]
+                found = transactions.find(f"members{family}")
+                yield transactions.add_rule(*chain, [*member, found, *flow, peers, *_admitting()])
 
 
-def _ports() -> Iterator[str]:
-    yield f"meta l4proto {_WITH_PORTS} ct original protocol . ct original proto-dst"
-    yield f"meta l4proto != {_WITH_PORTS} ct original protocol . th dport"
+def _admitting() -> tuple[bytes, ...]:
+    return transactions.write_mark(_ADMITTED), transactions.leave()
+
+
+def _chain(number: int, way: str) -> str:
+    return f"g_{number}_{way}"
+
+
+def _key(number: int) -> bytes:
+    return struct.pack("=I", number)
 
 
 def _listed(group: Group, name: str, known: Blocks) -> tuple[str, ...]:

@@ -170,4 +170,5 @@ _ORDERS: dict[tuple[int, ...], Callable[[tuple[bytes, ...]], Element]] = {
     (_KEY,): lambda values: (values[0], None, None),
     (_KEY, _DATA): lambda values: (values[0], None, values[1]),
     (_KEY, _KEY_END): lambda values: (values[0], values[1], None),
+    (_KEY, _KEY_END, _DATA): lambda values: (values[0], values[1], values[2]),
 }

@@ -8,8 +8,9 @@ import ctypes
 from functools import cache
 from pathlib import Path
 
-from mooring.backends.linux import netns
+from mooring.backends.linux import netns, transactions
 from mooring.backends.linux.netns import Inside
+from mooring.backends.linux.transactions import Message
 
 # nftables/libnftables.h
 _OUTPUT_JSON, _OUTPUT_TERSE = 1 << 4, 1 << 11
@@ -101,8 +102,8 @@ def ruleset_text(name: str) -> str:
 
 
 @cache
-def as_loaded(name: str, more: str = "") -> tuple[str, str]:
-    """Return what the kernel makes of a static ruleset and more commands: its rules as text, and its sets as JSON.
+def as_loaded(name: str, more: tuple[Message, ...] = ()) -> tuple[str, str]:
+    """Return what the kernel makes of a static ruleset and what is added to it: its rules as text, and its sets as JSON.
 
     The kernel is asked, in a namespace that is made for the question: so the answer needs no memory and no second notation.
     """
@@ -110,7 +111,10 @@ def as_loaded(name: str, more: str = "") -> tuple[str, str]:
     def load() -> tuple[str, str]:
         nft = Nft()
         try:
-            nft.run(f"{ruleset_text(name)}\n{more}")
+            nft.run(ruleset_text(name))
+            if more:
+                with transactions.opened() as channel:
+                    transactions.transact(channel, more)
             return nft.rules(), nft.sets()
         finally:
             nft.close()

@@ -12,7 +12,9 @@ from mooring.backends.linux.devices import mistyped, named, there
 from mooring.backends.linux.rtnl import LOCAL_TABLE, MAIN_TABLE, UNICAST, Route, Rule
 from mooring.backends.linux.space import Space
 from mooring.compile.facts import Key, Place, Row
-from mooring.compile.tables import ROUTE, ROUTE_IN, RULE
+from mooring.compile.tables import MARKED, ROUTE, ROUTE_IN, RULE
+
+_EVERYWHERE = IPv4Network("0.0.0.0/0")
 
 
 def read(space: Space, names: Mapping[int, str]) -> dict[Key, Row]:
@@ -24,8 +26,9 @@ def read(space: Space, names: Mapping[int, str]) -> dict[Key, Row]:
             odd = key in state or route.kind != UNICAST or route.metric
             state[key] = ("not the one plain route",) if odd else (names.get(route.device, ""), route.hop)
     for rule in space.rtnl.rules():
-        key = Key(RULE, space.place, (rule.priority, rule.device, rule.to))
-        state[key] = (rule.table,) if rule.is_plain and key not in state else ("not the one plain rule",)
+        key = _rule_key(space.place, rule)
+        is_odd = not rule.is_plain or key in state or bool(rule.mask and (rule.device or rule.to.prefixlen))
+        state[key] = ("not the one plain rule",) if is_odd else (rule.table,)
     return state
 
 
@@ -42,13 +45,10 @@ def put(space: Space, key: Key, value: Row) -> None:
             case ROUTE_IN.name, (int() as table, IPv4Network() as prefix), (str() as device, str() as hop):
                 _put_route(space, Route(table, prefix, _number(space, device), hop, 0, UNICAST))
             case RULE.name, (int() as priority, str() as device, IPv4Network() as to), (int() as table,):
-                right = Rule(priority, device, to, table, is_plain=True)
-                found = _rules(space, key)
-                if right not in found:
-                    space.rtnl.add_rule(right)
-                for rule in found:
-                    if rule != right:
-                        space.rtnl.delete_rule(rule)
+                _put_rule(space, key, Rule(priority, device, to, table, is_plain=True))
+            case MARKED.name, (int() as priority, int() as mark, int() as mask), (int() as table,):
+                right = Rule(priority, "", _EVERYWHERE, table, is_plain=True, mark=mark, mask=mask)
+                _put_rule(space, key, right)
             case _:
                 raise mistyped(key, value)
 
@@ -59,7 +59,7 @@ def drop(space: Space, key: Key) -> None:
     Raises:
         Refused: the kernel won't let them go.
     """
-    if key.table == RULE:
+    if key.table in {RULE, MARKED}:
         for rule in _rules(space, key):
             with named(key, (), but=errno.ENOENT):
                 space.rtnl.delete_rule(rule)
@@ -77,6 +77,15 @@ def _put_route(space: Space, right: Route) -> None:
             space.rtnl.delete_route(route)
 
 
+def _put_rule(space: Space, key: Key, right: Rule) -> None:
+    found = _rules(space, key)
+    if right not in found:
+        space.rtnl.add_rule(right)
+    for rule in found:
+        if rule != right:
+            space.rtnl.delete_rule(rule)
+
+
 def _number(space: Space, device: str) -> int:
     return there(space.rtnl, device).index
 
@@ -88,4 +97,10 @@ def _route_key(place: Place, route: Route) -> Key:
 
 
 def _rules(space: Space, key: Key) -> list[Rule]:
-    return [rule for rule in space.rtnl.rules() if (rule.priority, rule.device, rule.to) == key.row]
+    return [rule for rule in space.rtnl.rules() if _rule_key(space.place, rule) == key]
+
+
+def _rule_key(place: Place, rule: Rule) -> Key:
+    if rule.mask:
+        return Key(MARKED, place, (rule.priority, rule.mark, rule.mask))
+    return Key(RULE, place, (rule.priority, rule.device, rule.to))

@@ -79,7 +79,7 @@ class Route:
 class Rule:
     """A rule: what comes in by `device`, which may be empty for any, and goes `to` a prefix looks into a table of routes.
 
-    A rule that is not plain asks for more than that, or does something else.
+    With a `mask` it is only for packets whose mark is `mark` under it.  A rule that is not plain asks for more than that, or does something else.
     """
 
     priority: int
@@ -87,6 +87,8 @@ class Rule:
     to: IPv4Network
     table: int
     is_plain: bool
+    mark: int = 0
+    mask: int = 0
 
 
 class Rtnl:
@@ -263,6 +265,8 @@ class Rtnl:
             settings["iifname"] = rule.device
         if rule.to.prefixlen:
             settings |= {"dst": str(rule.to.network_address), "dst_len": rule.to.prefixlen}
+        if rule.mask:
+            settings |= {"fwmark": rule.mark, "fwmask": rule.mask}
         self._call(lambda: self._ip.rule(verb, family=_AF_INET, **settings))
 
 
@@ -304,7 +308,16 @@ TUNNEL_SETTINGS: dict[str, int] = {
 
 _FIB_RULE_INVERT, _NO_LENGTH = 2, 0xFFFFFFFF
 _PLAIN_RULE = frozenset(
-    {"FRA_TABLE", "FRA_SUPPRESS_PREFIXLEN", "FRA_PROTOCOL", "FRA_PRIORITY", "FRA_IIFNAME", "FRA_DST"}
+    {
+        "FRA_TABLE",
+        "FRA_SUPPRESS_PREFIXLEN",
+        "FRA_PROTOCOL",
+        "FRA_PRIORITY",
+        "FRA_IIFNAME",
+        "FRA_DST",
+        "FRA_FWMARK",
+        "FRA_FWMASK",
+    }
 )
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
 _KERNELS_RULES = {
@@ -377,6 +390,8 @@ def _rule(message: Any) -> Rule | None:
         and not (message["src_len"] or message["tos"] or message["flags"] & _FIB_RULE_INVERT)
         and _attr(message, "FRA_SUPPRESS_PREFIXLEN") in {None, _NO_LENGTH}
         and {name for name, _ in message["attrs"]} <= _PLAIN_RULE,
+        mark=int(_attr(message, "FRA_FWMARK") or 0),
+        mask=int(_attr(message, "FRA_FWMASK") or 0),
     )
     return None if rule in _KERNELS_RULES else rule
 

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from mooring.backends.linux import elements, epoch, groups
+from mooring.backends.linux import elements, encoding, epoch, groups
 from mooring.backends.linux.nfnetlink import Interrupted
 from mooring.backends.linux.nft import NftRefused, as_loaded, blocks, ruleset_text
 from mooring.backends.linux.space import Snapshot, Space
+from mooring.backends.linux.transactions import Message, Rejected
 from mooring.compile.facts import HOST, Delta, Key, Place, Refused, Row, fact_line
 from mooring.compile.filters import HOST_RULESET
 from mooring.compile.tables import OF_GROUPS, RULESET
@@ -64,20 +65,22 @@ def put(space: Space, key: Key, value: Row) -> None:
         text = ruleset_text(name)
     except FileNotFoundError as error:
         raise Refused(f"{fact_line(key, value)}: there is no such ruleset") from error
-    more = epoch.beginning() if name == HOST_RULESET else ""
+    more = epoch.beginning_as_text() if name == HOST_RULESET else ""
     for remove in (_leaving_room, _leaving_nothing):
         old = read(space)
         if old.ruleset.get(key) == value:
             return
         try:
-            removal, again = remove(space, key, old)
+            removal, again, of_groups = remove(space, key, old)
             _run(space, key, f"{removal}{text}\n{again}{more}")
+            if of_groups:
+                _transact(space, key, of_groups)
         except Refused:
             if remove is _leaving_nothing:
                 raise
 
 
-def _leaving_room(space: Space, key: Key, old: Snapshot) -> tuple[str, str]:
+def _leaving_room(space: Space, key: Key, old: Snapshot) -> tuple[str, str, list[Message]]:
     """Return the commands before and after a ruleset's text that put it in the place of other rules in the same tables.
 
     No packet notices that. When a table goes, the kernel takes away its rules a moment before it takes away its chains: a packet that comes
@@ -100,14 +103,20 @@ def _leaving_room(space: Space, key: Key, old: Snapshot) -> tuple[str, str]:
                 removal.append(f"delete {it['kind']} {table} {it['name']}\n")
                 anew.add(it["name"])
     lost = {it: known for it, known in old.elements.items() if it.table.name in anew}
-    return "".join(removal), elements.loading(str(key.row[0]), lost)
+    return "".join(removal), elements.loading(str(key.row[0]), lost), []
 
 
-def _leaving_nothing(space: Space, key: Key, old: Snapshot) -> tuple[str, str]:
-    """Return the commands before and after a ruleset's text that put it in the place of whatever tables there are."""
+def _leaving_nothing(space: Space, key: Key, old: Snapshot) -> tuple[str, str, list[Message]]:
+    """Return the commands before and after a ruleset's text that put it in the place of whatever tables there are, and the groups.
+
+    Until these are there, too, nobody is let through.
+    """
+    name = str(key.row[0])
     whole = {it: known for it, known in old.ruleset.items() if it != key and groups.is_whole(known)}
-    made = "".join(groups.making(groups.group_of(it, known)) for it, known in whole.items())
-    return _deletion(space), made + elements.loading(str(key.row[0]), old.elements)
+    made = [message for it, known in whole.items() for message in groups.making(groups.group_of(it, known))]
+    of_groups = {it: known for it, known in old.elements.items() if it.table in OF_GROUPS}
+    rest = {it: known for it, known in old.elements.items() if it.table not in OF_GROUPS}
+    return _deletion(space), elements.loading(name, rest), [*made, *encoding.change(name, of_groups, {}).messages]
 
 
 def drop(space: Space, key: Key) -> None:
@@ -127,34 +136,34 @@ def change_groups(space: Space, delta: Delta) -> None:
         Refused: nothing was changed.
     """
     old = read(space)
-    commands = [*_putting_groups(space, old, delta), *_ending_groups(space, old, delta)]
-    if not commands:
+    messages = [*_putting_groups(space, old, delta), *_ending_groups(space, old, delta)]
+    if not messages:
         return
     if delta.drop:
-        commands.append(epoch.beginning())
-    _run(space, next(iter((*delta.put, *delta.drop))), "".join(commands))
+        messages += epoch.beginning()
+    _transact(space, next(iter((*delta.put, *delta.drop))), messages)
     if space.nfnetlink.generation() == old.generation + 1:
         space.snapshot = _with_groups(old, delta)
 
 
-def _putting_groups(space: Space, old: Snapshot, delta: Delta) -> Iterator[str]:
+def _putting_groups(space: Space, old: Snapshot, delta: Delta) -> Iterator[Message]:
     known, leads = _sample(HOST_RULESET), _leads(space)
     for key, value in delta.put.items():
         group, there = groups.group_of(key, value), old.ruleset.get(key)
         if there is None:
-            yield groups.making(group)
+            yield from groups.making(group)
         elif there != value and groups.is_whole(there):
-            yield groups.remaking(group)
+            yield from groups.remaking(group)
         elif there != value:
-            yield groups.repairing(group, old.blocks, known, _leading(leads, group.number))
+            yield from groups.repairing(group, old.blocks, known, _leading(leads, group.number))
 
 
-def _ending_groups(space: Space, old: Snapshot, delta: Delta) -> Iterator[str]:
+def _ending_groups(space: Space, old: Snapshot, delta: Delta) -> Iterator[Message]:
     leads = _leads(space)
     for key in delta.drop:
         if key in old.ruleset and key not in delta.put:
             number = groups.number_of(key)
-            yield groups.ending(number, old.blocks, _leading(leads, number))
+            yield from groups.ending(number, old.blocks, _leading(leads, number))
 
 
 def _with_groups(old: Snapshot, delta: Delta) -> Snapshot:
@@ -182,9 +191,11 @@ def change_elements(space: Space, delta: Delta) -> None:
     """
     before, seen = space.nfnetlink.generation(), space.snapshot
     space.snapshot = None
-    nft, name = space.nft, name_of(space.place)
-    more = epoch.beginning() if space.place == HOST and epoch.ends_with(delta) else ""
-    space.inside.run(lambda: elements.change(nft, name, delta.put, delta.drop, more))
+    if space.place == HOST:
+        _change_on_the_host(space, delta)
+    else:
+        nft = space.nft
+        space.inside.run(lambda: elements.change(nft, NAME, delta.put, delta.drop))
     # The kernel's acknowledgement is the proof that all of it holds.  If ours was the only transaction, we know all elements still.
     if seen is not None and seen.generation == before and space.nfnetlink.generation() == before + 1:
         for key in delta.drop:
@@ -192,6 +203,15 @@ def change_elements(space: Space, delta: Delta) -> None:
         seen.elements.update(delta.put)
         seen.generation = before + 1
         space.snapshot = seen
+
+
+def _change_on_the_host(space: Space, delta: Delta) -> None:
+    found = encoding.change(HOST_RULESET, delta.put, delta.drop)
+    more = epoch.beginning() if epoch.ends_with(delta) else []
+    try:
+        space.writer.run([*found.messages, *more])
+    except Rejected as rejected:
+        raise Refused(f"{found.culprit(rejected)}: {rejected}") from rejected
 
 
 def _look(space: Space, generation: int) -> Snapshot:
@@ -240,6 +260,14 @@ def _run(space: Space, key: Key, text: str) -> None:
         raise Refused(f"{fact_line(key, ())}: {refused}") from refused
 
 
+def _transact(space: Space, key: Key, messages: list[Message]) -> None:
+    space.snapshot = None
+    try:
+        space.writer.run(messages)
+    except Rejected as rejected:
+        raise Refused(f"{fact_line(key, ())}: {rejected}") from rejected
+
+
 def _deletion(space: Space) -> str:
     return "".join(f"delete table {family} {elements.TABLE}\n" for family in _tables(space))
 
@@ -269,7 +297,7 @@ def _apart(tables: Mapping[str, str]) -> tuple[dict[str, _Blocks], dict[tuple[in
 
 @cache
 def _expected(name: str) -> tuple[dict[str, _Blocks], dict[tuple[int, str], tuple[str, ...]]]:
-    more = groups.sample() if name == HOST_RULESET else ""
+    more = groups.sample() if name == HOST_RULESET else ()
     return _apart(_by_family(as_loaded(name, more)[0]))
 
 

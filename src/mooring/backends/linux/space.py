@@ -10,6 +10,7 @@ from mooring.backends.linux.netns import Inside
 from mooring.backends.linux.nfnetlink import Nfnetlink
 from mooring.backends.linux.nft import Nft
 from mooring.backends.linux.rtnl import Rtnl
+from mooring.backends.linux.transactions import Writer
 from mooring.backends.linux.watch import Watch
 from mooring.compile.facts import HOST, Key, Place, PlaceKind, Row
 from mooring.model.ids import RouterId, is_uuid, router_namespace
@@ -40,6 +41,7 @@ class Space:
         self._rtnl: Rtnl | None = None
         self._nft: Nft | None = None
         self._nfnetlink: Nfnetlink | None = None
+        self._writer: Writer | None = None
         self._conntrack: Conntrack | None = None
         self._announcer: Announcer | None = None
         self._neighbours: Neighbours | None = None
@@ -66,6 +68,13 @@ class Space:
         return self._nfnetlink
 
     @property
+    def writer(self) -> Writer:
+        """Transactions of nftables, where libnftables is too slow."""
+        if self._writer is None:
+            self._writer = Writer(self.inside)
+        return self._writer
+
+    @property
     def conntrack(self) -> Conntrack:
         """The flows that the kernel knows."""
         if self._conntrack is None:
@@ -88,12 +97,15 @@ class Space:
 
     def close(self) -> None:
         """Close all sockets and end the thread, so that nothing of ours keeps the namespace alive."""
-        for opened in (self._rtnl, self._nfnetlink, self._conntrack, self._announcer, self._neighbours):
+        for opened in self._sockets():
             if opened is not None:
                 opened.close()
         if self._nft is not None:
             self.inside.run(self._nft.close)
         self.inside.close()
+
+    def _sockets(self) -> tuple[Rtnl | Nfnetlink | Writer | Conntrack | Announcer | Neighbours | None, ...]:
+        return self._rtnl, self._nfnetlink, self._writer, self._conntrack, self._announcer, self._neighbours
 
 
 class Spaces:

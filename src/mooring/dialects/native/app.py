@@ -16,7 +16,18 @@ from mooring.dialects.http import Bounds, Edge, Exchange, Lane, Lanes, Refused, 
 from mooring.dialects.native import problems
 from mooring.dialects.native.document import describe
 from mooring.dialects.native.problems import FieldFault
-from mooring.dialects.native.routes import addresses, groups, hosts, instances, networks, pools, quotas, traces
+from mooring.dialects.native.routes import (
+    accounts,
+    addresses,
+    groups,
+    hosts,
+    instances,
+    keys,
+    networks,
+    pools,
+    quotas,
+    traces,
+)
 from mooring.dialects.native.service import Service, operation_id
 from mooring.model.faults import Fault, Unauthenticated
 from mooring.model.nouns import Caller
@@ -58,7 +69,7 @@ def build(service: Service) -> FastAPI:
         generate_unique_id_function=operation_id,
         exception_handlers={Fault: _fault, RequestValidationError: _fields, HTTPException: _status},
     )
-    for module in (networks, pools, addresses, instances, groups, hosts, quotas, traces):
+    for module in (networks, pools, addresses, instances, groups, hosts, quotas, accounts, keys, traces):
         api.include_router(module.routes(service))
     describe(api)
     return api

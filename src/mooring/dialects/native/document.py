@@ -52,6 +52,8 @@ def _document(api: FastAPI) -> dict[str, Any]:
                 "security-groups",
                 "hosts",
                 "quotas",
+                "accounts",
+                "keys",
                 "trace",
             )
         ],

@@ -19,6 +19,7 @@ from mooring.model.faults import (
     NotFound,
     NotReady,
     QuotaExceeded,
+    TooManyAttempts,
     Unauthenticated,
     Unavailable,
 )
@@ -38,6 +39,9 @@ class Kind:
 # A fault is told by the nearest of its classes here.  None is told as 5xx but what a later try may cure.
 TABLE: Mapping[type[Fault], Kind] = {
     Unauthenticated: Kind(401, "unauthenticated", "The request carries no valid token."),
+    TooManyAttempts: Kind(
+        429, "too-many-attempts", "Wrong passwords came too often; the same request may succeed later."
+    ),
     Forbidden: Kind(403, "forbidden", "The caller's roles do not allow this."),
     NotFound: Kind(404, "not-found", "There is no such thing, as far as the caller may know."),
     NotAssociated: Kind(404, "not-associated", "The floating IP is not associated."),
@@ -88,7 +92,7 @@ def of_fault(fault: Fault, request_id: str) -> Response:
     """Tell a fault of an operation."""
     kind = kind_of(fault)
     headers: dict[str, str] = {}
-    if isinstance(fault, Unavailable):
+    if isinstance(fault, Unavailable | TooManyAttempts):
         headers["Retry-After"] = str(fault.retry_after)
     if isinstance(fault, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="mooring"'

@@ -31,6 +31,10 @@ class Service:
         """Run a route's function, which may wait for hosts, on a thread."""
         return self._on(Lane.WRITE, work)
 
+    def hashes(self, work: Callable[P, R]) -> Callable[P, Awaitable[R]]:
+        """Run a route's function, which works on a password, on a thread: only as many at once as there is memory for."""
+        return self._on(Lane.LOG_IN, work)
+
     def _on(self, lane: Lane, work: Callable[P, R]) -> Callable[P, Awaitable[R]]:
         @functools.wraps(work)
         async def run(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,6 +1,6 @@
 """The OpenStack dialect as one ASGI application."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import orjson
@@ -12,7 +12,9 @@ from mooring.dialects.http import Bounds, Edge, Exchange, Lanes, Refused, base_u
 from mooring.dialects.openstack.calls import UNAUTHENTICATED, Answer, Call, Microversion, Site
 from mooring.dialects.openstack.faults import body_of, refusal
 from mooring.dialects.openstack.routes import ROUTES
-from mooring.dialects.openstack.routing import Access, Found, Missed, Route, Router, form_of
+from mooring.dialects.openstack.routing import DRAFT, Access, Found, Missed, Route, Router, form_of
+from mooring.dialects.openstack.services import Service, Tell
+from mooring.dialects.openstack.xml import XML_TYPES, answer_type, fault_as_xml, view_as_xml
 from mooring.model.faults import Fault, Unauthenticated
 from mooring.operations import Operations
 
@@ -25,27 +27,30 @@ def create_app(
     public_url: str | None = None,
     region: str = "RegionOne",
     bounds: Bounds | None = None,
+    services: Sequence[Service] = (),
 ) -> ASGIApp:
-    """Return an application that serves /identity, /compute and /image.
+    """Return an application that serves /identity, /compute and /image, and `services` beside them.
 
     `public_url` is where clients are told to come to; without one that is where they came to, as their Host header says.
     """
-    site = Site(public_url.rstrip("/") if public_url else None, region)
+    known = tuple((service.kind, service.name, service.path) for service in services)
+    site = Site(public_url.rstrip("/") if public_url else None, region, known)
     bounds = bounds or Bounds()
-    dialect = Dialect(operations, site, bounds)
+    dialect = Dialect(operations, site, bounds, services)
     return Edge(dialect.answer, dialect.render, structlog.get_logger(__name__), ID_HEADERS, bounds)
 
 
 class Dialect:
     """Finds the route of a request, proves who calls, lets the handler answer, and puts faults into words."""
 
-    def __init__(self, operations: Operations, site: Site, bounds: Bounds) -> None:
+    def __init__(self, operations: Operations, site: Site, bounds: Bounds, services: Sequence[Service] = ()) -> None:
         """Keep what answers are made of."""
         self._operations = operations
         self._site = site
         self._bounds = bounds
         self._lanes = Lanes()
-        self._router = Router(ROUTES)
+        self._services = {service.path: service for service in services}
+        self._router = Router([*ROUTES, *(route for service in services for route in service.routes)])
 
     async def answer(self, exchange: Exchange) -> Response:
         """Answer a request."""
@@ -69,7 +74,9 @@ class Dialect:
             version=_version(path, headers),
             words=dict(found.params),
         )
-        return await self._lanes.run(found.route.threads, partial(_carry_out, found, call, exchange))
+        service = self._service(path)
+        tell = service.refusal if service is not None else refusal
+        return await self._lanes.run(found.route.threads, partial(_carry_out, found, call, exchange, tell))
 
     def render(self, exchange: Exchange, refused: Refused) -> Response:
         """Return the response that tells a refusal."""
@@ -77,8 +84,15 @@ class Dialect:
         if refused.status == 401:
             base = self._site.public_url or base_url(exchange.request.scope)
             headers["WWW-Authenticate"] = f'Keystone uri="{base}/identity"'
-        body = orjson.dumps(body_of(form_of(_path(exchange)), refused))
-        return Response(body, refused.status, headers, "application/json")
+        path = _path(exchange)
+        service = self._service(path)
+        told = service.body_of(refused) if service is not None else body_of(form_of(path), refused)
+        media_type = answer_type(path, exchange.request.headers)
+        body = fault_as_xml(told) if media_type in XML_TYPES else orjson.dumps(told)
+        return Response(body, refused.status, headers, media_type)
+
+    def _service(self, path: str) -> Service | None:
+        return self._services.get(path.lstrip("/").split("/")[0])
 
 
 def _path(exchange: Exchange) -> str:
@@ -94,19 +108,19 @@ def _missed(missed: Missed, method: str) -> Refused:
     return Refused(405, f"The method {shown(method)} is not allowed here; {allowed} is.", {"Allow": allowed})
 
 
-def _carry_out(found: Found, call: Call, exchange: Exchange) -> Response:
+def _carry_out(found: Found, call: Call, exchange: Exchange, tell: Tell) -> Response:
     try:
         _authenticate(found.route, call)
         if call.known_caller is not None:
             exchange.notes.update(user=call.known_caller.user.id, project=call.known_caller.project.id)
             _check_project(found.project, call)
         # Here and not in the event loop: a long list takes its time to write.
-        return _response(call, found.route.handler(call))
+        return _response(found.route, call, found.route.handler(call))
     except Fault as fault:
         exchange.notes["fault"] = type(fault).__name__
         if fault.detail is not None:
             exchange.notes["detail"] = fault.detail
-        raise refusal(fault, found.route.name, call.words) from fault
+        raise tell(fault, found.route.name, call.words) from fault
 
 
 def _authenticate(route: Route, call: Call) -> None:
@@ -142,7 +156,7 @@ def _version(path: str, headers: Mapping[str, str]) -> Microversion | None:
     return Microversion.parse(wanted) if wanted is not None else None
 
 
-def _response(call: Call, answer: Answer) -> Response:
+def _response(route: Route, call: Call, answer: Answer) -> Response:
     headers = dict(answer.headers)
     if call.version is not None:
         headers["OpenStack-API-Version"] = f"compute {call.version}"
@@ -150,4 +164,9 @@ def _response(call: Call, answer: Answer) -> Response:
         headers["Vary"] = "OpenStack-API-Version, X-OpenStack-Nova-API-Version"
     if answer.body is None:
         return Response(None, answer.status, headers)
-    return Response(orjson.dumps(answer.body), answer.status, headers, "application/json")
+    media_type = answer_type(call.path, call.headers)
+    if media_type in XML_TYPES:
+        body = view_as_xml(answer.body, route.name, draft=call.path.startswith(DRAFT))
+    else:
+        body = orjson.dumps(answer.body)
+    return Response(body, answer.status, headers, media_type)

@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl
 
 from mooring.dialects.http import Json, Refused, parse_json, shown, storable
 from mooring.dialects.openstack.bodies import Body, checked
+from mooring.dialects.openstack.xml import XML_TYPES, body_of_xml
+from mooring.dialects.openstack.xml.negotiation import is_compute
 from mooring.model.faults import Unauthenticated
 from mooring.model.nouns import Caller, Token
 from mooring.operations import Operations
@@ -59,10 +61,14 @@ LAST = Microversion(2, 35)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What this installation tells clients of itself; without a public URL they are told the one that they came by."""
+    """What this installation tells clients of itself; without a public URL they are told the one that they came by.
+
+    `services` are what the catalogue names beside the built-in ones, by type, name and path.
+    """
 
     public_url: str | None = None
     region: str = "RegionOne"
+    services: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -113,8 +119,8 @@ class Call:
         return self.headers.get("content-type", "").split(";")[0].strip().lower()
 
     @property
-    def query(self) -> dict[str, str]:
-        """Return the query's parameters; of one that is repeated, the last.
+    def parameters(self) -> list[tuple[str, str]]:
+        """Return the query's parameters in their order, repeated ones too.
 
         Raises:
             Refused: there are too many, or one holds what no database can.
@@ -125,16 +131,23 @@ class Call:
             raise Refused(400, "The query has more than 100 parameters.") from error
         if not all(storable(key) and storable(value) for key, value in pairs):
             raise Refused(400, "The query holds U+0000.")
-        return dict(pairs)
+        return pairs
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return the query's parameters; of one that is repeated, the last."""
+        return dict(self.parameters)
 
     def json(self) -> Json:
-        """Return the body, parsed; None if there is none.
+        """Return the body, parsed; None if there is none.  What the compute API is sent in XML is what it would be in JSON.
 
         Raises:
-            Refused: it is something else than JSON.
+            Refused: it is something else than JSON, or than XML where that is read.
         """
         if not self.body:
             return None
+        if self.media_type in XML_TYPES and is_compute(self.path):
+            return body_of_xml(self.body)
         if self.media_type and self.media_type not in JSON_TYPES:
             raise Refused(415, f"Unsupported Content-Type {shown(self.media_type)}: send application/json.")
         return parse_json(self.body)

@@ -20,6 +20,7 @@ from mooring.model.faults import (
     NotFound,
     NotReady,
     QuotaExceeded,
+    TooManyAttempts,
     Unauthenticated,
     Unavailable,
 )
@@ -47,6 +48,8 @@ class Row:
 # The first row that fits is used.
 TABLE: tuple[Row, ...] = (
     Row(NotFound, 404, "Floating IP not found for ID {name}.", route="floating-ip"),
+    Row(NotFound, 404, "Floating IP not found for ID {name}.", route="floating-ip-associate", noun="Floating IP"),
+    Row(Conflict, 400, "Unable to associate floating IP. Error: {reason}", route="floating-ip-associate"),
     Row(NotFound, 404, "Floating IP pool not found.", route="floating-ip-allocate", noun="Pool"),
     Row(Exhausted, 404, "No more floating IPs available{in_pool}.", route="floating-ip-allocate"),
     Row(QuotaExceeded, 403, "IP allocation over quota{in_pool}. {reason}", route="floating-ip-allocate"),
@@ -99,6 +102,7 @@ TABLE: tuple[Row, ...] = (
         field="remote_prefix",
     ),
     Row(Unauthenticated, 401),
+    Row(TooManyAttempts, 429),
     Row(Forbidden, 403),
     Row(NotFound, 404),
     Row(Invalid, 400),
@@ -163,7 +167,7 @@ def refusal(fault: Fault, route: str, words: Mapping[str, str]) -> Refused:
     named = {"in_pool": "", **words, "reason": fault.reason}
     if isinstance(fault, NotFound):
         named["name"] = fault.name
-    headers = {"Retry-After": str(fault.retry_after)} if isinstance(fault, Unavailable) else {}
+    headers = {"Retry-After": str(fault.retry_after)} if isinstance(fault, Unavailable | TooManyAttempts) else {}
     return Refused(row.status, row.message.format_map(named), headers)
 
 

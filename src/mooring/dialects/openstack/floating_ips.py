@@ -30,6 +30,18 @@ class Disassociate(Body):
     address: Ip
 
 
+class WantedFixed(Body):
+    """The inside of associate_address."""
+
+    fixed_ip: Ip
+
+
+class AssociateAddress(Body):
+    """The body of POST /os-floating-ips/{address}/addFloatingIp."""
+
+    associate_address: WantedFixed
+
+
 # --------------------------------------------------------------------------------------------------------------- handlers
 
 
@@ -64,6 +76,21 @@ def list_pools(call: Call) -> Answer:
     """GET /os-floating-ip-pools."""
     pools = call.operations.pools.listing(call.caller)
     return Answer(body={"floating_ip_pools": [{"name": pool.name} for pool in pools]})
+
+
+def associate_address(call: Call) -> Answer:
+    """POST /os-floating-ips/{address}/addFloatingIp: to a fixed IP of the project, whichever server has it."""
+    fixed = call.read(AssociateAddress).associate_address.fixed_ip
+    if isinstance(fixed, IPv6Address):
+        raise NotFound("Fixed IP", fixed)
+    call.operations.addresses.point_at(call.caller, AddressId(call.params["address"]), fixed)
+    return Answer(202)
+
+
+def disassociate_address(call: Call) -> Answer:
+    """POST /os-floating-ips/{address}/removeFloatingIp: from wherever it is; from nowhere is no mistake."""
+    call.operations.addresses.point(call.caller, AddressId(call.params["address"]), None)
+    return Answer(202)
 
 
 def associate(call: Call, inside: Mapping[str, object]) -> Answer:

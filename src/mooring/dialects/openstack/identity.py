@@ -237,7 +237,7 @@ def _catalogue(call: Call) -> list[dict[str, object]]:
                 for interface in _INTERFACES
             ],
         }
-        for kind, name, path in _SERVICES
+        for kind, name, path in (*_SERVICES, *call.site.services)
     ]
 
 

@@ -4,6 +4,7 @@ from mooring.dialects.http import Lane
 from mooring.dialects.openstack import (
     actions,
     catalogue,
+    extensions,
     floating_ips,
     identity,
     limits,
@@ -38,6 +39,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_K}/users/{{user}}/projects", identity.list_projects_of_user, "user-projects", Access.TOKEN),
     Route("GET", f"{_K}/domains", identity.list_domains, "domains", Access.TOKEN),
     Route("GET", f"{_K}/domains/{{domain}}", identity.show_domain, "domain", Access.TOKEN),
+    # Extensions
+    Route("GET", f"{_C}/extensions", extensions.list_extensions, "extensions"),
+    Route("GET", f"{_C}/extensions/{{alias}}", extensions.show_extension, "extension"),
     # Servers
     Route("GET", f"{_C}/servers", servers.list_servers, "servers"),
     Route("POST", f"{_C}/servers", servers.create_server, "server-create"),
@@ -52,6 +56,15 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_C}/os-floating-ips", floating_ips.allocate, "floating-ip-allocate"),
     Route("GET", f"{_C}/os-floating-ips/{{address}}", floating_ips.show_floating_ip, "floating-ip"),
     Route("DELETE", f"{_C}/os-floating-ips/{{address}}", floating_ips.release, "floating-ip"),
+    Route(
+        "POST",
+        f"{_C}/os-floating-ips/{{address}}/addFloatingIp",
+        floating_ips.associate_address,
+        "floating-ip-associate",
+    ),
+    Route(
+        "POST", f"{_C}/os-floating-ips/{{address}}/removeFloatingIp", floating_ips.disassociate_address, "floating-ip"
+    ),
     Route("GET", f"{_C}/os-floating-ip-pools", floating_ips.list_pools, "floating-ip-pools"),
     # Security groups
     Route("GET", f"{_C}/os-security-groups", security_groups.list_groups, "security-groups"),

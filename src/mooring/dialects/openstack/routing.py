@@ -9,6 +9,9 @@ from mooring.dialects.openstack.calls import Answer, Call
 from mooring.dialects.openstack.faults import Form
 
 COMPUTE = ("compute", "v2.1")
+# What clients of those years put into their paths: the same resources, but for the XML of the first, see xml/documents.py.
+OLD_VERSIONS = frozenset({"v1.1", "v2"})
+DRAFT = "/compute/v1.1/"
 _MAX_SEGMENT = 255
 
 
@@ -136,8 +139,12 @@ def _child(node: _Node, segment: str) -> _Node:
 def _segments(path: str) -> tuple[str, ...] | None:
     """Split a path; None for one that nothing can be called by."""
     parts = path.removeprefix("/").removesuffix("/").split("/")
-    # A suffix is an old way to say Accept: application/json.
+    # A suffix is an old way to say Accept: application/json, or application/xml where that is spoken.
     parts[-1] = parts[-1].removesuffix(".json")
+    if parts[0] == COMPUTE[0]:
+        parts[-1] = parts[-1].removesuffix(".xml")
+        if len(parts) > 2 and parts[1] in OLD_VERSIONS:
+            parts[1] = COMPUTE[1]
     for part in parts:
         if not part or len(part) > _MAX_SEGMENT or not part.isprintable() or not storable(part):
             return None

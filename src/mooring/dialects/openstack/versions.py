@@ -35,8 +35,11 @@ def compute_versions(call: Call) -> Answer:
 
 def compute_version(call: Call) -> Answer:
     """GET /compute/v2.1."""
-    media_type = {"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}
-    return Answer(body={"version": {**_compute(call), "media-types": [media_type]}})
+    media_types = [
+        {"base": f"application/{each}", "type": f"application/vnd.openstack.compute+{each};version=2.1"}
+        for each in ("json", "xml")
+    ]
+    return Answer(body={"version": {**_compute(call), "media-types": media_types}})
 
 
 def _compute(call: Call) -> dict[str, object]:

@@ -21,7 +21,7 @@ from mooring.store.schema.addresses import (
 from mooring.store.schema.columns import macs, metadata
 from mooring.store.schema.deliveries import deliveries, epochs, generations, memory, quotas
 from mooring.store.schema.groups import counters, nic_groups, security_group_rules, security_groups, zones
-from mooring.store.schema.identities import grants, projects, tokens, users
+from mooring.store.schema.identities import grants, key_roles, keys, projects, tokens, users
 from mooring.store.schema.instances import failed_launches, instances, nics
 from mooring.store.schema.topology import hosts, networks, pool_ranges, pools, routers, uplinks
 
@@ -39,6 +39,8 @@ __all__ = [
     "grants",
     "hosts",
     "instances",
+    "key_roles",
+    "keys",
     "lingering",
     "macs",
     "memory",
