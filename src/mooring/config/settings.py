@@ -93,6 +93,12 @@ class ApiSettings(Section):
     public_url: Annotated[
         str | None, Field(description="what clients are told to come to; without it, where they came to")
     ] = None
+    neutron: Annotated[
+        bool,
+        Field(
+            description="whether OpenStack clients find a Neutron here; without it, those that can ask nova for networks, groups and floating IPs"
+        ),
+    ] = True
 
     @field_validator("public_url")
     @classmethod

@@ -11,7 +11,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from mooring.config import ConfigurationError, Process, Settings, credentials_file, load
-from mooring.dialects import native, openstack
+from mooring.dialects import native, neutron, openstack
 from mooring.main import process
 from mooring.main.bus import bus_check, open_bus, read_credentials
 from mooring.main.measured import MeasuredBus, Requests
@@ -35,9 +35,10 @@ def build_app(
 ) -> ASGIApp:
     """Return all dialects, and the process's status, as one application."""
     requests = Requests(registry)
+    services = (neutron.SERVICE,) if settings.api.neutron else ()
     dialects = {
         "/v1": ("native", native.create_app(operations)),
-        "/": ("openstack", openstack.create_app(operations, public_url=settings.api.public_url)),
+        "/": ("openstack", openstack.create_app(operations, public_url=settings.api.public_url, services=services)),
     }
     mounts = [Mount(path, requests.measured(name, app)) for path, (name, app) in dialects.items()]
     return Starlette(routes=[*status_routes(registry, checks), *mounts])

@@ -278,7 +278,8 @@ class AddressOperations:
         if pool is None:
             raise NotFound("Pool", floating.pool_name)
         if router is None:
-            raise Conflict(f"Network {nic.network_name} has no router of mooring's: no floating IP can lead there.")
+            reason = f"Network {nic.network_name} has no router of mooring's: no floating IP can lead there."
+            raise Conflict(reason, field="router")
         try:
             tx.addresses.associate(floating.id, fixed.id, pool.id)
         except Duplicate as error:

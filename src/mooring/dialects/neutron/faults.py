@@ -1,0 +1,149 @@
+"""How faults are told in Neutron's words: one table from the faults of operations to status codes, types and messages.
+
+The first row that fits is used; `{...}` are the fault's own `reason` and `name`, and the words of the call.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mooring.dialects.http import Refused
+from mooring.model.faults import (
+    Conflict,
+    Exhausted,
+    Fault,
+    Forbidden,
+    InUse,
+    Invalid,
+    NotAssociated,
+    NotFound,
+    NotReady,
+    QuotaExceeded,
+    TooManyAttempts,
+    Unauthenticated,
+    Unavailable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table: which fault, on which route and of which noun or field (None is any), is told how."""
+
+    fault: type[Fault]
+    status: int
+    kind: str
+    message: str = "{reason}"
+    route: str | None = None
+    noun: str | None = None
+    field: str | None = None
+
+
+TABLE: tuple[Row, ...] = (
+    Row(NotFound, 404, "FloatingIPNotFound", "Floating IP {name} could not be found.", noun="Floating IP"),
+    Row(NotFound, 404, "NetworkNotFound", "Network {name} could not be found.", noun="Network"),
+    Row(NotFound, 404, "NetworkNotFound", "Network {name} could not be found.", noun="Pool"),
+    Row(NotFound, 404, "SubnetNotFound", "Subnet {name} could not be found.", noun="Subnet"),
+    Row(NotFound, 404, "PortNotFound", "Port {name} could not be found.", noun="NIC"),
+    Row(NotFound, 404, "RouterNotFound", "Router {name} could not be found.", noun="Router"),
+    Row(NotFound, 404, "SecurityGroupNotFound", "Security group {name} does not exist.", noun="Security group"),
+    Row(
+        NotFound,
+        404,
+        "SecurityGroupRuleNotFound",
+        "Security group rule {name} does not exist.",
+        noun="Security group rule",
+    ),
+    Row(NotFound, 404, "ExtensionNotFound", "Extension with alias {name} does not exist.", noun="Extension"),
+    Row(NotFound, 404, "HTTPNotFound"),
+    # Floating IPs
+    Row(Conflict, 409, "FloatingIPPortAlreadyAssociated", field="address"),
+    Row(Conflict, 409, "IpAddressAlreadyAllocated", field="floating_ip_address"),
+    Row(Conflict, 404, "ExternalGatewayForFloatingIPNotFound", field="router"),
+    Row(Invalid, 400, "InvalidIpForNetwork", field="floating_ip_address"),
+    Row(
+        Invalid,
+        400,
+        "BadRequest",
+        "Invalid input for field floatingip.fixed_ip_address: {reason}",
+        field="fixed_address",
+    ),
+    # Security groups
+    Row(InUse, 409, "SecurityGroupInUse", "Security group in use: {reason}", route="network-security-group-delete"),
+    Row(Conflict, 409, "SecurityGroupCannotRemoveDefault", route="network-security-group-delete", field="group"),
+    Row(Conflict, 409, "SecurityGroupCannotUpdateDefault", route="network-security-group-update", field="group"),
+    Row(Conflict, 409, "SecurityGroupRuleExists", field="rule"),
+    Row(Invalid, 400, "SecurityGroupRuleInvalidProtocol", field="protocol"),
+    Row(Invalid, 400, "SecurityGroupInvalidPortRange", "{said}{reason}", field="ports"),
+    Row(Invalid, 400, "SecurityGroupInvalidIcmpValue", "{said}{reason}", field="icmp"),
+    Row(
+        Invalid,
+        400,
+        "InvalidInput",
+        "Invalid input for field security_group_rule.remote_ip_prefix: {reason}",
+        field="remote_prefix",
+    ),
+    Row(Invalid, 400, "SecurityGroupRemoteGroupAndRemoteIpPrefix", field="remote_group"),
+    Row(Invalid, 400, "SecurityGroupRuleInvalidEtherType", field="family"),
+    # All others
+    Row(Unauthenticated, 401, "Unauthorized"),
+    Row(Forbidden, 403, "PolicyNotAuthorized"),
+    Row(Invalid, 400, "InvalidInput"),
+    Row(InUse, 409, "InUse"),
+    Row(Conflict, 409, "Conflict"),
+    Row(NotAssociated, 409, "Conflict"),
+    Row(NotReady, 400, "BadRequest"),
+    Row(QuotaExceeded, 409, "OverQuota"),
+    Row(Exhausted, 409, "IpAddressGenerationFailure"),
+    Row(TooManyAttempts, 429, "HTTPTooManyRequests"),
+    Row(Unavailable, 503, "ServiceUnavailable"),
+)
+
+# What is wrong before any operation was asked.
+TYPES: Mapping[int, str] = {
+    400: "HTTPBadRequest",
+    401: "Unauthorized",
+    403: "PolicyNotAuthorized",
+    404: "HTTPNotFound",
+    405: "HTTPMethodNotAllowed",
+    409: "HTTPConflict",
+    413: "HTTPRequestEntityTooLarge",
+    414: "HTTPRequestURITooLong",
+    415: "HTTPUnsupportedMediaType",
+    503: "ServiceUnavailable",
+}
+
+
+class NeutronRefused(Refused):
+    """A refusal that has a name of Neutron's."""
+
+    def __init__(self, status: int, kind: str, reason: str, headers: Mapping[str, str] | None = None) -> None:
+        """Keep the status code, the name, the sentence and the headers that the answer must have."""
+        super().__init__(status, reason, headers)
+        self.kind = kind
+
+
+def row_of(fault: Fault, route: str) -> Row:
+    """Return the line that says how a fault is told on a route."""
+    noun = fault.noun if isinstance(fault, NotFound) else None
+    for row in TABLE:
+        if not isinstance(fault, row.fault):
+            continue
+        if row.route in (None, route) and row.noun in (None, noun) and row.field in (None, fault.field):
+            return row
+    raise LookupError(f"{type(fault).__name__} is not in the table of Neutron's faults") from fault
+
+
+def refusal(fault: Fault, route: str, words: Mapping[str, str]) -> Refused:
+    """Turn a fault into what the client is told."""
+    row = row_of(fault, route)
+    named = {"said": "", **words, "reason": fault.reason}
+    if isinstance(fault, NotFound):
+        named["name"] = fault.name
+    later = isinstance(fault, Unavailable | TooManyAttempts)
+    headers = {"Retry-After": str(fault.retry_after)} if later else {}
+    return NeutronRefused(row.status, row.kind, row.message.format_map(named), headers)
+
+
+def body_of(refused: Refused) -> dict[str, object]:
+    """Return the body in which a refusal is told."""
+    kind = refused.kind if isinstance(refused, NeutronRefused) else TYPES.get(refused.status, "HTTPError")
+    return {"NeutronError": {"type": kind, "message": refused.reason, "detail": ""}}

@@ -1,0 +1,132 @@
+"""Floating IPs, which are allocated, associated, moved and disassociated by the port that they lead to."""
+
+from collections.abc import Mapping
+
+from mooring.dialects.http import Refused
+from mooring.dialects.neutron.faults import NeutronRefused
+from mooring.dialects.neutron.lists import View, collection, single
+from mooring.dialects.neutron.networks import external
+from mooring.dialects.neutron.owners import check_owner
+from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered
+from mooring.dialects.openstack.calls import Answer, Call
+from mooring.model.faults import NotFound
+from mooring.model.ids import AddressId, NetworkId, NicId, RouterId
+from mooring.model.nouns import FloatingIp
+from mooring.operations import NewFloatingIp
+
+
+class Association(Body):
+    """Where a floating IP leads.  What mooring has no notion of may be there, but empty."""
+
+    port_id: Name | None = None
+    fixed_ip_address: Ipv4 | None = None
+    description: NotOffered = None
+    qos_policy_id: NotOffered = None
+
+
+class WantedFloatingIp(Association):
+    """A floating IP to be made."""
+
+    floating_network_id: Name
+    floating_ip_address: Ipv4 | None = None
+    subnet_id: Name | None = None
+    tenant_id: Name | None = None
+    project_id: Name | None = None
+    dns_name: NotOffered = None
+    dns_domain: NotOffered = None
+    tags: NotOffered = None
+
+
+class CreateBody(Body):
+    """The body of POST /floatingips."""
+
+    floatingip: WantedFloatingIp
+
+
+class UpdateBody(Body):
+    """The body of PUT /floatingips/{floatingip}."""
+
+    floatingip: Association
+
+
+def list_floating_ips(call: Call) -> Answer:
+    """GET /network/v2.0/floatingips."""
+    routers = _routers(call)
+    return collection(
+        call, "floatingips", [_view(each, routers) for each in call.operations.addresses.listing(call.caller)]
+    )
+
+
+def show_floating_ip(call: Call) -> Answer:
+    """GET /network/v2.0/floatingips/{floatingip}."""
+    return single(call, "floatingip", _view(call.operations.addresses.get(call.caller, _id(call)), _routers(call)))
+
+
+def create_floating_ip(call: Call) -> Answer:
+    """POST /network/v2.0/floatingips."""
+    wanted = call.read(CreateBody).floatingip
+    check_owner(call, wanted.tenant_id, wanted.project_id)
+    pool = external(call, wanted.floating_network_id)
+    if wanted.subnet_id not in (None, pool.id):
+        raise NotFound("Subnet", wanted.subnet_id)
+    _check_whole(wanted.port_id, wanted)
+    new = NewFloatingIp(
+        pool=pool.id,
+        address=wanted.floating_ip_address,
+        nic=None if wanted.port_id is None else NicId(wanted.port_id),
+        fixed=wanted.fixed_ip_address,
+    )
+    made = call.operations.addresses.make(call.caller, new, call.idempotency_key)
+    return single(call, "floatingip", _view(made, _routers(call)), 201)
+
+
+def update_floating_ip(call: Call) -> Answer:
+    """PUT /network/v2.0/floatingips/{floatingip}."""
+    wanted = call.read(UpdateBody).floatingip
+    port: str | None = wanted.port_id
+    if wanted.fixed_ip_address is not None and "port_id" not in wanted.model_fields_set:
+        # Another address of the port that it leads to.
+        port = call.operations.addresses.get(call.caller, _id(call)).nic
+    _check_whole(port, wanted)
+    # A body without any port ends the association, as it does in Neutron.
+    nic = None if port is None else NicId(port)
+    changed = call.operations.addresses.point(call.caller, _id(call), nic, wanted.fixed_ip_address)
+    return single(call, "floatingip", _view(changed, _routers(call)))
+
+
+def delete_floating_ip(call: Call) -> Answer:
+    """DELETE /network/v2.0/floatingips/{floatingip}."""
+    call.operations.addresses.release(call.caller, _id(call))
+    return Answer(204)
+
+
+def _id(call: Call) -> AddressId:
+    return AddressId(call.params["floatingip"])
+
+
+def _check_whole(port: str | None, wanted: Association) -> None:
+    if port is None and wanted.fixed_ip_address is not None:
+        raise _no_port()
+
+
+def _no_port() -> Refused:
+    reason = "Invalid input for field floatingip.fixed_ip_address: it needs a port_id."
+    return NeutronRefused(400, "BadRequest", reason)
+
+
+def _routers(call: Call) -> Mapping[NetworkId, RouterId | None]:
+    return {network.id: network.router for network in call.operations.networks.listing(call.caller)}
+
+
+def _view(floating: FloatingIp, routers: Mapping[NetworkId, RouterId | None]) -> View:
+    return {
+        "id": floating.id,
+        "floating_ip_address": str(floating.address),
+        "floating_network_id": floating.pool,
+        "tenant_id": floating.project,
+        "project_id": floating.project,
+        "port_id": floating.nic,
+        "fixed_ip_address": str(floating.fixed) if floating.fixed is not None else None,
+        "router_id": routers.get(floating.network) if floating.network is not None else None,
+        "status": "ACTIVE" if floating.nic is not None else "DOWN",
+    }

@@ -1,0 +1,48 @@
+"""Every route of the dialect, in one table.  A test walks it: each needs a line there and in docs/openstack.md."""
+
+from mooring.dialects.neutron import extensions, floating_ips, networks, ports, quotas, routers, security_groups
+from mooring.dialects.openstack.routing import Access, Route
+
+_N = "/network/v2.0"
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/network", extensions.versions, "network-versions", Access.PUBLIC),
+    Route("GET", _N, extensions.resources, "network-resources"),
+    Route("GET", f"{_N}/extensions", extensions.list_extensions, "network-extensions"),
+    Route("GET", f"{_N}/extensions/{{alias}}", extensions.show_extension, "network-extension"),
+    # Networks, subnets, ports and routers
+    Route("GET", f"{_N}/networks", networks.list_networks, "network-networks"),
+    Route("GET", f"{_N}/networks/{{network}}", networks.show_network, "network-network"),
+    Route("GET", f"{_N}/subnets", networks.list_subnets, "network-subnets"),
+    Route("GET", f"{_N}/subnets/{{subnet}}", networks.show_subnet, "network-subnet"),
+    Route("GET", f"{_N}/ports", ports.list_ports, "network-ports"),
+    Route("GET", f"{_N}/ports/{{port}}", ports.show_port, "network-port"),
+    Route("PUT", f"{_N}/ports/{{port}}", ports.update_port, "network-port-update"),
+    Route("GET", f"{_N}/routers", routers.list_routers, "network-routers"),
+    Route("GET", f"{_N}/routers/{{router}}", routers.show_router, "network-router"),
+    # Floating IPs
+    Route("GET", f"{_N}/floatingips", floating_ips.list_floating_ips, "network-floating-ips"),
+    Route("POST", f"{_N}/floatingips", floating_ips.create_floating_ip, "network-floating-ip-create"),
+    Route("GET", f"{_N}/floatingips/{{floatingip}}", floating_ips.show_floating_ip, "network-floating-ip"),
+    Route("PUT", f"{_N}/floatingips/{{floatingip}}", floating_ips.update_floating_ip, "network-floating-ip-update"),
+    Route("DELETE", f"{_N}/floatingips/{{floatingip}}", floating_ips.delete_floating_ip, "network-floating-ip-delete"),
+    # Security groups
+    Route("GET", f"{_N}/security-groups", security_groups.list_groups, "network-security-groups"),
+    Route("POST", f"{_N}/security-groups", security_groups.create_group, "network-security-group-create"),
+    Route("GET", f"{_N}/security-groups/{{group}}", security_groups.show_group, "network-security-group"),
+    Route("PUT", f"{_N}/security-groups/{{group}}", security_groups.update_group, "network-security-group-update"),
+    Route("DELETE", f"{_N}/security-groups/{{group}}", security_groups.delete_group, "network-security-group-delete"),
+    Route("GET", f"{_N}/security-group-rules", security_groups.list_rules, "network-security-group-rules"),
+    Route("POST", f"{_N}/security-group-rules", security_groups.create_rule, "network-security-group-rule-create"),
+    Route("GET", f"{_N}/security-group-rules/{{rule}}", security_groups.show_rule, "network-security-group-rule"),
+    Route(
+        "DELETE",
+        f"{_N}/security-group-rules/{{rule}}",
+        security_groups.delete_rule,
+        "network-security-group-rule-delete",
+    ),
+    # Quotas
+    Route("GET", f"{_N}/quotas/{{project}}", quotas.show_quota, "network-quota"),
+    Route("PUT", f"{_N}/quotas/{{project}}", quotas.update_quota, "network-quota-update"),
+    Route("GET", f"{_N}/quotas/{{project}}/details", quotas.show_usage, "network-quota-usage"),
+)

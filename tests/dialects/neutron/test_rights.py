@@ -1,0 +1,199 @@
+"""The walk over the table of routes: no token, a bad one, one without a project, a reader, another project, made-up ids.
+
+A route that isn't in CASES fails the walk, as does one that docs/openstack.md doesn't list.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from mooring.dialects.neutron import ROUTES
+from mooring.dialects.openstack.routing import Access, Route
+from tests.cloud import Cloud
+from tests.dialects.neutron.conftest import Client
+
+RANDOM = "deadbeef-0000-4000-8000-000000000000"
+DOCS = Path(__file__).parents[3] / "docs" / "openstack.md"
+N = "/network/v2.0"
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to call a route so that it would do something: what stands for its `{...}`, and a good body, or what makes one of ids.
+
+    `foreign`: the route is about a thing that belongs to one project, so that others must not find it.  `admin`: it is for administrators,
+    and to others it is forbidden, whatever the id.
+    """
+
+    param: str = ""
+    body: Any = None
+    foreign: bool = False
+    admin: bool = False
+
+
+CASES: dict[tuple[str, str], Case] = {
+    ("GET", "/network"): Case(),
+    ("GET", N): Case(),
+    ("GET", f"{N}/extensions"): Case(),
+    ("GET", f"{N}/extensions/{{alias}}"): Case("alias"),
+    # The networks, subnets and routers here are everybody's; test_views.py has those of one project.
+    ("GET", f"{N}/networks"): Case(),
+    ("GET", f"{N}/networks/{{network}}"): Case("network"),
+    ("GET", f"{N}/subnets"): Case(),
+    ("GET", f"{N}/subnets/{{subnet}}"): Case("subnet"),
+    ("GET", f"{N}/routers"): Case(),
+    ("GET", f"{N}/routers/{{router}}"): Case("router"),
+    ("GET", f"{N}/ports"): Case(),
+    ("GET", f"{N}/ports/{{port}}"): Case("port", foreign=True),
+    ("PUT", f"{N}/ports/{{port}}"): Case("port", {"port": {"security_groups": []}}, foreign=True),
+    ("GET", f"{N}/floatingips"): Case(),
+    ("POST", f"{N}/floatingips"): Case(body=lambda ids: {"floatingip": {"floating_network_id": ids["pool"]}}),
+    ("GET", f"{N}/floatingips/{{floatingip}}"): Case("floatingip", foreign=True),
+    ("PUT", f"{N}/floatingips/{{floatingip}}"): Case("floatingip", {"floatingip": {"port_id": None}}, foreign=True),
+    ("DELETE", f"{N}/floatingips/{{floatingip}}"): Case("floatingip", foreign=True),
+    ("GET", f"{N}/security-groups"): Case(),
+    ("POST", f"{N}/security-groups"): Case(body={"security_group": {"name": "new"}}),
+    ("GET", f"{N}/security-groups/{{group}}"): Case("group", foreign=True),
+    ("PUT", f"{N}/security-groups/{{group}}"): Case("group", {"security_group": {"name": "other"}}, foreign=True),
+    ("DELETE", f"{N}/security-groups/{{group}}"): Case("group", foreign=True),
+    ("GET", f"{N}/security-group-rules"): Case(),
+    ("POST", f"{N}/security-group-rules"): Case(
+        body=lambda ids: {"security_group_rule": {"security_group_id": ids["group"], "direction": "ingress"}}
+    ),
+    ("GET", f"{N}/security-group-rules/{{rule}}"): Case("rule", foreign=True),
+    ("DELETE", f"{N}/security-group-rules/{{rule}}"): Case("rule", foreign=True),
+    ("GET", f"{N}/quotas/{{project}}"): Case("project", foreign=True),
+    ("PUT", f"{N}/quotas/{{project}}"): Case("project", {"quota": {"floatingip": 3}}, admin=True),
+    ("GET", f"{N}/quotas/{{project}}/details"): Case("project", foreign=True),
+}
+
+
+def name(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+OF_PROJECTS = [route for route in ROUTES if route.access is Access.PROJECT]
+CHANGES = [route for route in ROUTES if route.method != "GET"]
+WITH_IDS = [route for route in ROUTES if "{" in route.path]
+
+
+@dataclass
+class Harbour:
+    """Things of alice's: a server with a floating IP, and a security group; and who may call."""
+
+    cloud: Cloud
+    http: httpx2.Client
+    as_user: Callable[[str], Client]
+    ids: dict[str, str]
+
+    def call(self, client: Client, route: Route, **instead: str) -> httpx2.Response:
+        ids = {**self.ids, **instead}
+        body = CASES[route.method, route.path].body
+        return client(route.method, route.path.format_map(ids), body(ids) if callable(body) else body)
+
+    def state(self) -> list[str]:
+        """Return all that is stored, but tokens."""
+        with sqlite3.connect(self.cloud.database) as connection:
+            return [line for line in connection.iterdump() if 'INTO "tokens"' not in line]
+
+
+@pytest.fixture
+def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client]) -> Harbour:
+    alice = cloud.caller("alice")
+    server = cloud.boot(alice)
+    floating = cloud.operations.addresses.allocate(alice, "public")
+    cloud.operations.addresses.associate(alice, server.id, floating.address)
+    group = cloud.operations.groups.create(alice, "group")
+    ids = {
+        "alias": "router",
+        "network": cloud.network.id,
+        "subnet": cloud.network.id,
+        "router": cloud.network.router or "",
+        "pool": floating.pool,
+        "port": server.nics[0].id,
+        "floatingip": floating.id,
+        "group": group.id,
+        "rule": group.rules[0].id,
+        "project": alice.project.id,
+    }
+    return Harbour(cloud, http, as_user, ids)
+
+
+def test_every_route_has_a_case() -> None:
+    assert {(route.method, route.path) for route in ROUTES} == set(CASES)
+
+
+def test_every_route_is_documented() -> None:
+    text = DOCS.read_text()
+    missing = [name(route) for route in ROUTES if f"| {route.method} | `{route.path}` |" not in text]
+    assert missing == [], "docs/openstack.md has no line for these"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name)
+def test_an_owner_is_answered(harbour: Harbour, route: Route) -> None:
+    admin = CASES[route.method, route.path].admin
+    assert harbour.call(harbour.as_user("root" if admin else "alice"), route).status_code < 400
+
+
+# What is refused changes nothing, so that one harbour is enough for all routes.
+
+
+def test_nobody_comes_in(harbour: Harbour) -> None:
+    before = harbour.state()
+    for route in OF_PROJECTS:
+        for headers in ({}, {"X-Auth-Token": ""}, {"X-Auth-Token": "made-up"}):
+            response = harbour.call(Client(harbour.http, headers), route)
+            assert response.status_code == 401, name(route)
+            assert response.headers["www-authenticate"].startswith("Keystone uri="), name(route)
+    assert harbour.state() == before
+
+
+def test_a_token_without_a_project_is_not_enough(harbour: Harbour) -> None:
+    token = harbour.cloud.operations.identity.log_in(user="alice", user_id=None, password="pw-alice", project=None)
+    nowhere = Client(harbour.http, {"X-Auth-Token": token.secret})
+    before = harbour.state()
+    for route in OF_PROJECTS:
+        assert harbour.call(nowhere, route).status_code == 401, name(route)
+    assert harbour.state() == before
+
+
+def test_a_reader_changes_nothing(harbour: Harbour) -> None:
+    before = harbour.state()
+    rita = harbour.as_user("rita")
+    for route in CHANGES:
+        param = CASES[route.method, route.path].param
+        assert harbour.call(rita, route).status_code == 403, name(route)
+        if param:
+            assert harbour.call(rita, route, **{param: RANDOM}).status_code == 403, name(route)
+    assert harbour.state() == before
+
+
+def test_made_up_ids_are_not_found(harbour: Harbour) -> None:
+    before = harbour.state()
+    alice, root = harbour.as_user("alice"), harbour.as_user("root")
+    for route in WITH_IDS:
+        case = CASES[route.method, route.path]
+        for made_up in (RANDOM, "0", "x" * 255, "a'b", "{}", "%25", "nul%00", "new%0aline"):
+            response = harbour.call(root if case.admin else alice, route, **{case.param: made_up})
+            assert response.status_code == 404, name(route)
+            assert response.json()["NeutronError"]["type"].endswith("NotFound"), name(route)
+    assert harbour.state() == before
+
+
+def test_what_is_anothers_is_not_found_either(harbour: Harbour) -> None:
+    before = harbour.state()
+    bob = harbour.as_user("bob")
+    for route in WITH_IDS:
+        case = CASES[route.method, route.path]
+        if not (case.foreign or case.admin):
+            assert harbour.call(bob, route).status_code == 200, name(route)
+            continue
+        foreign, made_up = harbour.call(bob, route), harbour.call(bob, route, **{case.param: RANDOM})
+        assert foreign.status_code == made_up.status_code == (403 if case.admin else 404), name(route)
+        assert foreign.text.replace(harbour.ids[case.param], RANDOM) == made_up.text, name(route)
+    assert harbour.state() == before
