@@ -313,15 +313,15 @@ def _span(first: Atom, last: Atom) -> Atom:
     return Span(first, last) if isinstance(first, int) and isinstance(last, int) else f"{first}-{last}"
 
 
-_JOINED: Mapping[type[Atom], Callable[[Atom, Atom], Atom]] = {
-    IPv4Network: _prefix,
-    IPv6Network: _prefix,
-    Span: _span,
 def _range(first: Atom, last: Atom) -> Atom:
     if isinstance(first, IPv4Address) and isinstance(last, IPv4Address):
         return AddressRange(first, last)
     return f"{first}-{last}"
 
 
-}
+_JOINED: Mapping[type[Atom], Callable[[Atom, Atom], Atom]] = {
+    IPv4Network: _prefix,
+    IPv6Network: _prefix,
+    Span: _span,
     AddressRange: _range,
+}
