@@ -243,6 +243,8 @@ class Bench:
         with ExitStack() as stack:
             played = Obedient("bench.control_hosts", self.site.server, str(self.site.credentials))
             stack.callback(played.stop)
+            # What a host says that was empty a moment ago is over by then.
+            time.sleep(self.effort.window / 2)
             self._window(played, "no simulated host, idle", size, lambda: time.sleep(self.effort.window / 2))
             self.site.store.ask("expect_strangers")
             began = time.monotonic()
@@ -263,7 +265,6 @@ class Bench:
             say(f"{title}: {told['rate']:.1f} launches a second")
             self.results.add(f"{title}, delete", size, "deletions", "1/s", self.delete(8, servers), clients=8)
             self.memory_of_hosts(title, size)
-            played.ask("leave")
 
     def memory_of_hosts(self, title: str, size: int) -> None:
         """Measure the memory of who serves many hosts."""

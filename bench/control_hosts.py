@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -42,6 +41,7 @@ from mooring.model.subjects import HostRole, Placement, Report, SubjectKey
 _DEADLINE = 10.0
 _LAUNCHES_AT_ONCE = 4
 _CONNECTING = 50
+_LEAVING = 10.0
 _THREADS = 128
 T = TypeVar("T")
 Part = tuple[SubjectKey, HostRole]
@@ -203,8 +203,9 @@ class Hosts:
 
     def leave(self) -> object:
         """Let all hosts go."""
-        self._do(self._leave())
-        self._threads.shutdown()
+        if self._hosts:
+            self._do(self._leave())
+        self._threads.shutdown(wait=False, cancel_futures=True)
         return None
 
     def tally(self) -> object:
@@ -232,8 +233,8 @@ class Hosts:
         await asyncio.gather(*map(join, hosts))
 
     async def _leave(self) -> None:
-        with suppress(nats.errors.Error):
-            await asyncio.gather(*(host.leave() for host in self._hosts))
+        # A connection that is being lost may never say that it is closed; who leaves doesn't wait for that.
+        await asyncio.wait([asyncio.create_task(host.leave()) for host in self._hosts], timeout=_LEAVING)
         self._hosts.clear()
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
