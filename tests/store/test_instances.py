@@ -1,4 +1,5 @@
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
 
@@ -137,6 +138,16 @@ def test_a_nic_goes_to_another_network_while_it_has_no_address(town):
         with pytest.raises(Referenced):
             tx.instances.repoint(town.nic.id, NetworkId("x"))
         tx.instances.repoint(NicId("x"), beside.id)
+
+
+def test_an_instance_gets_another_name(town):
+    with town.world.store.write() as tx:
+        before = tx.instances.get(town.instance)
+        tx.instances.rename(town.instance, "other")
+        after = tx.instances.get(town.instance)
+        assert after == replace(before, name="other")
+        assert [each.id for each in tx.instances.list(None, name="other")] == [town.instance]
+        tx.instances.rename(InstanceId("x"), "nobody")
 
 
 def test_a_state_changes_only_from_the_states_that_are_expected(town):

@@ -17,6 +17,7 @@ from mooring.operations.launches import LaunchOperations
 from mooring.operations.networks import NetworkOperations, NewNetwork
 from mooring.operations.passwords import Passwords
 from mooring.operations.pools import NewPool, PoolOperations
+from mooring.operations.quotas import QuotaOperations
 from mooring.operations.settlement import SettlementOperations
 from mooring.policy.rules import NewRule
 
@@ -54,6 +55,7 @@ class Operations:
         self.groups = GroupOperations(door)
         self.networks = NetworkOperations(door)
         self.pools = PoolOperations(door)
+        self.quotas = QuotaOperations(door)
         self.hosts = HostOperations(door)
         self.launches = LaunchOperations(door)
         self.settlement = SettlementOperations(door)

@@ -21,7 +21,17 @@ from mooring.model.nouns import (
 )
 from mooring.model.subjects import MAX_GROUPS, SubjectKey, SubjectKind
 from mooring.operations.addresses import detach, reclaim_unheld
-from mooring.operations.door import Change, Door, Published, checked_name, once, visible_instance, visible_nic, withdraw
+from mooring.operations.door import (
+    Change,
+    Door,
+    Published,
+    checked_name,
+    once,
+    publish,
+    visible_instance,
+    visible_nic,
+    withdraw,
+)
 from mooring.operations.interfaces import AddressRow, Duplicate, InstanceRow, NicRow, Transaction
 from mooring.operations.membership import find_group, groups_of, put_into, reach
 from mooring.operations.networks import NetworkOperations
@@ -182,6 +192,31 @@ class InstanceOperations:
     def flavors(self) -> tuple[Flavor, ...]:
         """Return the sizes that a guest may have."""
         return self._door.flavors
+
+    def rename(self, caller: Caller, instance: InstanceId, name: str) -> Instance:
+        """Call an instance otherwise; its guest learns of it when it next asks for its address.
+
+        Raises:
+            NotFound: the project has no such instance.
+            Invalid: a name that cannot be.
+            Conflict: the instance is being deleted.
+        """
+        self._door.allow(caller, Verb.INSTANCE_CHANGE)
+        name = checked_name("name", name)
+        changes: list[Change] = []
+        with self._door.store.write() as tx:
+            target = visible_instance(tx, caller, instance)
+            if target.state is InstanceState.DELETING:
+                raise Conflict(f"Instance {instance} is being deleted.")
+            if target.name != name:
+                tx.instances.rename(instance, name)
+                # Its cards and its guest carry the name.
+                keys = [SubjectKey(SubjectKind.INSTANCE, instance)]
+                keys += [SubjectKey(SubjectKind.NIC, nic.id) for nic in target.nics]
+                changes += [publish(tx, key) for key in keys]
+            renamed = visible_instance(tx, caller, instance)
+        self._door.settle(changes)
+        return renamed
 
     def delete(self, caller: Caller, instance: InstanceId) -> None:
         """Stop an instance and give its fixed addresses back once its hosts have confirmed; its floating IPs stay with the project.

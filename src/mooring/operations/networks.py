@@ -7,7 +7,18 @@ from ipaddress import IPv4Address, IPv4Network
 
 from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, Unavailable
 from mooring.model.ids import AddressId, NetworkId, ProjectId, RouterId
-from mooring.model.nouns import AddressKind, AddressPool, Caller, Network, NetworkKind, Project, Router, WayOut
+from mooring.model.nouns import (
+    AddressKind,
+    AddressPool,
+    Caller,
+    Host,
+    Instance,
+    Network,
+    NetworkKind,
+    Project,
+    Router,
+    WayOut,
+)
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, checked_name, once, publish, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction
@@ -42,6 +53,17 @@ class NewNetwork:
     segment: int | None = None
     bridge: str | None = None
     cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FixedAddress:
+    """An address of a network, and who has it; a `reserved` one is the network's own."""
+
+    address: IPv4Address
+    network: Network
+    instance: Instance | None
+    host: Host | None
+    reserved: bool
 
 
 class NetworkOperations:
@@ -173,6 +195,26 @@ class NetworkOperations:
                     served.setdefault(network.router, []).append(network.id)
             pools = tx.topology.pools()
             return [_router(tx, router, networks, pools) for router, networks in served.items()]
+
+    def fixed_address(self, caller: Caller, address: IPv4Address) -> FixedAddress:
+        """Return what an administrator may know of an address of a network; of several with that address, one on which it is in use.
+
+        Raises:
+            NotFound: no network has it.
+        """
+        self._door.allow(caller, Verb.NETWORK_ADMIN)
+        with self._door.store.read() as tx:
+            found = [network for network in tx.topology.networks(None) if address in network.cidr]
+            for network in found:
+                row = tx.addresses.find(network.id, address)
+                if row is not None:
+                    nic = tx.instances.nic(row.nic) if row.nic is not None else None
+                    instance = tx.instances.get(nic.instance) if nic is not None else None
+                    host = tx.topology.host(instance.host) if instance and instance.host else None
+                    return FixedAddress(address, network, instance, host, reserved=nic is None)
+        if not found:
+            raise NotFound("Fixed IP", address)
+        return FixedAddress(address, found[0], None, None, reserved=address not in usable(found[0].cidr))
 
     def delete(self, caller: Caller, network: NetworkId) -> None:
         """Delete a network that no NIC is on.

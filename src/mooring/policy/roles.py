@@ -14,6 +14,7 @@ class Verb(StrEnum):
     ADDRESS_RELEASE = "address:release"
     ADDRESS_ASSOCIATE = "address:associate"
     INSTANCE_CREATE = "instance:create"
+    INSTANCE_CHANGE = "instance:change"
     INSTANCE_DELETE = "instance:delete"
     GROUP_CHANGE = "group:change"
     NETWORK_ADMIN = "network:admin"
@@ -30,6 +31,7 @@ _MEMBER = frozenset(
         Verb.ADDRESS_RELEASE,
         Verb.ADDRESS_ASSOCIATE,
         Verb.INSTANCE_CREATE,
+        Verb.INSTANCE_CHANGE,
         Verb.INSTANCE_DELETE,
         Verb.GROUP_CHANGE,
     }

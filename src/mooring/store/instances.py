@@ -144,6 +144,7 @@ _MOVE = (
         updated=bindparam("new_updated", type_=instances.c.updated.type),
     )
 )
+_RENAME = update(instances).where(instances.c.id == bindparam("instance")).values(name=bindparam("new_name"))
 _PER_HOST = (
     select(instances.c.host, func.count())
     .where(instances.c.host.is_not(null()))
@@ -288,6 +289,9 @@ class Instances:
             new_updated=self._session.now(),
         )
         return changed == 1
+
+    def rename(self, instance: InstanceId, name: str) -> None:
+        self._session.change(_RENAME, instance=instance, new_name=name)
 
     def nic(self, nic: NicId) -> NicRow | None:
         row = self._session.row(_NIC, nic=nic)

@@ -110,7 +110,7 @@ def test_bodies_there_and_back(data: st.DataObject) -> None:
 @settings(max_examples=20)
 @given(view=st.dictionaries(st.sampled_from(["colour", "size"]), _trimmed.filter(bool), min_size=1))
 def test_a_view_without_a_shape_is_elements(view: dict[str, str]) -> None:
-    assert _read(document_of("boat"), view_as_xml({"boat": view}, "boat")) == view
+    assert _read(document_of("boat", "boat"), view_as_xml({"boat": view}, "boat")) == view
 
 
 def test_plainest_views() -> None:

@@ -117,6 +117,11 @@ class Instances:
         self._tables.instances.put(instance, replace(known, state=state, fault=fault, updated=self._now()))
         return True
 
+    def rename(self, instance: InstanceId, name: str) -> None:
+        known = self._tables.instances.get(instance)
+        if known is not None:
+            self._tables.instances.put(instance, replace(known, row=replace(known.row, name=name)))
+
     def nics(self, instance: InstanceId) -> Sequence[NicRow]:
         mine = [nic for nic in self._tables.nics.values() if nic.instance == instance]
         return sorted(mine, key=lambda nic: nic.position)

@@ -37,6 +37,7 @@ EXTENSIONS: tuple[Extension, ...] = (
         "OS-FLV-EXT-DATA", "FlavorExtraData", "flavor_extra_data/api/v1.1", "2011-09-14", "Ephemeral disks: none."
     ),
     Extension("OS-SRV-USG", "ServerUsage", "server_usage/api/v1.1", "2013-04-29", "When a server was launched."),
+    Extension("os-availability-zone", "AvailabilityZone", "availabilityzone/api/v1.1", "2012-12-21", "There is one."),
     Extension(
         "os-extended-floating-ips",
         "ExtendedFloatingIps",
@@ -56,7 +57,9 @@ EXTENSIONS: tuple[Extension, ...] = (
     Extension(
         "os-floating-ips", "FloatingIps", "floating_ips/api/v1.1", "2011-06-16", "Public addresses that can be moved."
     ),
+    Extension("os-fixed-ips", "FixedIPs", "fixed_ips/api/v2", "2012-10-18", "Who has a fixed address."),
     Extension("os-networks", "Networks", "os-networks/api/v1.1", "2011-12-23", "The networks that a project may use."),
+    Extension("os-quota-sets", "Quotas", "quotas-sets/api/v1.1", "2011-08-08", "What projects may have."),
     Extension(
         "os-security-groups", "SecurityGroups", "securitygroups/api/v1.1", "2011-07-21", "What servers may receive."
     ),
@@ -65,6 +68,13 @@ EXTENSIONS: tuple[Extension, ...] = (
     ),
     Extension(
         "os-used-limits", "UsedLimits", "used_limits/api/v1.1", "2012-07-13", "What a project has, in its limits."
+    ),
+    Extension(
+        "os-virtual-interfaces",
+        "VirtualInterfaces",
+        "virtual_interfaces/api/v1.1",
+        "2011-08-17",
+        "Servers' network cards.",
     ),
 )
 

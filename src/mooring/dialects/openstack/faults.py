@@ -50,6 +50,7 @@ TABLE: tuple[Row, ...] = (
     Row(NotFound, 404, "Floating IP not found for ID {name}.", route="floating-ip"),
     Row(NotFound, 404, "Floating IP not found for ID {name}.", route="floating-ip-associate", noun="Floating IP"),
     Row(Conflict, 400, "Unable to associate floating IP. Error: {reason}", route="floating-ip-associate"),
+    Row(NotFound, 404, "Fixed IP not found for address {fixed}.", route="fixed-ip"),
     Row(NotFound, 404, "Floating IP pool not found.", route="floating-ip-allocate", noun="Pool"),
     Row(Exhausted, 404, "No more floating IPs available{in_pool}.", route="floating-ip-allocate"),
     Row(QuotaExceeded, 403, "IP allocation over quota{in_pool}. {reason}", route="floating-ip-allocate"),

@@ -5,13 +5,17 @@ from mooring.dialects.openstack import (
     actions,
     catalogue,
     extensions,
+    fixed_ips,
     floating_ips,
     identity,
+    interfaces,
     limits,
     networks,
+    quota_sets,
     security_groups,
     servers,
     versions,
+    zones,
 )
 from mooring.dialects.openstack.routing import Access, Route
 
@@ -47,10 +51,14 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_C}/servers", servers.create_server, "server-create"),
     Route("GET", f"{_C}/servers/detail", servers.list_servers_detail, "servers-detail"),
     Route("GET", f"{_C}/servers/{{server}}", servers.show_server, "server"),
+    Route("PUT", f"{_C}/servers/{{server}}", servers.update_server, "server-update"),
     Route("DELETE", f"{_C}/servers/{{server}}", servers.delete_server, "server-delete"),
     Route("POST", f"{_C}/servers/{{server}}/action", actions.act, "server-action"),
     Route("GET", f"{_C}/servers/{{server}}/ips", servers.list_addresses, "server-addresses"),
     Route("GET", f"{_C}/servers/{{server}}/ips/{{label}}", servers.show_addresses, "server-address"),
+    Route("GET", f"{_C}/servers/{{server}}/os-virtual-interfaces", interfaces.list_virtual_interfaces, "server-cards"),
+    Route("GET", f"{_C}/servers/{{server}}/os-interface", interfaces.list_attachments, "server-interfaces"),
+    Route("GET", f"{_C}/servers/{{server}}/os-interface/{{port}}", interfaces.show_attachment, "server-interface"),
     # Floating IPs
     Route("GET", f"{_C}/os-floating-ips", floating_ips.list_floating_ips, "floating-ips"),
     Route("POST", f"{_C}/os-floating-ips", floating_ips.allocate, "floating-ip-allocate"),
@@ -80,6 +88,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_C}/os-networks/{{network}}", networks.show_network, "network"),
     Route("GET", f"{_C}/os-tenant-networks", networks.list_tenant_networks, "tenant-networks"),
     Route("GET", f"{_C}/os-tenant-networks/{{network}}", networks.show_tenant_network, "tenant-network"),
+    Route("GET", f"{_C}/os-fixed-ips/{{fixed}}", fixed_ips.show_fixed_ip, "fixed-ip"),
     # What can be booted, and how much of it
     Route("GET", f"{_C}/flavors", catalogue.list_flavors, "flavors"),
     Route("GET", f"{_C}/flavors/detail", catalogue.list_flavors_detail, "flavors-detail"),
@@ -89,6 +98,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_C}/images/detail", catalogue.list_images_detail, "images-detail"),
     Route("GET", f"{_C}/images/{{image}}", catalogue.show_image, "image"),
     Route("GET", f"{_C}/limits", limits.show_limits, "limits"),
+    Route("GET", f"{_C}/os-availability-zone", zones.list_zones, "zones"),
+    Route("GET", f"{_C}/os-quota-sets/{{project}}", quota_sets.show_quotas, "quotas"),
+    Route("PUT", f"{_C}/os-quota-sets/{{project}}", quota_sets.change_quotas, "quotas-change"),
+    Route("DELETE", f"{_C}/os-quota-sets/{{project}}", quota_sets.reset_quotas, "quotas-reset"),
+    Route("GET", f"{_C}/os-quota-sets/{{project}}/defaults", quota_sets.show_defaults, "quota-defaults"),
+    Route("GET", f"{_C}/os-quota-sets/{{project}}/detail", quota_sets.show_details, "quota-details"),
     Route("GET", "/image/v2/images", catalogue.glance_images, "glance-images"),
     Route("GET", "/image/v2/images/{image}", catalogue.glance_image, "glance-image"),
 )

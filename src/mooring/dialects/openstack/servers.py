@@ -97,6 +97,22 @@ class CreateServer(Body):
     old_hints: Annotated[NotOffered, Field(alias="OS-SCH-HNT:scheduler_hints")] = None
 
 
+class ChangedServer(Body):
+    """The inside of PUT /servers/{server}.  What mooring has no notion of may be there, but empty."""
+
+    name: str
+    accessIPv4: NotOffered = None  # noqa: N815 - nova's names
+    accessIPv6: NotOffered = None  # noqa: N815
+    description: NotOffered = None
+    disk: Annotated[Literal["MANUAL", "AUTO"] | None, Field(alias="OS-DCF:diskConfig")] = None
+
+
+class UpdateServer(Body):
+    """The body of PUT /servers/{server}."""
+
+    server: ChangedServer
+
+
 # --------------------------------------------------------------------------------------------------------------- handlers
 
 
@@ -181,6 +197,13 @@ def _matches(pattern: str, text: str) -> bool:
 def show_server(call: Call) -> Answer:
     """GET /servers/{server}."""
     return Answer(body={"server": server_view(call, _server(call))})
+
+
+def update_server(call: Call) -> Answer:
+    """PUT /servers/{server}: call it otherwise."""
+    name = call.read(UpdateServer).server.name
+    renamed = call.operations.instances.rename(call.caller, InstanceId(call.params["server"]), name)
+    return Answer(body={"server": server_view(call, renamed)})
 
 
 def delete_server(call: Call) -> Answer:

@@ -30,6 +30,7 @@ _EXTENSIONS = "http://docs.openstack.org/compute/ext"
 # Prefixes are also the prefixes of the keys in JSON.
 NAMESPACES: Mapping[str, str] = {
     "atom": "http://www.w3.org/2005/Atom",
+    "os-availability-zone": f"{_EXTENSIONS}/availabilityzone/api/v1.1",
     "OS-DCF": f"{_EXTENSIONS}/disk_config/api/v1.1",
     "OS-EXT-AZ": f"{_EXTENSIONS}/extended_availability_zone/api/v2",
     "OS-EXT-IMG-SIZE": f"{_EXTENSIONS}/image_size/api/v1.1",
@@ -137,6 +138,23 @@ _VERSION = Node(
 )
 _EXTENSION = Node(_texts("alias", "name", "namespace", "updated"), {"description": TEXT, "links": LINKS})
 
+_ATTACHMENT = Node(
+    children={
+        **_texts("port_id", "net_id", "mac_addr", "port_state"),
+        "fixed_ips": Items("fixed_ip", Node(children=_texts("subnet_id", "ip_address"))),
+    }
+)
+_ZONE = Node(
+    {"zoneName": TEXT},
+    {"zoneState": Node({"available": TRUTH})},
+    {"zoneName": "name"},
+    left_out=frozenset({"hosts"}),
+)
+_QUOTAS = (
+    *("instances", "floating_ips", "security_groups", "security_group_rules", "cores", "ram", "fixed_ips", "key_pairs"),
+    *("metadata_items", "injected_files", "injected_file_content_bytes", "injected_file_path_bytes"),
+    *("server_groups", "server_group_members"),
+)
 _FAULT = Node(_texts("code", "retryAfter"), {"message": TEXT})
 
 # The views of the draft, which nova's first version answered with by mistake: elements, and "null" for null.
@@ -168,6 +186,15 @@ VIEWS: Mapping[str, Document] = {
     "security_group_rule": Document(_RULE),
     "networks": Document(Items("network", _NETWORK), namespace=None),
     "network": Document(_NETWORK, namespace=None),
+    "virtual_interfaces": Document(Items("virtual_interface", Node(_texts("id", "mac_address", "net_id")))),
+    "interfaceAttachments": Document(Items("interfaceAttachment", _ATTACHMENT), namespace=None),
+    "interfaceAttachment": Document(_ATTACHMENT, namespace=None),
+    "fixed_ip": Document(
+        Node(children={**_texts("address", "cidr"), **_texts("hostname", "host", leaf=NULLABLE), "reserved": TRUTH}),
+        namespace=None,
+    ),
+    "availabilityZoneInfo": Document(Items("availabilityZone", _ZONE), "availabilityZones", namespace=None),
+    "quota_set": Document(Node({"id": TEXT}, _texts(*_QUOTAS, leaf=WHOLE)), namespace=None),
     "limits": Document(
         Node(
             children={"rate": Items("rate", Node()), "absolute": Keyed("limit", "name", Inside("value", WHOLE))},
@@ -182,7 +209,15 @@ DRAFTS: Mapping[str, Document] = {
     "floating_ip": Document(_DRAFTED, namespace=None),
 }
 
-# Where the key around the view is data, the route says what it is, and the key stands in an attribute.
+# Where one key is around views of two kinds, the route says which it is.
+ROUTED: Mapping[str, Document] = {
+    "quota-details": Document(
+        Node({"id": TEXT}, dict.fromkeys(_QUOTAS, Node(_texts("limit", "in_use", "reserved", leaf=WHOLE)))),
+        namespace=None,
+    )
+}
+
+# Where the key is data, the route says what it is, and the key stands in an attribute.
 LABELLED: Mapping[str, tuple[str, Document]] = {"server-address": ("id", Document(_ADDRESSES, "network"))}
 
 # ---------------------------------------------------------------------------------------------------------------- bodies
@@ -207,6 +242,7 @@ BODIES: Mapping[str, Shape] = {
             **_texts("from_port", "to_port", leaf=Leaf(Kind.WHOLE, "")),
         }
     ),
+    "quota_set": Node(_texts("tenant_id"), {**_texts(*_QUOTAS, leaf=WHOLE), "force": TRUTH}),
     "associate_address": Node(_texts("fixed_ip")),
 }
 
@@ -221,10 +257,10 @@ def body_of_xml(body: bytes) -> Json:
     return {root.tag: BODIES.get(root.tag, ANYTHING).read(root)}
 
 
-def document_of(key: str, *, draft: bool = False) -> Document:
-    """Return how the view under a key is written."""
+def document_of(key: str, route: str, *, draft: bool = False) -> Document:
+    """Return how the view under a key is written on a route."""
     drafted = DRAFTS.get(key) if draft else None
-    return drafted or VIEWS.get(key) or Document(ANYTHING, namespace=None)
+    return drafted or ROUTED.get(route) or VIEWS.get(key) or Document(ANYTHING, namespace=None)
 
 
 def view_as_xml(view: object, route: str, *, draft: bool = False) -> bytes:
@@ -236,7 +272,7 @@ def view_as_xml(view: object, route: str, *, draft: bool = False) -> bytes:
         root = document.shape.write(document.tag or key, inside)
         root.attributes[attribute] = TEXT.text_of(key)
     else:
-        document = document_of(key, draft=draft)
+        document = document_of(key, route, draft=draft)
         root = document.shape.write(document.tag or key, inside)
     # Beside a list there may be links to its next part.
     for _, links in more:
