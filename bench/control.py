@@ -25,6 +25,7 @@ import psycopg
 from bench.cloud import IMAGE
 from bench.control_process import Obedient, eventually
 from bench.control_site import GATEWAY, Site
+from bench.control_store import GROUP
 from bench.crowd import Deeds, crowd, rate
 from bench.report import Options, Results, options, rounds_of, say
 
@@ -103,7 +104,8 @@ class Bench:
         """Let tenants launch instances; return what became of them, their ids, and what the tenants did."""
         prefix = f"new{next(self.numbers)}"
         network = self.site.store.ask("network")
-        request = {"imageRef": IMAGE, "flavorRef": "1", "networks": [{"uuid": network}]}
+        groups = [{"name": GROUP}]
+        request = {"imageRef": IMAGE, "flavorRef": "1", "networks": [{"uuid": network}], "security_groups": groups}
 
         def work(number: int, deeds: Deeds, barrier: Any) -> None:
             client = self.site.client()

@@ -25,8 +25,12 @@ from mooring.model.ids import HostId, InstanceId, NetworkId, host_id
 from mooring.model.nouns import AddressRange, Caller, Instance, InstanceState
 from mooring.model.subjects import HostRole
 from mooring.operations import NewNetwork, NewPool
+from mooring.policy.rules import NewRule
 from mooring.store import SqlStore, schema
 from mooring.store.postgresql import WRITERS
+
+GROUP = "public"
+"""The security group of all guests."""
 
 IN_ONE_NETWORK = 1_000
 """So many of the existing NICs share a network: a larger one is dnsmasq's trouble, which bench.apply measures."""
@@ -67,6 +71,9 @@ class Store:
             self._operations.networks.create(admin, NewNetwork(name, IPv4Network(cidr)))
         ranges = (AddressRange(ROUTER, LAST_PUBLIC),)
         self._operations.pools.create(admin, NewPool("public", POOL, OUTSIDE, ranges, "isp", UPLINK_INTERFACE))
+        # One that speaks of no group: who is in it concerns nobody else.
+        group = self._operations.groups.create(self._demo, GROUP)
+        self._operations.groups.add_rule(self._demo, group.id, NewRule(protocol="icmp"))
         self._hosts = [host_id(name) for name in strangers]
         if strangers:
             # No hosts for guests before they say so themselves: nobody runs them yet.
