@@ -88,7 +88,7 @@ def test_lower_layer(sdk: Any, cloud: Cloud) -> None:
     assert (made.status, made.router_id) == ("ACTIVE", cloud.network.router)
     assert sdk.network.find_ip(made.floating_ip_address).id == made.id
     assert sdk.network.update_ip(made, port_id=None).status == "DOWN"
-    assert [each.id for each in sdk.network.ips(status="DOWN", port_id="")] == [made.id]
+    assert [each.id for each in sdk.network.ips(status="DOWN")] == [made.id]
     sdk.network.delete_ip(made, ignore_missing=False)
     assert [router.name for router in sdk.network.routers()] == ["shared"]
     assert [subnet.cidr for subnet in sdk.network.subnets(network_id=public.id)] == ["198.51.100.0/24"]
