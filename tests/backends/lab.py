@@ -4,7 +4,7 @@ Everything has a name of its own and goes again with `close`; nothing of the rea
 """
 
 import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -13,6 +13,7 @@ from select import POLLIN, poll
 from socket import (
     AF_INET,
     AF_PACKET,
+    IPPROTO_IP,
     PACKET_OUTGOING,
     SO_REUSEADDR,
     SOCK_DGRAM,
@@ -38,6 +39,7 @@ from tests.strategies import provider
 T = TypeVar("T")
 
 ECHO = 7
+IP_PKTINFO = 8  # linux/in.h
 _ETH_P_ALL = 3
 
 
@@ -167,9 +169,10 @@ class Lab:
         return made
 
     def echo(self, namespace: str, port: int = ECHO) -> None:
-        """Answer every datagram in a namespace with the namespace's name and the address that it came from."""
+        """Answer every datagram in a namespace, as whom it was for, with the namespace's name and the address that it came from."""
         server = self.open(namespace)
         server.settimeout(0)
+        server.setsockopt(IPPROTO_IP, IP_PKTINFO, 1)
         server.bind(("", port))
         waiting = poll()
         waiting.register(server, POLLIN)
@@ -182,8 +185,9 @@ class Lab:
                     return
                 # What is wrong with one datagram, as when the namespace loses its way back, is nothing to the next.
                 with suppress(OSError):
-                    text, sender = server.recvfrom(2048)
-                    server.sendto(b"%s %s " % (namespace.encode(), sender[0].encode()) + text, sender)
+                    text, [(_, _, info)], _, sender = server.recvmsg(2048, 64)
+                    answer = b"%s %s " % (namespace.encode(), sender[0].encode()) + text
+                    server.sendmsg([answer], [(IPPROTO_IP, IP_PKTINFO, bytes(4) + info[4:])], 0, sender)
 
         self._echoes.append(Thread(target=answer, daemon=True))
         self._echoes[-1].start()
@@ -209,6 +213,14 @@ class Lab:
         server.bind(("", port))
         server.listen()
         return server
+
+    def forget(self, namespaces: Iterable[str]) -> None:
+        """Remove namespaces before the end, so that others can have their names; what was opened in them goes with all."""
+        for name in namespaces:
+            netns.remove(name)
+            self._names.remove(name)
+            if (inside := self._insides.pop(name, None)) is not None:
+                inside.close()
 
     def close(self) -> None:
         """Remove everything."""

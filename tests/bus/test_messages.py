@@ -26,6 +26,8 @@ from mooring.model.subjects import (
     Digest,
     DigestEntry,
     Direction,
+    Egress,
+    EgressPreference,
     FilterRule,
     GroupIntent,
     GuestNic,
@@ -43,9 +45,15 @@ from mooring.model.subjects import (
     RouterUplink,
     SubjectKey,
     SubjectKind,
+    WayOut,
 )
 
 _PUBLIC = PublicAddress(IPv4Address("198.51.100.9"), UplinkId("u"))
+_WAY = WayOut(_PUBLIC.address, _PUBLIC.uplink, 7)
+_PREFERENCES = (
+    EgressPreference(IPv4Network("0.0.0.0/0"), _WAY),
+    EgressPreference(IPv4Network("192.0.2.0/24"), _WAY, WayOut(IPv4Address("203.0.113.9"), UplinkId("v"), 8)),
+)
 _SUBJECTS = (
     NetworkIntent(NetworkId("n"), 3, 1500),
     RouterIntent(
@@ -71,7 +79,7 @@ _SUBJECTS = (
         RouterId("r"),
         "m",
         "h",
-        (NicAddress(IPv4Address("10.0.0.2"), (_PUBLIC,)),),
+        (NicAddress(IPv4Address("10.0.0.2"), (_PUBLIC,), Egress(3, _PREFERENCES, 1)),),
         (_PUBLIC,),
     ),
     NicIntent(

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from mooring.dialects.openstack import create_app
+from mooring.dialects.openstack.services import Service
 from tests.cloud import Cloud, Server
 
 
@@ -15,7 +16,13 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def url(cloud: Cloud) -> Iterator[str]:
+def services() -> tuple[Service, ...]:
+    """What the catalogue names beside nova: nothing, as with `[api] neutron = false`, unless a test says otherwise."""
+    return ()
+
+
+@pytest.fixture
+def url(cloud: Cloud, services: tuple[Service, ...]) -> Iterator[str]:
     """Where the cloud's OpenStack API answers, over real HTTP."""
-    with Server(create_app(cloud.operations)) as server:
+    with Server(create_app(cloud.operations, services=services)) as server:
         yield server.url

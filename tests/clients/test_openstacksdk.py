@@ -7,6 +7,8 @@ import openstack
 import pytest
 from openstack import exceptions
 
+from mooring.dialects import neutron
+from mooring.dialects.openstack.services import Service
 from tests.cloud import FLAVORS, IMAGES, PASSWORDS, Cloud
 
 # It warns of its own cloud layer, in its own code: of what will be gone in 5.0 and 6.0, nova's networks among it.
@@ -15,6 +17,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK50Warning"),
     pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK60Warning"),
 ]
+
+# Nova is asked where there is no Neutron, and also where there is one, as `floating_ip_source` says.
+either_way = pytest.mark.parametrize("services", [(), (neutron.SERVICE,)], ids=["nova", "neutron-too"])
 
 CLOUDS = """
 clouds:
@@ -52,7 +57,8 @@ def _addresses(server: Any, kind: str) -> list[str]:
     ]
 
 
-def test_server_with_an_address_by_itself(sdk: Any, cloud: Cloud) -> None:
+@either_way
+def test_server_with_an_address_by_itself(sdk: Any, cloud: Cloud, services: tuple[Service, ...]) -> None:
     server = _boot(sdk, auto_ip=True)
     assert server.status == "ACTIVE"
     (floating,) = _addresses(server, "floating")
@@ -64,7 +70,8 @@ def test_server_with_an_address_by_itself(sdk: Any, cloud: Cloud) -> None:
     assert cloud.host.public_addresses() == {}
 
 
-def test_step_by_step(sdk: Any, cloud: Cloud) -> None:
+@either_way
+def test_step_by_step(sdk: Any, cloud: Cloud, services: tuple[Service, ...]) -> None:
     first, second = _boot(sdk, "first", auto_ip=False), _boot(sdk, "second", auto_ip=False)
     assert [pool["name"] for pool in sdk.list_floating_ip_pools()] == ["public"]
     floating = sdk.create_floating_ip(network="public")

@@ -23,7 +23,7 @@ from mooring.compile.trace import round_trip, trace, ways_in
 from mooring.model.ids import bridge_name, port_name, uplink_name
 from mooring.model.subjects import NicFilter, NicIntent, Vxlan
 from tests.compile.walled import OPEN, OWN, RICH, WEB
-from tests.strategies import ENDPOINT, OUTSIDE, PEERS, Cloud, carried, clouds, packets, provider, uplink_id
+from tests.strategies import ENDPOINT, OUTSIDE, PEERS, Cloud, carried, clouds, packets, preferring, provider, uplink_id
 
 GOT_THROUGH = {Outcome.DELIVERED, Outcome.LEFT, Outcome.TAKEN}
 
@@ -60,7 +60,7 @@ def fenced(draw: st.DrawFn) -> Cloud:
 
 @st.composite
 def asked(draw) -> tuple[Cloud, Packet]:
-    cloud = draw(clouds(busy=draw(st.booleans())) | carried() | tunnelled() | fenced())
+    cloud = draw(clouds(busy=draw(st.booleans())) | carried() | tunnelled() | fenced() | preferring(max_uplinks=2))
     packet = draw(packets(cloud))
     ports = [None, *(port_name(nic.id) for nic in (*cloud.nics, *cloud.foreign))]
     if isinstance(packet.entry, FromGuest) and (port := draw(st.sampled_from(ports))) is not None:

@@ -69,6 +69,8 @@ CASES: dict[tuple[str, str], Case] = {
     ("DELETE", f"{N}/security-group-rules/{{rule}}"): Case("rule", foreign=True),
     ("GET", f"{N}/quotas/{{project}}"): Case("project", foreign=True),
     ("PUT", f"{N}/quotas/{{project}}"): Case("project", {"quota": {"floatingip": 3}}, admin=True),
+    ("DELETE", f"{N}/quotas/{{project}}"): Case("project", admin=True),
+    ("GET", f"{N}/quotas/{{project}}/default"): Case("project", foreign=True),
     ("GET", f"{N}/quotas/{{project}}/details"): Case("project", foreign=True),
 }
 

@@ -138,8 +138,7 @@ def refusal(fault: Fault, route: str, words: Mapping[str, str]) -> Refused:
     named = {"said": "", **words, "reason": fault.reason}
     if isinstance(fault, NotFound):
         named["name"] = fault.name
-    later = isinstance(fault, Unavailable | TooManyAttempts)
-    headers = {"Retry-After": str(fault.retry_after)} if later else {}
+    headers = {"Retry-After": str(fault.retry_after)} if isinstance(fault, Unavailable | TooManyAttempts) else {}
     return NeutronRefused(row.status, row.kind, row.message.format_map(named), headers)
 
 

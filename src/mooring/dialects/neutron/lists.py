@@ -44,12 +44,14 @@ def single(call: Call, singular: str, view: View, status: int = 200) -> Answer:
 def _values(call: Call) -> Mapping[str, list[str]]:
     wanted: dict[str, list[str]] = {}
     for name, value in call.parameters:
-        wanted.setdefault(name, []).append(value)
+        # As in Neutron, and as clients count on that leave a filter empty: nothing is asked.
+        if value:
+            wanted.setdefault(name, []).append(value)
     return wanted
 
 
 def _chosen(view: View, wanted: Mapping[str, list[str]]) -> View:
-    names = [name for name in wanted.get("fields", ()) if name]
+    names = wanted.get("fields", [])
     return {name: view[name] for name in names if name in view} if names else view
 
 
@@ -65,7 +67,7 @@ def _fits(value: object, texts: list[str]) -> bool:
         case bool():
             return any((text.lower() in _TRUE) is value for text in texts)
         case None:
-            return "" in texts
+            return False
         case list():
             return _holds(cast("list[object]", value), texts)
         case dict():

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from mooring.dialects.openstack.bodies import Body
 from mooring.dialects.openstack.calls import Answer, Call
-from mooring.model.ids import ProjectId
 from mooring.model.nouns import Quota, Resource
 
 # Rules are counted in each group: what is told is the fullest one's.
@@ -47,11 +46,31 @@ def show_usage(call: Call) -> Answer:
 def update_quota(call: Call) -> Answer:
     """PUT /network/v2.0/quotas/{project}."""
     wanted = call.read(QuotaBody).quota
-    for resource, name in _NAMES.items():
-        limit: int | None = getattr(wanted, name)
-        if limit is not None:
-            call.operations.identity.set_quota(call.caller, ProjectId(call.params["project"]), resource, limit)
+    named = wanted.model_dump(exclude_none=True)
+    _change(call, {resource: named[name] for resource, name in _NAMES.items() if name in named})
     return show_quota(call)
+
+
+def show_default(call: Call) -> Answer:
+    """GET /network/v2.0/quotas/{project}/default."""
+    call.operations.identity.project(call.caller, call.params["project"])
+    return Answer(body={"quota": {_NAMES[resource]: limit for resource, limit in _defaults(call).items()}})
+
+
+def reset_quota(call: Call) -> Answer:
+    """DELETE /network/v2.0/quotas/{project}: what is counted here is limited as in a new project."""
+    _change(call, _defaults(call))
+    return Answer(204)
+
+
+def _defaults(call: Call) -> dict[Resource, int]:
+    defaults = call.operations.quotas.defaults(call.caller)
+    return {resource: defaults[resource] for resource in _NAMES}
+
+
+def _change(call: Call, limits: Mapping[Resource, int]) -> None:
+    # As in Neutron, a limit may be below what is used: then nothing more can be had.
+    call.operations.quotas.change(call.caller, call.params["project"], limits, force=True)
 
 
 def _quotas(call: Call) -> dict[str, Quota]:

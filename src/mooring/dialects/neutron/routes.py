@@ -44,5 +44,7 @@ ROUTES: tuple[Route, ...] = (
     # Quotas
     Route("GET", f"{_N}/quotas/{{project}}", quotas.show_quota, "network-quota"),
     Route("PUT", f"{_N}/quotas/{{project}}", quotas.update_quota, "network-quota-update"),
+    Route("DELETE", f"{_N}/quotas/{{project}}", quotas.reset_quota, "network-quota-reset"),
+    Route("GET", f"{_N}/quotas/{{project}}/default", quotas.show_default, "network-quota-default"),
     Route("GET", f"{_N}/quotas/{{project}}/details", quotas.show_usage, "network-quota-usage"),
 )

@@ -1,0 +1,137 @@
+"""openstacksdk 4.22, unmodified, as it comes: where the catalogue names a Neutron, floating IPs and groups are Neutron's."""
+
+from pathlib import Path
+from typing import Any
+
+import openstack
+import pytest
+from openstack import exceptions
+
+from mooring.dialects import neutron
+from mooring.dialects.openstack.services import Service
+from tests.cloud import FLAVORS, IMAGES, PASSWORDS, Cloud
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::openstack.warnings.LegacyAPIWarning"),
+    pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK50Warning"),
+    pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK60Warning"),
+]
+
+CLOUDS = """
+clouds:
+  mooring:
+    auth:
+      auth_url: {url}/identity
+      username: {user}
+      password: {password}
+      project_name: {project}
+      user_domain_name: Default
+      project_domain_name: Default
+    region_name: RegionOne
+"""
+
+
+@pytest.fixture
+def services() -> tuple[Service, ...]:
+    return (neutron.SERVICE,)
+
+
+@pytest.fixture
+def sdk(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    clouds = tmp_path / "clouds.yaml"
+    clouds.write_text(CLOUDS.format(url=url, user="alice", password=PASSWORDS["alice"], project="boats"))
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(clouds))
+    return openstack.connect(cloud="mooring")
+
+
+def _boot(sdk: Any, name: str = "vm", **more: Any) -> Any:
+    return sdk.create_server(
+        name, image=IMAGES[0].name, flavor=FLAVORS[0].name, network="private", wait=True, timeout=20, **more
+    )
+
+
+def test_server_with_an_address_by_itself(sdk: Any, cloud: Cloud) -> None:
+    """The SDK finds out by itself which network is external, and which port the address must lead to."""
+    server = _boot(sdk, auto_ip=True)
+    assert server.status == "ACTIVE"
+    (address,) = cloud.host.public_addresses()
+    assert sdk.get_server(server.id).public_v4 == str(address)
+    assert sdk.delete_server(server.id, wait=True, delete_ips=True)
+    assert sdk.list_floating_ips() == []
+    assert cloud.host.public_addresses() == {}
+
+
+def test_step_by_step(sdk: Any, cloud: Cloud) -> None:
+    first, second = _boot(sdk, "first", auto_ip=False), _boot(sdk, "second", auto_ip=False)
+    floating = sdk.create_floating_ip(network="public")
+    address = floating["floating_ip_address"]
+    sdk.add_ip_list(first, [address], wait=True, timeout=20)
+    assert sdk.get_floating_ip(floating["id"])["status"] == "ACTIVE"
+    assert [str(each) for each in cloud.host.public_addresses()] == [address]
+    assert sdk.detach_ip_from_server(first.id, floating["id"])
+    assert cloud.host.public_addresses() == {}
+    sdk.add_ip_list(second, [address], wait=True, timeout=20)
+    assert sdk.delete_floating_ip(floating["id"])
+    assert not sdk.delete_floating_ip(floating["id"])
+    assert cloud.host.public_addresses() == {}
+
+
+def test_lower_layer(sdk: Any, cloud: Cloud) -> None:
+    """The network proxy, which `openstack` commands are made of."""
+    server = _boot(sdk, auto_ip=False)
+    assert [network.name for network in sdk.network.networks(is_router_external=True)] == ["public"]
+    public = sdk.network.find_network("public")
+    assert sdk.network.find_network("nothing") is None
+    (port,) = sdk.network.ports(device_id=server.id)
+    assert port.fixed_ips == [{"subnet_id": cloud.network.id, "ip_address": "10.0.0.2"}]
+    made = sdk.network.create_ip(floating_network_id=public.id, port_id=port.id)
+    assert (made.status, made.router_id) == ("ACTIVE", cloud.network.router)
+    assert sdk.network.find_ip(made.floating_ip_address).id == made.id
+    assert sdk.network.update_ip(made, port_id=None).status == "DOWN"
+    assert [each.id for each in sdk.network.ips(status="DOWN")] == [made.id]
+    sdk.network.delete_ip(made, ignore_missing=False)
+    assert [router.name for router in sdk.network.routers()] == ["shared"]
+    assert [subnet.cidr for subnet in sdk.network.subnets(network_id=public.id)] == ["198.51.100.0/24"]
+    assert sdk.network.find_extension("security-group") is not None
+    assert sdk.network.find_extension("trunk") is None
+    assert sdk.network.get_quota(sdk.current_project_id).floating_ips == 10
+
+
+def test_pages(sdk: Any) -> None:
+    made = [sdk.network.create_ip(floating_network_id=sdk.network.find_network("public").id).id for _ in range(5)]
+    assert [each.id for each in sdk.network.ips(limit=2)] == made
+    newest = sdk.network.ips(sort_key="floating_ip_address", sort_dir="desc")
+    assert [each.id for each in newest] == made[::-1]
+
+
+def test_security_groups(sdk: Any) -> None:
+    server = _boot(sdk, auto_ip=False, security_groups=["default"])
+    web = sdk.create_security_group("web", "Open to the world")
+    rule = sdk.create_security_group_rule(web.id, 80, 443, "tcp", "0.0.0.0/0")
+    assert (rule["direction"], rule["port_range_min"], rule["port_range_max"]) == ("ingress", 80, 443)
+    ping = sdk.create_security_group_rule(web.id, 8, 0, "icmp", direction="egress", remote_group_id=web.id)
+    assert ping["remote_group_id"] == web.id
+    assert len(sdk.get_security_group("web")["security_group_rules"]) == 4
+    (port,) = sdk.network.ports(device_id=server.id)
+    assert sdk.network.update_port(port, security_groups=[web.id]).security_group_ids == [web.id]
+    with pytest.raises(exceptions.ConflictException, match="in use"):
+        sdk.delete_security_group("web")
+    sdk.network.update_port(port, security_groups=[])
+    assert sdk.update_security_group("web", name="shop", description="Closed")["name"] == "shop"
+    assert sdk.delete_security_group_rule(rule["id"])
+    with pytest.raises(exceptions.NotFoundException):
+        sdk.delete_security_group_rule(rule["id"])
+    assert sdk.delete_security_group("shop")
+    assert [group.name for group in sdk.list_security_groups()] == ["default"]
+
+
+def test_refusals(sdk: Any) -> None:
+    # What it doesn't find as a network, it looks for as nova's pool.
+    with pytest.raises(exceptions.NotFoundException, match="Floating IP pool not found"):
+        sdk.create_floating_ip(network="nowhere")
+    with pytest.raises(exceptions.ConflictException, match="already exists"):
+        sdk.create_security_group("default", "")
+    for _ in range(10):
+        sdk.create_floating_ip(network="public")
+    with pytest.raises(exceptions.ConflictException, match="Quota exceeded for floating IPs"):
+        sdk.create_floating_ip(network="public")
