@@ -91,8 +91,11 @@ def test_a_trace_says_where_a_packet_leaves(root: Client, moored: str) -> None:
     assert text.endswith("answered\n")
 
 
-def test_a_trace_from_the_outside(root: Client, moored: str) -> None:
-    inbound = root.made("/trace", {"source": "192.0.2.1", "destination": moored})
+def test_a_trace_from_the_outside(root: Client, alice: Client, moored: str) -> None:
+    asked = {"source": "192.0.2.1", "destination": moored}
+    assert root.made("/trace", asked)["there"]["outcome"] == "dropped"
+    alice.made("/security-groups/default/rules", {"protocol": "icmp"})
+    inbound = root.made("/trace", asked)
     assert inbound["there"]["outcome"] == "delivered to a guest"
     assert inbound["answered"] is True
     nobody = root.made("/trace", {"source": "192.0.2.1", "destination": "198.51.100.39"})

@@ -63,6 +63,7 @@ def put(host: Space, key: Key, value: Row, kind: PortKind) -> None:
                 if link is not None and not _is_of(link, kind):
                     host.rtnl.delete(link.index)
                     link = None
+                is_new = link is None
                 if link is None:
                     link = _new_port(host, name, peer, master.mtu, kind)
                 elif (
@@ -77,18 +78,19 @@ def put(host: Space, key: Key, value: Row, kind: PortKind) -> None:
                 ):  # first: out of an MTU below 1280 a device comes with IPv6 as it is by default
                     host.rtnl.set(link.index, mtu=master.mtu)
                 sysctl.silence(host.inside, name)
-                _join(host, link, master, mac)
+                _join(host, link, master, mac, is_new=is_new)
         case _:
             raise mistyped(key, value)
 
 
-def _join(host: Space, link: Link, master: Link, mac: str) -> None:
+def _join(host: Space, link: Link, master: Link, mac: str, *, is_new: bool) -> None:
     """Make a device a port of a bridge.  What filters it is there before a packet can come through."""
     if mac:
         host.rtnl.set(link.index, group=GROUP)
         if link.master != master.index:
             host.rtnl.set(link.index, master=master.index)
-        for number, old in host.neighbours.pinned():
+        # Of a new device the bridge remembers nothing; to ask it costs as much as it remembers of all others.
+        for number, old in () if is_new else host.neighbours.pinned():
             if number == link.index and old.hex(":") != mac:
                 host.rtnl.unpin(number, old.hex(":"))
         host.rtnl.pin(link.index, mac)
