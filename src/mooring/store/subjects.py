@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, collapse_addresse
 from mooring.model.ids import GroupId, InstanceId, NicId, RouterId, UplinkId
 from mooring.model.nouns import Host, NetworkKind
 from mooring.model.subjects import (
+    MOST_UPLINKS,
     FilterRule,
     GroupIntent,
     GuestNic,
@@ -115,7 +116,7 @@ class _Read:
             owned[uplink].append(part)
         ways: defaultdict[RouterId, list[RouterUplink]] = defaultdict(list)
         for row in self.session.rows(self.selection.uplinks, **self.parameters):
-            router, uplink, interface, mac, position, has_others = row
+            router, uplink, interface, mac, position, number, has_others = row
             address = IPv4Address(position)
             home = next(part for part in owned[uplink] if address in part.cidr)
             ways[router].append(
@@ -128,6 +129,7 @@ class _Read:
                     prefixes=tuple(sorted({part.cidr for part in owned[uplink]})),
                     ranges=_prefixes(owned[uplink]),
                     alone=not has_others,
+                    number=_number(number),
                 ),
             )
         for (router,) in self.session.rows(self.selection.routers, **self.parameters):
@@ -201,6 +203,11 @@ class _Read:
             generation = self._generation(SubjectKind.INSTANCE, instance)
             if generation is not None:
                 yield InstanceIntent(instance, generation, name, image, tuple(nics[instance]))
+
+
+def _number(seq: int) -> int:
+    """Return the number by which hosts know an uplink: in the order of creation; one more than hosts have numbers for has none."""
+    return seq if seq <= MOST_UPLINKS else 0
 
 
 def _prefixes(parts: Sequence[_OwnedRange]) -> tuple[IPv4Network, ...]:
