@@ -18,6 +18,7 @@ from mooring.operations.networks import NetworkOperations, NewNetwork
 from mooring.operations.passwords import Passwords
 from mooring.operations.pools import NewPool, PoolOperations
 from mooring.operations.quotas import QuotaOperations
+from mooring.operations.ranges import PoolAddress, RangeOperations
 from mooring.operations.settlement import SettlementOperations
 from mooring.policy.rules import NewRule
 
@@ -34,6 +35,7 @@ __all__ = [
     "NewRule",
     "NewUser",
     "Operations",
+    "PoolAddress",
     "ProjectChange",
     "UserChange",
 ]
@@ -56,6 +58,7 @@ class Operations:
         self.networks = NetworkOperations(door)
         self.pools = PoolOperations(door)
         self.quotas = QuotaOperations(door)
+        self.ranges = RangeOperations(door)
         self.hosts = HostOperations(door)
         self.launches = LaunchOperations(door)
         self.settlement = SettlementOperations(door)

@@ -25,6 +25,7 @@ from mooring.model.ids import (
 )
 from mooring.model.nouns import (
     AddressPool,
+    AddressRange,
     FloatingIp,
     Host,
     Instance,
@@ -112,6 +113,10 @@ class Topology(Protocol):
 
     def pool_usage(self, pool: PoolId) -> PoolUsage | None:
         """Count a pool's addresses from the rows themselves."""
+        ...
+
+    def set_ranges(self, pool: PoolId, ranges: Sequence[AddressRange]) -> None:
+        """Replace the ranges of a pool; there is at least one, and those of addresses in use are among them."""
         ...
 
     def delete_pool(self, pool: PoolId) -> None:

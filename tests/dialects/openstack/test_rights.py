@@ -83,6 +83,12 @@ CASES: dict[tuple[str, str], Case] = {
     ),
     ("POST", "/compute/v2.1/os-floating-ips/{address}/removeFloatingIp"): Case(("address",), foreign=True),
     ("GET", "/compute/v2.1/os-floating-ip-pools"): Case(),
+    ("GET", "/compute/v2.1/os-floating-ips-bulk"): Case(who="root"),
+    ("POST", "/compute/v2.1/os-floating-ips-bulk"): Case(
+        body={"floating_ips_bulk_create": {"ip_range": "198.51.100.64/28"}}, who="root"
+    ),
+    ("GET", "/compute/v2.1/os-floating-ips-bulk/{host}"): Case(("host",), who="root"),
+    ("PUT", "/compute/v2.1/os-floating-ips-bulk/delete"): Case(body={"ip_range": "198.51.100.39"}, who="root"),
     ("GET", "/compute/v2.1/os-security-groups"): Case(),
     ("POST", "/compute/v2.1/os-security-groups"): Case(body={"security_group": {"name": "new", "description": ""}}),
     ("GET", "/compute/v2.1/os-security-groups/{group}"): Case(("group",), foreign=True),
@@ -189,6 +195,7 @@ def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client])
         "rule": group.rules[0].id,
         "server": server.id,
         "label": "private",
+        "host": "host1",
         "port": server.nics[0].id,
         "fixed": str(server.nics[0].fixed[0].address),
         "alias": "os-floating-ips",

@@ -3,6 +3,7 @@
 from mooring.dialects.http import Lane
 from mooring.dialects.openstack import (
     actions,
+    bulk,
     catalogue,
     extensions,
     fixed_ips,
@@ -74,6 +75,10 @@ ROUTES: tuple[Route, ...] = (
         "POST", f"{_C}/os-floating-ips/{{address}}/removeFloatingIp", floating_ips.disassociate_address, "floating-ip"
     ),
     Route("GET", f"{_C}/os-floating-ip-pools", floating_ips.list_pools, "floating-ip-pools"),
+    Route("GET", f"{_C}/os-floating-ips-bulk", bulk.list_addresses, "bulk"),
+    Route("POST", f"{_C}/os-floating-ips-bulk", bulk.create_addresses, "bulk-create"),
+    Route("GET", f"{_C}/os-floating-ips-bulk/{{host}}", bulk.list_addresses_of_host, "bulk-host"),
+    Route("PUT", f"{_C}/os-floating-ips-bulk/delete", bulk.delete_addresses, "bulk-delete"),
     # Security groups
     Route("GET", f"{_C}/os-security-groups", security_groups.list_groups, "security-groups"),
     Route("POST", f"{_C}/os-security-groups", security_groups.create_group, "security-group-create"),
