@@ -7,6 +7,7 @@ import pytest
 from keystoneauth1 import exceptions
 from keystoneauth1.identity import v2
 from keystoneauth1.session import Session
+from novaclient.client import Client
 from openstack.exceptions import ConflictException, ForbiddenException, NotFoundException, SDKException
 
 from tests.clients.openstack_command import OpenStackCommand
@@ -160,3 +161,13 @@ def test_the_openstack_command(url: str) -> None:
         root("user", "delete", "nell")
         root("project", "delete", "fleet")
         assert "fleet" not in {each["Name"] for each in root.data("project", "list")}
+
+
+@pytest.mark.filterwarnings("ignore:.*novaclient.*deprecated:DeprecationWarning:novaclient")
+def test_an_old_nova_client(url: str) -> None:
+    auth = v2.Password(f"{url}/identity/v2.0", username="alice", password=PASSWORDS["alice"], tenant_name="boats")
+    nova: Any = Client("2", session=Session(auth))
+    address = nova.floating_ips.create(pool="public")
+    assert [each.ip for each in nova.floating_ips.list()] == [address.ip]
+    nova.floating_ips.delete(address)
+    assert nova.floating_ips.list() == []
