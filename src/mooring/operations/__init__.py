@@ -8,6 +8,7 @@ from mooring.operations.accounts import AccountOperations, NewProject, NewUser, 
 from mooring.operations.addresses import AddressOperations, NewFloatingIp
 from mooring.operations.bootstrap import BootstrapOperations
 from mooring.operations.door import Door, Limits
+from mooring.operations.egress import EgressOperations, NewPreference, NewWay
 from mooring.operations.groups import GroupOperations
 from mooring.operations.hosts import HostOperations
 from mooring.operations.identity import IdentityOperations
@@ -31,9 +32,11 @@ __all__ = [
     "NewNetwork",
     "NewNic",
     "NewPool",
+    "NewPreference",
     "NewProject",
     "NewRule",
     "NewUser",
+    "NewWay",
     "Operations",
     "PoolAddress",
     "ProjectChange",
@@ -53,6 +56,7 @@ class Operations:
         self.keys = KeyOperations(people, passwords)
         self.bootstrap = BootstrapOperations(people, passwords)
         self.addresses = AddressOperations(door)
+        self.egress = EgressOperations(door)
         self.instances = InstanceOperations(door)
         self.groups = GroupOperations(door)
         self.networks = NetworkOperations(door)

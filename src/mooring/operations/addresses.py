@@ -20,6 +20,7 @@ from mooring.model.nouns import (
 )
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, once, publish, visible_instance, visible_nic
+from mooring.operations.egress import check_unpreferred
 from mooring.operations.interfaces import AddressRow, Duplicate, Transaction
 from mooring.operations.pools import find_pool
 from mooring.operations.routing import connect, take_next
@@ -133,11 +134,13 @@ class AddressOperations:
 
         Raises:
             NotFound: the project has no such floating IP.
+            InUse: guests prefer to leave as it.
         """
         self._door.allow(caller, Verb.ADDRESS_RELEASE)
         changes: list[Published] = []
         with self._door.store.write() as tx:
             known = _visible(tx, caller, floating)
+            check_unpreferred(tx, known)
             if known.nic is not None:
                 changes.append(detach(tx, known))
             tx.addresses.release(floating)
@@ -218,6 +221,7 @@ class AddressOperations:
             if nic is not None:
                 changes = self._point(tx, caller, known, nic, fixed)
             else:
+                check_unpreferred(tx, known)
                 changes = [detach(tx, known)] if known.nic is not None else []
             result = tx.addresses.floating(known.project, floating)
         self._door.settle(changes)
@@ -262,6 +266,7 @@ class AddressOperations:
         if (floating.nic, floating.fixed) == (nic.id, fixed.address):
             return []
         changes: list[Published] = []
+        check_unpreferred(tx, floating)
         if floating.nic is not None:
             # To another address of the same NIC: one new generation says both.
             changes += [detach(tx, floating)] if floating.nic != nic.id else []
@@ -292,6 +297,7 @@ class AddressOperations:
         Raises:
             NotFound: the project has no such instance or floating IP.
             NotAssociated: the address is not on this instance.
+            InUse: guests prefer to leave as it.
         """
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         with self._door.store.write() as tx:
@@ -299,6 +305,7 @@ class AddressOperations:
             floating = _own_floating(tx, caller, address)
             if floating.instance != target.id:
                 raise NotAssociated(f"Floating IP {address} is not associated with instance {instance}.")
+            check_unpreferred(tx, floating)
             change = detach(tx, floating)
         self._door.settle([change])
 

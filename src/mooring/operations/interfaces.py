@@ -52,6 +52,7 @@ from mooring.model.records import (
     TokenRow,
 )
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey
+from mooring.operations.interfaces_of_egress import Preferences
 from mooring.operations.interfaces_of_groups import Groups
 from mooring.operations.interfaces_of_identities import Identities
 
@@ -70,6 +71,7 @@ __all__ = [
     "KeyCredentials",
     "Memory",
     "NicRow",
+    "Preferences",
     "Quotas",
     "Referenced",
     "Remembered",
@@ -435,6 +437,8 @@ class Transaction(Protocol):
     def instances(self) -> Instances: ...
     @property
     def groups(self) -> Groups: ...
+    @property
+    def preferences(self) -> Preferences: ...
     @property
     def quotas(self) -> Quotas: ...
     @property
