@@ -56,7 +56,7 @@ format: setup-test ## rewrite the code in the project's format, and mend what ru
 	.venv/bin/ruff format
 	.venv/bin/ruff check --fix
 
-bench: setup-bench ## the benchmark NAME; prints a table and writes build/bench/NAME.json
+bench: setup-$(if $(filter control filters,$(NAME)),bench,run) ## the benchmark NAME; prints a table and writes build/bench/NAME.json
 	@mkdir -p build/bench
 	$(sandbox) $(python) -m bench.$(subst -,_,$(NAME))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mooring.cli.doctor import devices, kernel, limits, links, programs, trial
+from mooring.cli.doctor import devices, filters, kernel, limits, links, programs, trial
 from mooring.cli.doctor.check import Check, Finding, Lacking, Limited, Verdict, carry_out
 from tests.cli.conftest import Shell
 
@@ -28,12 +28,21 @@ NEEDED = {
         "bridges and veth",
         "macvlan",
     ),
-    *("proxy ARP", "NAT by nft maps", "nft arp family", "connection tracking", "a floating IP", "database"),
+    *(
+        "proxy ARP",
+        "NAT by nft maps",
+        "nft arp family",
+        "connection tracking",
+        "a floating IP",
+        "bridge filtering",
+        "database",
+    ),
 }
 
 
 def _all() -> tuple[Check, ...]:
-    return (*programs.checks(), *kernel.checks(), *devices.checks(), *links.checks(None), *limits.checks(None))
+    some = (*programs.checks(), *kernel.checks(), *filters.checks(None))
+    return (*some, *devices.checks(), *links.checks(None), *limits.checks(None))
 
 
 def _doctor(*arguments: str, **environment: str) -> tuple[int, Any]:

@@ -25,6 +25,7 @@ _NO_MATTER = (
     (re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"), "<id>"),
     (re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}"), "<mac>"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
+    (re.compile(r"secret-\d{36}"), "<secret>"),
     (re.compile(r"\b(m[biuhpg])[0-9a-f]{11}\b"), r"\1<id>"),
 )
 

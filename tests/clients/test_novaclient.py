@@ -170,6 +170,48 @@ def test_security_groups(nova: Any) -> None:
         nova.security_groups.get(web)
 
 
+def test_names_and_network_cards(nova: Any, cloud: Cloud) -> None:
+    server = _boot(nova)
+    server.update(name="flagship")
+    assert nova.servers.find(name="flagship").id == server.id
+    (card,) = nova.virtual_interfaces.list(server.id)
+    (interface,) = server.interface_list()
+    assert (card.id, card.mac_address) == (interface.port_id, interface.mac_addr)
+    assert interface.net_id == cloud.network.id
+    assert [fixed["ip_address"] for fixed in interface.fixed_ips] == _addresses(server, "fixed")
+    (zone,) = nova.availability_zones.list(detailed=False)
+    assert (zone.zoneName, zone.zoneState) == ("nova", {"available": True})
+
+
+def test_administration(url: str, nova: Any, cloud: Cloud) -> None:
+    server = _boot(nova)
+    admin = Client(nova.api_version.get_string(), session=_session(url, "root", "harbour"))
+    found = admin.fixed_ips.get("10.0.0.2")
+    assert (found.hostname, found.host, found.cidr) == (server.name, "host1", "10.0.0.0/24")
+
+    made = admin.floating_ips_bulk.create("198.51.100.64/30", "public")
+    assert (made.ip_range, made.pool, made.interface) == ("198.51.100.64/30", "public", "eth0")
+    every = [address.address for address in admin.floating_ips_bulk.list()]
+    assert every[-2:] == ["198.51.100.65", "198.51.100.66"]
+    server.add_floating_ip(nova.floating_ips.create())
+    assert [address.instance_uuid for address in admin.floating_ips_bulk.list("host1")] == [server.id]
+    admin.floating_ips_bulk.delete("198.51.100.64/30")
+    assert [address.address for address in admin.floating_ips_bulk.list()] == every[:-2]
+
+    project = cloud.caller("alice").project.id
+    assert admin.quotas.update(project, floating_ips=1).floating_ips == 1
+    assert nova.quotas.get(project).floating_ips == 1
+    with pytest.raises(exceptions.Forbidden, match="IP allocation over quota"):
+        nova.floating_ips.create()
+    with pytest.raises(exceptions.BadRequest, match="user_id"):
+        admin.quotas.update(project, user_id=cloud.caller("alice").user.id, floating_ips=0)
+    admin.quotas.delete(project)
+    assert nova.quotas.get(project).floating_ips == nova.quotas.defaults(project).floating_ips
+    assert nova.quotas.get(project, detail=True).floating_ips["in_use"] == 1
+    with pytest.raises(exceptions.Forbidden):
+        nova.quotas.update(project, floating_ips=100)
+
+
 def test_reader(url: str) -> None:
     nova = Client("2.1", session=_session(url, "rita"))
     assert nova.servers.list() == []

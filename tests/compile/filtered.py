@@ -1,13 +1,14 @@
 """Hosts with filtered ports: random groups, rules and packets, and what the rules as they are written say of these."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
 from hypothesis import strategies as st
 
 from mooring.compile.facts import HostState
+from mooring.compile.filters import link_local
 from mooring.compile.host import compile_host
-from mooring.compile.journey import FromGuest, Header, IpProtocol, Packet
+from mooring.compile.journey import Address, FromGuest, Header, IpProtocol, Packet
 from mooring.model.ids import GroupId, NetworkId, NicId, RouterId
 from mooring.model.subjects import (
     Direction,
@@ -27,13 +28,24 @@ from tests.strategies import mac, uuid
 NETWORK, ROUTER = NetworkId(uuid("a", 1)), RouterId(uuid("b", 1))
 OWN = IPv4Interface("10.0.0.1/24")
 PORTS = (22, 53, 80, 81, 443, 40000)
-NUMBERS = {IpProtocol.ICMP: 1, IpProtocol.TCP: 6, IpProtocol.UDP: 17}
-ECHO = 8 << 8
+ECHO, ECHO6 = 8 << 8, 128 << 8
 
 
 def address(guest: int) -> IPv4Address:
     """Return the n-th guest's address."""
     return OWN.ip + 10 + guest
+
+
+def address6(guest: int) -> IPv6Address:
+    """Return the n-th guest's IPv6 address, which it has where it is filtered, beside the one that it gives itself."""
+    return IPv6Address("2001:db8::10") + guest
+
+
+def number(header: Header) -> int:
+    """Return the number of a packet's protocol."""
+    if header.protocol is IpProtocol.ICMP:
+        return {4: 1, 6: 58}[header.dst.version]
+    return {IpProtocol.TCP: 6, IpProtocol.UDP: 17}[header.protocol]
 
 
 @dataclass(frozen=True)
@@ -62,35 +74,44 @@ class Filtered:
         """What the host's agent makes true."""
         return compile_host(self.placed)
 
-    def rules_of(self, nic: NicIntent, way: Direction) -> list[FilterRule]:
-        """Return what may let a NIC send, or receive."""
-        numbers = nic.filter.groups if nic.filter else ()
+    def letting(self, way: Direction, one: NicIntent, other: NicIntent, header: Header) -> list[FilterRule]:
+        """Return the rules that let a NIC send this to another, or receive it from there."""
+        remote = header.dst if way is Direction.EGRESS else header.src
+        numbers = one.filter.groups if one.filter else ()
         return [
-            rule for group in self.groups if group.number in numbers for rule in group.rules if rule.direction is way
+            rule
+            for group in self.groups
+            if group.number in numbers
+            for rule in group.rules
+            if (rule.direction, rule.family) == (way, header.dst.version)
+            and rule.protocol in {None, number(header)}
+            and (rule.protocol is None or rule.first <= goal(header) <= rule.last)
+            and (rule.remote_prefix is None or remote in rule.remote_prefix)
+            and (rule.remote_group is None or (other.filter and rule.remote_group in other.filter.groups))
         ]
 
     def admits(self, sender: NicIntent, receiver: NicIntent, header: Header) -> bool:
         """Say what the rules say, read as they are written."""
         return all(
-            one.filter is None
-            or any(
-                rule.family == 4
-                and rule.protocol in {None, NUMBERS[header.protocol]}
-                and (rule.protocol is None or rule.first <= goal(header) <= rule.last)
-                and (rule.remote_prefix is None or remote in rule.remote_prefix)
-                and (rule.remote_group is None or (other.filter and rule.remote_group in other.filter.groups))
-                for rule in self.rules_of(one, way)
-            )
-            for one, other, remote, way in (
-                (sender, receiver, header.dst, Direction.EGRESS),
-                (receiver, sender, header.src, Direction.INGRESS),
+            one.filter is None or self.letting(way, one, other, header)
+            for one, other, way in (
+                (sender, receiver, Direction.EGRESS),
+                (receiver, sender, Direction.INGRESS),
             )
         )
 
 
 def goal(header: Header) -> int:
     """Return by what a rule knows a packet."""
-    return ECHO if header.dport is None else header.dport
+    if header.dport is None:
+        return {4: ECHO, 6: ECHO6}[header.dst.version]
+    return header.dport
+
+
+def addresses(nic: NicIntent) -> list[Address]:
+    """Return all addresses that facts tell of a NIC."""
+    more = (link_local(nic.mac), *nic.filter.extra) if nic.filter else ()
+    return [*(fixed.address for fixed in nic.addresses), *more]
 
 
 def nic(guest: int, groups: tuple[int, ...] | None, count: int = 1) -> NicIntent:
@@ -103,7 +124,7 @@ def nic(guest: int, groups: tuple[int, ...] | None, count: int = 1) -> NicIntent
         mac=mac(0xD0, guest),
         hostname=f"guest-{guest}",
         addresses=tuple(NicAddress(address(guest) + 100 * each) for each in range(count)),
-        filter=None if groups is None else NicFilter(groups),
+        filter=None if groups is None else NicFilter(groups, (address6(guest),)),
     )
 
 
@@ -115,24 +136,30 @@ def group(number: int, *rules: FilterRule) -> GroupIntent:
 @st.composite
 def filter_rules(draw: st.DrawFn, groups: int) -> FilterRule:
     """Draw a rule: broad or narrow, about prefixes, about members of groups, or about anybody."""
-    way, protocol = draw(st.sampled_from(Direction)), draw(st.sampled_from((1, 6, 17, 47, None, None)))
+    way, family = draw(st.sampled_from(Direction)), draw(st.sampled_from((4, 4, 6)))
+    icmp, echo = {4: (1, ECHO), 6: (58, ECHO6)}[family]
+    protocol = draw(st.sampled_from((icmp, 6, 17, 47, None, None)))
     first, last = 0, 65535
     if protocol in {6, 17}:
         first, last = sorted((draw(st.sampled_from((0, *PORTS, 65535))), draw(st.sampled_from((0, *PORTS, 65535)))))
-    elif protocol == 1:
+    elif protocol == icmp:
         first, last = draw(
-            st.sampled_from(((0, 65535), (ECHO, ECHO | 255), (ECHO, ECHO), (0, 255), (13 << 8, 13 << 8)))
+            st.sampled_from(((0, 65535), (echo, echo | 255), (echo, echo), (0, 255), (13 << 8, 13 << 8)))
         )
     about = draw(st.sampled_from(("anybody", "anybody", "prefix", "group")))
     if about == "group":
-        return FilterRule(way, 4, protocol, first, last, remote_group=draw(st.integers(1, groups)))
+        return FilterRule(way, family, protocol, first, last, remote_group=draw(st.integers(1, groups)))
+    if about == "prefix" and family == 6:
+        whose = draw(st.sampled_from((address6(0), address6(2), link_local(mac(0xD0, 1)))))
+        length = draw(st.sampled_from((10, 64, 124, 127, 128)))
+        return FilterRule(way, 6, protocol, first, last, IPv6Network((whose, length), strict=False))
     if about == "prefix":
         base, length = (
             draw(st.sampled_from((address(0), address(2), OWN.ip))),
             draw(st.sampled_from((8, 24, 28, 31, 32))),
         )
         return FilterRule(way, 4, protocol, first, last, IPv4Network((base, length), strict=False))
-    return FilterRule(way, 4, protocol, first, last)
+    return FilterRule(way, family, protocol, first, last)
 
 
 @st.composite
@@ -156,11 +183,20 @@ def filtered(draw: st.DrawFn, guests: int = 0, *, served: bool = False) -> Filte
 
 
 @st.composite
-def sent(draw: st.DrawFn, host: Filtered) -> tuple[NicIntent, NicIntent, Packet]:
-    """Draw a packet from guest to guest, with sender and receiver."""
-    sender = draw(st.sampled_from(host.nics))
-    receiver = draw(st.sampled_from([one for one in host.nics if one != sender]))
-    src, dst = (draw(st.sampled_from([fixed.address for fixed in one.addresses])) for one in (sender, receiver))
+def sent(draw: st.DrawFn, host: Filtered, version: int = 0) -> tuple[NicIntent, NicIntent, Packet]:
+    """Draw a packet from guest to guest, with sender and receiver, of a version of IP or of any.
+
+    One of IPv6 is only between those of whose addresses facts tell: where there are no two, it is of IPv4.
+    """
+    filtered = [one for one in host.nics if one.filter is not None]
+    is_six = len(filtered) > 1 and (version or draw(st.sampled_from((4, 4, 6)))) == 6
+    some = filtered if is_six else host.nics
+    sender = draw(st.sampled_from(some))
+    receiver = draw(st.sampled_from([one for one in some if one != sender]))
+    src, dst = (
+        draw(st.sampled_from([each for each in addresses(one) if each.version == (6 if is_six else 4)]))
+        for one in (sender, receiver)
+    )
     protocol = draw(st.sampled_from(IpProtocol))
     ports = (
         (None, None)

@@ -1,7 +1,8 @@
 """What trace() says of filtered ports: who may send as whom, which rule of which group admits, and which groups were asked in vain."""
 
+import re
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Address
 
 import pytest
 from hypothesis import event, given
@@ -20,10 +21,24 @@ from mooring.compile.journey import (
     Outcome,
     Packet,
 )
+from mooring.compile.naming import Names
 from mooring.compile.trace import round_trip, trace
-from mooring.model.ids import bridge_name, port_name
-from mooring.model.subjects import Direction, FilterRule
-from tests.compile.filtered import NETWORK, OWN, ROUTER, Filtered, address, filtered, group, nic, sent
+from mooring.model.ids import GroupId, ProjectId, RuleId, bridge_name, port_name
+from mooring.model.nouns import GroupRule, SecurityGroup
+from mooring.model.subjects import Direction, FilterRule, GroupIntent
+from tests.compile.filtered import (
+    NETWORK,
+    OWN,
+    ROUTER,
+    Filtered,
+    address,
+    address6,
+    addresses,
+    filtered,
+    group,
+    nic,
+    sent,
+)
 
 IN, OUT = Direction.INGRESS, Direction.EGRESS
 ALICE, BOB, CAROL, DAVE, EVE = range(5)
@@ -251,6 +266,7 @@ def test_a_trace_says_what_the_rules_say(pair):
     for step in journey.steps:
         assert all(state[fact.key] == fact.value for fact in step.facts), "only facts that hold are named"
         assert not any(key in state for key in step.missing), "only facts that do not hold are missed"
+    six = asked.header.dst.version == 6
     if not host.served and receiver.filter is None:
         assert journey.outcome is Outcome.NOT_MODELLED or (journey.outcome is Outcome.DROPPED)
         return
@@ -258,18 +274,18 @@ def test_a_trace_says_what_the_rules_say(pair):
     assert journey.outcome is (Outcome.DELIVERED if admitted else Outcome.DROPPED), journey
     if admitted:
         assert journey.mac in {receiver.mac, None}
-        if sender.filter is not None or host.served:
+        if sender.filter is not None or (host.served and not six):
             assert trip.answered, trip
     else:
         assert journey.steps[-1].event is Event.ENDED
-        assert journey.steps[-1].at in {"sent4", "received4"}
+        assert journey.steps[-1].at in ({"sent6", "received6"} if six else {"sent4", "received4"})
 
 
 @given(filtered().flatmap(lambda host: st.tuples(st.just(host), sent(host), sent(host))))
 def test_nobody_is_taken_for_another(data):
     """A packet with one guest's address from the port of another ends at that port, whatever the groups say."""
     host, (_, _, asked), (thief, _, _) = data
-    if thief.filter is None or asked.header.src in {fixed.address for fixed in thief.addresses}:
+    if thief.filter is None or asked.header.src in addresses(thief):
         return
     journey = trace(host.state, replace(asked, entry=FromGuest(NETWORK, port_name(thief.id))))
     assert (journey.outcome, journey.steps[-1].at) == (Outcome.DROPPED, "from_guest")
@@ -286,3 +302,155 @@ def test_boxes_cover_what_they_say():
         (82, Outcome.DROPPED),
     ):
         assert trace(STATE, tcp(EVE, ALICE, port)).outcome is outcome
+
+
+# ---------------------------------------------------------------------------------------------------------------- IPv6
+
+SIX = Filtered(
+    nics=(nic(ALICE, (WEB,)), nic(BOB, (DB,)), nic(CAROL, ()), nic(EVE, None)),
+    groups=(
+        group(WEB, FilterRule(OUT, 6), FilterRule(IN, 6, 58, 0x8000, 0x80FF)),
+        group(DB, FilterRule(IN, 6, 6, 5432, 5432, remote_group=WEB), FilterRule(OUT, 6, 17, 53, 53)),
+    ),
+)
+
+
+def six(protocol: IpProtocol, src: int, dst: int, goal: int | None = None, *, port: str = "") -> Packet:
+    header = Header(protocol, address6(src), address6(dst), None if goal is None else 40000, goal)
+    return Packet(header, FromGuest(NETWORK, port))
+
+
+STORIES_OF_SIX = {
+    "members": six(IpProtocol.TCP, ALICE, BOB, 5432),
+    "not-received": six(IpProtocol.ICMP, ALICE, BOB),
+    "spoofed": six(IpProtocol.TCP, ALICE, BOB, 5432, port=port_name(SIX.nics[2].id)),
+    "nobody": six(IpProtocol.TCP, ALICE, 77, 5432),
+}
+
+
+@pytest.mark.parametrize("name", STORIES_OF_SIX)
+def test_a_journey_of_ipv6_reads_well(name, golden):
+    golden(f"journey-filter6-{name}.txt", str(round_trip(SIX.state, STORIES_OF_SIX[name])))
+
+
+@pytest.mark.parametrize(
+    "asked, outcome, at",
+    [
+        (six(IpProtocol.TCP, ALICE, BOB, 5432), Outcome.DELIVERED, "bridge"),
+        (six(IpProtocol.TCP, ALICE, BOB, 5433), Outcome.DROPPED, "received6"),
+        (six(IpProtocol.TCP, BOB, ALICE, 80), Outcome.DROPPED, "sent6"),
+        (six(IpProtocol.UDP, BOB, ALICE, 53), Outcome.DROPPED, "received6"),
+        (six(IpProtocol.ICMP, CAROL, ALICE), Outcome.DROPPED, "sent6"),
+        (six(IpProtocol.UDP, ALICE, BOB, 547), Outcome.DROPPED, "to_guest"),
+        # Of a port without a filter no fact tells what IPv6 addresses it has.
+        (six(IpProtocol.ICMP, ALICE, EVE), Outcome.NOT_MODELLED, "bridge"),
+        (six(IpProtocol.ICMP, EVE, ALICE), Outcome.DELIVERED, "bridge"),
+    ],
+    ids=str,
+)
+def test_ipv6_passes_as_groups_say(asked, outcome, at):
+    journey = trace(SIX.state, asked)
+    assert (journey.outcome, journey.steps[-1].at) == (outcome, at)
+
+
+def test_ipv6_is_for_guests_of_the_same_network_only():
+    alone = replace(SIX, nics=SIX.nics[:3])
+    nobody = trace(alone.state, six(IpProtocol.ICMP, ALICE, 77))
+    assert nobody.outcome is Outcome.UNANSWERED
+    assert nobody.steps[0].text == f"the guest asks its network who has {address6(77)}, for no router here routes IPv6"
+    header = six(IpProtocol.ICMP, ALICE, BOB).header
+    outside = trace(SIX.state, Packet(header, FromRouter(ROUTER)))
+    assert (outside.outcome, outside.steps[-1].at) == (Outcome.UNANSWERED, "wire")
+    mixed = trace(SIX.state, Packet(replace(header, dst=address(BOB)), FromGuest(NETWORK)))
+    assert (mixed.outcome, "two families" in mixed.end) == (Outcome.NOT_MODELLED, True)
+    many = trace(SIX.state, Packet(replace(header, dst=IPv6Address("ff02::1")), FromGuest(NETWORK)))
+    assert many.outcome is Outcome.NOT_MODELLED
+
+
+def test_who_may_not_answer_neighbour_discovery_is_not_found():
+    key = Key(tables.TARGET6, HOST, (port_name(SIX.nics[BOB].id), SIX.nics[BOB].mac, address6(BOB)))
+    state = {it: value for it, value in SIX.state.items() if it != key}
+    journey = trace(state, six(IpProtocol.TCP, ALICE, BOB, 5432))
+    assert (journey.outcome, journey.steps[-1].missing) == (Outcome.UNANSWERED, (key,))
+
+
+# --------------------------------------------------------------------------------------------------------------- names
+
+PROJECT = ProjectId("p")
+
+
+def made(name: str, number: int, *rules: GroupRule) -> SecurityGroup:
+    return SecurityGroup(GroupId(name), PROJECT, name, "", number, rules)
+
+
+def rule(
+    way: Direction, protocol: int | None = None, first: int | None = None, last: int | None = None, **more
+) -> GroupRule:
+    return GroupRule(RuleId("r"), GroupId("g"), way, more.pop("family", 4), protocol, first, last, **more)
+
+
+def as_made(of: GroupIntent) -> SecurityGroup:
+    """Return a group as its project sees it, of which hosts know this."""
+
+    def back(each: FilterRule) -> GroupRule:
+        span: tuple[int | None, int | None] = (each.first, each.last)
+        if span == (0, 65535):
+            span = (None, None)
+        elif each.protocol in {1, 58}:
+            span = (each.first >> 8, None if each.last - each.first == 255 else each.first & 255)
+        remote = None if each.remote_group is None else GroupId(str(each.remote_group))
+        return rule(each.direction, each.protocol, *span, family=each.family, prefix=each.remote_prefix, remote=remote)
+
+    return SecurityGroup(GroupId(str(of.number)), PROJECT, f"n{of.number}", "", of.number, tuple(map(back, of.rules)))
+
+
+MADE = Names(
+    [
+        made("web", WEB, rule(OUT), rule(IN, 6, 80, 443), rule(IN, 6, 80, 81), rule(IN, 1, 8)),
+        made(
+            "db",
+            DB,
+            rule(IN, 6, 3306, 3306, remote=GroupId("web")),
+            rule(IN, 17, 53, 53, prefix=IPv4Network("10.0.0.0/8")),
+            rule(IN, 47),
+        ),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "asked, said",
+    [
+        (tcp(EVE, ALICE, 80), "group web (5) admits tcp 80-443 from anybody"),
+        (tcp(ALICE, BOB, 3306), "group db (7) admits tcp 3306 from members of group web (5)"),
+        (tcp(ALICE, BOB, 3306), "group web (5) admits any protocol to anybody"),
+        (packet(IpProtocol.ICMP, ALICE, CAROL), "group web (5) admits icmp type 8 from anybody"),
+        (tcp(ALICE, BOB, 22), "no rule of groups db (7), 9 admits tcp 22 from 10.0.0.11"),
+    ],
+)
+def test_groups_and_rules_are_called_what_those_call_them_who_made_them(asked, said):
+    assert said in str(trace(STATE, asked, MADE))
+
+
+def test_a_rule_that_is_not_known_is_told_as_the_host_has_it():
+    lost = Names([made("web", WEB)])
+    assert "group web (5) admits tcp 80-81 from 0.0.0.0/0" in str(trace(STATE, tcp(EVE, ALICE, 80), lost))
+
+
+@given(filtered().flatmap(lambda host: st.tuples(st.just(host), sent(host))))
+def test_the_rule_that_is_named_is_one_that_admits(pair):
+    host, (sender, receiver, asked) = pair
+    made_of = {of.number: of for of in map(as_made, host.groups)}
+    names = Names(made_of.values())
+    for step in trace(host.state, asked, names).steps:
+        if admitting := re.search(r"may (send|receive) this: group \w+ \((\d+)\) admits (.+)", step.text):
+            way, one, other = (OUT, sender, receiver) if admitting[1] == "send" else (IN, receiver, sender)
+            letting = host.letting(way, one, other, asked.header)
+            number = int(admitting[2])
+            admits = {
+                names.written(made_rule)
+                for of in host.groups
+                for each, made_rule in zip(of.rules, made_of[of.number].rules, strict=True)
+                if of.number == number and each in letting
+            }
+            assert admitting[3] in admits, step

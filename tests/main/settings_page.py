@@ -74,7 +74,7 @@ def _default(path: str, field: FieldInfo) -> str:
         return ""
     if isinstance(value, tuple):
         value = list(cast("tuple[object, ...]", value))
-    return f"`{json.dumps(value if isinstance(value, bool | int | list) else str(value))}`"
+    return f"`{json.dumps(value if isinstance(value, bool | int | list) else str(value), default=str)}`"
 
 
 def _section(field: FieldInfo) -> type[Section] | None:

@@ -22,13 +22,17 @@ from mooring.config import (
     fits,
     load,
     read,
+    warnings,
 )
 from mooring.config.roles import misfits
-from mooring.main.service import limits_of
+from mooring.main.service import limits_of, prepare_accounts
 from mooring.model.nouns import NetworkKind, Resource
 from mooring.operations.door import FirstNetwork
+from tests.cloud import Cloud
 
 Write = Callable[[str], Path]
+
+HASH = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$1sDPXGIYIvy8jxPTTyrRUZkDFbMUBFXLEjYU1mUtWmY"
 
 SERVICE = """
 [bus]
@@ -115,6 +119,37 @@ def _told(path: Path, process: Process | None = None) -> str:
         (
             '[[identity.accounts]]\nuser = "a"\npassword = "x"\nproject = "p"\nrole = "boss"',
             "identity.accounts[0].role = 'boss': must be 'admin', 'member' or 'reader'",
+        ),
+        (
+            "[identity]\nfailures_per_account = -1",
+            "identity.failures_per_account = -1: must be greater than or equal to 0",
+        ),
+        ('[api]\ntrusted_proxies = ["proxy"]', "api.trusted_proxies[0]"),
+        ('[[bootstrap.projects]]\nname = ""', "bootstrap.projects[0].name = '': "),
+        ('[[bootstrap.users]]\npassword = "x"', "bootstrap.users[0].name: is missing"),
+        (
+            '[[bootstrap.users]]\nname = "a"\npassword_hash = "geheim"',
+            "bootstrap.users[0].password_hash: must be an Argon2 hash, as `mooring user hash` prints one",
+        ),
+        (
+            f'[[bootstrap.users]]\nname = "a"\npassword = "geheim"\npassword_hash = "{HASH}"',
+            "bootstrap.users[0]: has both password and password_hash",
+        ),
+        (
+            '[[bootstrap.users]]\nname = "a"\npassword = "x"\npassword_file = "/x"',
+            "bootstrap.users[0]: has both password and password_file",
+        ),
+        (
+            '[[bootstrap.users]]\nname = "a"\npassword_credential = "x"',
+            "bootstrap.users[0]: password_credential x is of use to a service of systemd only",
+        ),
+        (
+            '[[bootstrap.users]]\nname = "a"\n[[bootstrap.users.roles]]\nrole = "member"',
+            "users[0].roles[0].project: is missing",
+        ),
+        (
+            '[[bootstrap.users]]\nname = "a"\n[[bootstrap.users.roles]]\nproject = "p"\nrole = "boss"',
+            "bootstrap.users[0].roles[0].role = 'boss': must be 'admin', 'member' or 'reader'",
         ),
         ("[networks]\nvlans = [5, 4]", "networks: vlans must be two numbers in order, within 1 to 4094"),
         ("[networks]\nvlans = [0, 4]", "networks: vlans must be two numbers in order, within 1 to 4094"),
@@ -306,3 +341,85 @@ def test_the_command_warns_of_what_is_unwise(write: Write) -> None:
     assert "can be read by everybody" in done.stderr
     assert "unencrypted" in done.stderr
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_the_first_accounts(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "root-password").write_text("geheim\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    path = write(
+        f"""
+[[bootstrap.projects]]
+name = "fleet"
+description = "all of it"
+
+[[bootstrap.users]]
+name = "nell"
+password_hash = "{HASH}"
+email = "nell@example.org"
+
+[[bootstrap.users.roles]]
+project = "fleet"
+
+[[bootstrap.users]]
+name = "root"
+password_credential = "root-password"
+
+[[bootstrap.users.roles]]
+project = "harbour"
+role = "admin"
+"""
+    )
+    settings = load(path, Process.UP)
+    nell, root = settings.bootstrap.users
+    assert (nell.password, nell.password_hash, nell.roles[0].role.value) == (None, HASH, "member")
+    assert (root.password, root.roles[0].project) == ("geheim", "harbour")
+    told = effective(settings, read(path)[1], Process.UP)
+    assert HASH not in told
+    assert "geheim" not in told
+    assert "[[bootstrap.users.roles]]" in told
+    with pytest.raises(ConfigurationError, match="bootstrap: an agent makes no accounts"):
+        load(write(AGENT + '[[bootstrap.projects]]\nname = "p"'), Process.AGENT)
+
+
+@pytest.mark.parametrize("name", ["../root-password", "/etc/passwd", ".", "..", "nothing"])
+def test_a_credential_is_one_of_the_service_s_own(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "root-password").write_text("geheim")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "own"))
+    told = _told(write(f'[[bootstrap.users]]\nname = "a"\npassword_credential = "{name}"'))
+    assert "password_credential" in told
+    assert "geheim" not in told
+
+
+def test_passwords_that_everybody_can_read_are_told(write: Write) -> None:
+    path = write('[[bootstrap.users]]\nname = "a"\npassword = "geheim"')
+    path.chmod(0o644)
+    settings, values, _ = read(path)
+    assert settings is not None
+    (warning,) = warnings(path, settings, values)
+    assert "holds passwords and can be read by everybody" in warning
+
+
+def test_the_first_accounts_are_made_at_each_start(write: Write, tmp_path: Path) -> None:
+    settings = load(
+        write(
+            f'[[bootstrap.projects]]\nname = "quay"\n[[bootstrap.users]]\nname = "a"\npassword_hash = "{HASH}"'
+            '\n[[bootstrap.users.roles]]\nproject = "p"\n[[bootstrap.users.roles]]\nproject = "p"\nrole = "admin"'
+        )
+    )
+    cloud = Cloud(tmp_path / "cloud.db")
+    for _ in range(2):
+        prepare_accounts(settings, cloud.operations)
+    with cloud.store.read() as tx:
+        known = tx.identities.user_by_name("a")
+        assert known is not None
+        assert known.password_hash == HASH
+        roles = {(grant.project.name, grant.role.value) for grant in tx.identities.grants(known.user.id)}
+        assert roles == {("p", "admin"), ("p", "member")}
+        assert tx.identities.project_by_name("quay") is not None
+    wrong = load(write('[[bootstrap.projects]]\nname = "a\\nb"'))
+    with pytest.raises(ConfigurationError, match=r"accounts: project: must not contain the character U\+000A"):
+        prepare_accounts(wrong, cloud.operations)
+    cloud.close()

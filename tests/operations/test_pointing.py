@@ -115,12 +115,29 @@ def test_both_must_be_ones_own(cloud: Cloud, alice: Caller) -> None:
         own = cloud.operations.addresses.allocate(caller, None)
         with pytest.raises(NotFound, match="NIC"):
             cloud.operations.addresses.point(caller, own.id, nic.id)
-        with pytest.raises(NotFound, match="Floating IP"):
+        unknown = "Floating IP" if user == "bob" else "NIC"
+        with pytest.raises(NotFound, match=unknown):
             cloud.operations.addresses.point(caller, floating.id, _nic(cloud, caller).id)
     with pytest.raises(NotFound, match="Floating IP"):
         cloud.operations.addresses.point(alice, AddressId("made-up"), None)
     with pytest.raises(Forbidden):
         cloud.operations.addresses.point(cloud.caller("rita"), floating.id, nic.id)
+    laws.check(cloud)
+
+
+def test_administrators_see_and_take_back_everybodys(cloud: Cloud, alice: Caller) -> None:
+    root, bob = cloud.caller("root"), cloud.caller("bob")
+    nic, other = _nic(cloud, alice), _nic(cloud, alice, "other")
+    floating = cloud.operations.addresses.make(alice, NewFloatingIp("public", nic=nic.id))
+    assert cloud.operations.addresses.get(root, floating.id) == floating
+    assert cloud.operations.addresses.listing(root, every_project=True) == [floating]
+    assert list(cloud.operations.addresses.listing(root)) == []
+    assert list(cloud.operations.addresses.listing(bob, every_project=True)) == []
+    assert cloud.operations.addresses.point(root, floating.id, other.id).nic == other.id
+    assert cloud.operations.addresses.point(root, floating.id, None).nic is None
+    laws.check(cloud)
+    cloud.operations.addresses.release(root, floating.id)
+    assert cloud.operations.addresses.quota(alice).used == 0
     laws.check(cloud)
 
 

@@ -117,6 +117,7 @@ def test_a_router_has_its_ports_and_its_ways_out(town):
                 next_hop=IPv4Address("203.0.113.1"),
                 prefixes=(IPv4Network("192.0.2.0/24"), IPv4Network("203.0.113.0/25")),
                 ranges=(IPv4Network("192.0.2.0/24"), IPv4Network("203.0.113.8/29"), IPv4Network("203.0.113.16/32")),
+                number=subject.uplinks[0].number,
             ),
             RouterUplink(
                 uplink=town.uplink.id,
@@ -126,9 +127,12 @@ def test_a_router_has_its_ports_and_its_ways_out(town):
                 next_hop=IPv4Address("198.51.100.1"),
                 prefixes=(IPv4Network("198.51.100.0/24"),),
                 ranges=subject.uplinks[1].ranges,
+                number=subject.uplinks[1].number,
             ),
         ),
     )
+    first, second_number = (side.number for side in subject.uplinks)
+    assert 0 < second_number < first, "the order of creation; no two have one number"
     covered = {address for prefix in subject.uplinks[1].ranges for address in prefix}
     (whole,) = town.pool.ranges
     assert covered == {whole.first + offset for offset in range(len(whole))}

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from mooring.model.ids import HostId, NetworkId, PoolId, RouterId, UplinkId
-from mooring.model.nouns import AddressPool, Host, NetworkKind, PoolUsage, Uplink
+from mooring.model.nouns import AddressPool, AddressRange, Host, NetworkKind, PoolUsage, Uplink
 from mooring.model.records import Duplicate, Referenced, RouterRow
 from tests.store.world import START, World
 
@@ -74,6 +74,20 @@ def test_pools_come_back_with_their_ranges(world):
         assert tx.topology.pools() == [wide, other]
         assert tx.topology.pool(wide.id) == tx.topology.pool_by_name(wide.name) == wide
         assert tx.topology.pool(PoolId("x")) is tx.topology.pool_by_name("x") is None
+
+
+def test_a_pool_gets_other_ranges(world):
+    with world.store.write() as tx:
+        uplink = world.uplink(tx)
+        pool, other = world.pool(tx, uplink), world.pool(tx, uplink, "203.0.113.0/24")
+        part = AddressRange(pool.cidr[40], pool.cidr[50])
+        tx.topology.set_ranges(pool.id, (AddressRange(pool.cidr[60], pool.cidr[60]), part))
+        assert tx.topology.pool(pool.id).ranges == (part, AddressRange(pool.cidr[60], pool.cidr[60]))
+        assert tx.topology.pool(other.id) == other
+        assert tx.topology.pool_usage(pool.id).total == 12
+        with pytest.raises(ValueError, match="at least one range"):
+            tx.topology.set_ranges(pool.id, ())
+        assert len(tx.topology.pool(pool.id).ranges) == 2
 
 
 def test_a_pool_with_a_bad_range_leaves_nothing_behind(world):

@@ -26,11 +26,13 @@ _POLL = 0.25
 class Access:
     """Where mooring is and who asks, as options or an openrc say."""
 
-    url: str | None
-    auth_url: str | None
-    user: str | None
-    password: str | None
-    project: str | None
+    url: str | None = None
+    auth_url: str | None = None
+    user: str | None = None
+    password: str | None = None
+    project: str | None = None
+    key: str | None = None
+    key_secret: str | None = None
 
     @property
     def base(self) -> str:
@@ -43,12 +45,16 @@ class Access:
 
     def complete(self) -> "Access":
         """Return this, if it has all that a log-in needs."""
-        needed = {
-            "--url or OS_AUTH_URL": self.url or self.auth_url,
-            "--user or OS_USERNAME": self.user,
-            "OS_PASSWORD": self.password,
-            "--project or OS_PROJECT_NAME": self.project,
-        }
+        needed = {"--url or OS_AUTH_URL": self.url or self.auth_url}
+        if self.key is not None:
+            # It knows its project itself.
+            needed["OS_APPLICATION_CREDENTIAL_SECRET"] = self.key_secret
+        else:
+            needed |= {
+                "--user or OS_USERNAME": self.user,
+                "OS_PASSWORD": self.password,
+                "--project or OS_PROJECT_NAME": self.project,
+            }
         lacking = [name for name, value in needed.items() if not value]
         if lacking:
             raise Failed(
@@ -81,20 +87,25 @@ class Session:
     @classmethod
     def of(cls, ctx: typer.Context) -> "Session":
         """Return the session that a command's options ask for; it ends with the command."""
-        session = cls(ctx.find_object(Access) or Access(None, None, None, None, None))
+        session = cls(ctx.find_object(Access) or Access())
         ctx.call_on_close(session.close)
         return session
 
     def _log_in(self) -> str:
         access = self._access
-        domain = {"name": "Default"}
-        user = {"name": access.user, "password": access.password, "domain": domain}
-        scope = {"project": {"name": access.project, "domain": domain}}
-        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
+        body = {"auth": _by_key(access) if access.key is not None else _by_password(access)}
         answer = self._send("POST", f"{access.base}/identity/v3/auth/tokens", body)
         if answer.status_code == 401:
+            who = (
+                f"key {access.key} with this secret"
+                if access.key is not None
+                else f"user {access.user} with this password"
+            )
+            where = "" if access.key is not None else f" in project {access.project}"
+            raise Failed(f"{access.base} does not know {who}{where}.")
+        if answer.status_code == 429:
             raise Failed(
-                f"{access.base} does not know user {access.user} with this password in project {access.project}."
+                f"wrong passwords came too often; try again in {answer.headers.get('Retry-After', '60')} seconds."
             )
         token = answer.headers.get("X-Subject-Token")
         if answer.status_code != 201 or token is None:
@@ -225,6 +236,18 @@ class Session:
             if time.monotonic() > deadline:
                 raise Failed(f"the instance is still there after {seconds:g} seconds.")
             time.sleep(_POLL)
+
+
+def _by_password(access: Access) -> Thing:
+    domain = {"name": "Default"}
+    user = {"name": access.user, "password": access.password, "domain": domain}
+    scope = {"project": {"name": access.project, "domain": domain}}
+    return {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}
+
+
+def _by_key(access: Access) -> Thing:
+    key = {"id": access.key, "secret": access.key_secret}
+    return {"identity": {"methods": ["application_credential"], "application_credential": key}}
 
 
 def as_json(value: object) -> str:

@@ -5,12 +5,15 @@ from typing import Annotated
 import typer
 
 from mooring.cli.access import Access
+from mooring.cli.accounts import project as projects
+from mooring.cli.accounts import user as users
 from mooring.cli.database import database
 from mooring.cli.doctor.command import doctor
 from mooring.cli.failure import Root
 from mooring.cli.groups import group
 from mooring.cli.hosts import host, trace
 from mooring.cli.instances import instance, ip, quota
+from mooring.cli.keys import key as keys
 from mooring.cli.lab import lab
 from mooring.cli.networks import network, pool, uplink
 from mooring.cli.openrc import openrc
@@ -49,12 +52,21 @@ def access(
         ),
     ] = None,
     project: Annotated[str | None, typer.Option(envvar="OS_PROJECT_NAME", help="In which project.")] = None,
+    key: Annotated[
+        str | None, typer.Option(envvar="OS_APPLICATION_CREDENTIAL_ID", help="A key, by its id, instead of a user.")
+    ] = None,
+    key_secret: Annotated[
+        str | None,
+        typer.Option(
+            envvar="OS_APPLICATION_CREDENTIAL_SECRET", help="The key's secret; the variable is better here too."
+        ),
+    ] = None,
     version: Annotated[  # noqa: ARG001 - its callback has answered by now
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Keeps the addresses of a VM cloud: fixed, secondary, floating and shared, across hosts and uplinks."""
-    ctx.obj = Access(url, auth_url, user, password, project)
+    ctx.obj = Access(url, auth_url, user, password, project, key, key_secret)
 
 
 app.command()(up)
@@ -75,6 +87,9 @@ app.add_typer(ip, name="ip")
 app.add_typer(instance, name="instance")
 app.add_typer(group, name="group")
 app.add_typer(quota, name="quota")
+app.add_typer(projects, name="project")
+app.add_typer(users, name="user")
+app.add_typer(keys, name="key")
 app.add_typer(host, name="host")
 app.command()(trace)
 app.command()(openrc)

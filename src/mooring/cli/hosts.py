@@ -1,7 +1,7 @@
 """`mooring host` and `mooring trace`: what hosts should hold, and where a packet would go."""
 
 from enum import StrEnum
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import ip_address
 from typing import Annotated
 
 import typer
@@ -102,8 +102,8 @@ def _nic(session: Session, instance: str) -> str:
 
 def _address(session: Session, name: str) -> str:
     try:
-        return str(IPv4Address(name))
-    except AddressValueError:
+        return str(ip_address(name))
+    except ValueError:
         found = session.get(session.path("instances", name))
     for nic in found["nics"]:
         for address in nic["fixed"]:

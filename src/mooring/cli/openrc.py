@@ -10,6 +10,8 @@ import typer
 from mooring.cli.access import Access
 from mooring.cli.failure import Failed
 
+_EVERYBODY = {"OS_IDENTITY_API_VERSION": "3", "OS_COMPUTE_API_VERSION": "2.1", "OS_REGION_NAME": "RegionOne"}
+
 
 def variables(url: str, user: str, password: str, project: str) -> Mapping[str, str]:
     """Return the environment of a client that talks to mooring as a user in a project."""
@@ -20,9 +22,18 @@ def variables(url: str, user: str, password: str, project: str) -> Mapping[str, 
         "OS_PROJECT_NAME": project,
         "OS_USER_DOMAIN_NAME": "Default",
         "OS_PROJECT_DOMAIN_NAME": "Default",
-        "OS_IDENTITY_API_VERSION": "3",
-        "OS_COMPUTE_API_VERSION": "2.1",
-        "OS_REGION_NAME": "RegionOne",
+        **_EVERYBODY,
+    }
+
+
+def variables_of_key(url: str, key: str, secret: str) -> Mapping[str, str]:
+    """Return the environment of a client that talks to mooring with a key."""
+    return {
+        "OS_AUTH_URL": f"{url}/identity/v3",
+        "OS_AUTH_TYPE": "v3applicationcredential",
+        "OS_APPLICATION_CREDENTIAL_ID": key,
+        "OS_APPLICATION_CREDENTIAL_SECRET": secret,
+        **_EVERYBODY,
     }
 
 
@@ -37,11 +48,14 @@ def openrc(
     ] = None,
 ) -> None:
     """Print an openrc, ready to paste.  Or `mooring --user alice openrc --config FILE > openrc`, then `. ./openrc`."""
-    access = ctx.find_object(Access) or Access(None, None, None, None, None)
+    access = ctx.find_object(Access) or Access()
     if config is not None:
         access = _configured(config, access)
     known = access.complete()
-    values = variables(known.base, known.user or "", known.password or "", known.project or "")
+    if known.key is not None:
+        values = variables_of_key(known.base, known.key, known.key_secret or "")
+    else:
+        values = variables(known.base, known.user or "", known.password or "", known.project or "")
     typer.echo("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()), nl=False)
 
 
@@ -53,11 +67,14 @@ def _configured(file: Path, access: Access) -> Access:
     except ConfigurationError as error:
         raise Failed(str(error)) from error
     wanted = access.user
-    accounts = [each for each in settings.identity.accounts if wanted in (None, each.user)]
-    accounts = [each for each in accounts if access.project in (None, each.project)]
+    named: list[tuple[str, str | None, str]] = [
+        (each.user, each.password, each.project) for each in settings.identity.accounts
+    ]
+    named += [(each.name, each.password, role.project) for each in settings.bootstrap.users for role in each.roles]
+    accounts = [each for each in named if wanted in (None, each[0]) and access.project in (None, each[2])]
     if not accounts:
         raise Failed(f"{file} names no account{f' of {wanted}' if wanted else ''}.")
-    account = accounts[0]
+    user, password, project = accounts[0]
     listen = "127.0.0.1" if settings.api.listen == "0.0.0.0" else settings.api.listen  # noqa: S104 - only compared
     url = access.url or settings.api.public_url or f"http://{listen}:{settings.api.port}"
-    return Access(url, None, account.user, account.password, account.project)
+    return Access(url, None, user, password or access.password, project)

@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from mooring.compile import tables
 from mooring.compile.deciding import Elements
 from mooring.compile.facts import HOST, Fact, HostState, Key, Place, PlaceKind, Row, Stage, Table
+from mooring.compile.journey import Address
+from mooring.compile.naming import Names
 from mooring.compile.rules import Set
 
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
@@ -43,7 +45,7 @@ class Rule:
     mark: int = 0
     mask: int = 0
 
-    def is_for(self, device: str, to: IPv4Address, mark: int) -> bool:
+    def is_for(self, device: str, to: Address, mark: int) -> bool:
         """Say whether a packet asks this rule."""
         return self.device in {"", device} and to in self.to and mark & self.mask == self.mark
 
@@ -74,12 +76,12 @@ class Router:
     state: HostState
     uplinks: dict[str, Fact] = field(default_factory=dict[str, Fact])
     inner: dict[str, Fact] = field(default_factory=dict[str, Fact])
-    own: dict[IPv4Address, Fact] = field(default_factory=dict[IPv4Address, Fact])
+    own: dict[Address, Fact] = field(default_factory=dict[Address, Fact])
     routes: list[Route] = field(default_factory=list[Route])
     rules: list[Rule] = field(default_factory=list[Rule])
     tables: dict[int, list[Route]] = field(default_factory=dict[int, list[Route]])
     servers: list[Server] = field(default_factory=list[Server])
-    guests: dict[tuple[str, IPv4Address], Guest] = field(default_factory=dict[tuple[str, IPv4Address], Guest])
+    guests: dict[tuple[str, Address], Guest] = field(default_factory=dict[tuple[str, Address], Guest])
     ranges: dict[Set, list[Row]] = field(default_factory=dict[Set, list[Row]])
     ways: dict[int, str] = field(default_factory=dict[int, str])
     """Uplink devices by their numbers."""
@@ -89,7 +91,7 @@ class Router:
         """The router's sets and maps."""
         return Elements(self.state, self.place, self.ranges)
 
-    def fact(self, table: Table, *row: str | int | IPv4Address) -> Fact | None:
+    def fact(self, table: Table, *row: str | int | Address) -> Fact | None:
         """Return one fact of this router, if it holds."""
         return fact_at(self.state, Key(table, self.place, row))
 
@@ -98,7 +100,7 @@ class Router:
         fact = self.fact(tables.SYSCTL, path)
         return fact if fact is not None and fact.value == ("1",) else None
 
-    def routes_to(self, address: IPv4Address, device: str = "", mark: int = 0) -> list[Route]:
+    def routes_to(self, address: Address, device: str = "", mark: int = 0) -> list[Route]:
         """Return the routes with the longest prefix that holds an address: one, none, or several where facts are at odds.
 
         `device` is the one that the packet came in by, empty for the router's own.
@@ -114,7 +116,7 @@ class Router:
         """Return the DHCP server on a device."""
         return next((server for server in self.servers if server.device == device), None)
 
-    def guest_at(self, server: Server, address: IPv4Address) -> Guest | None:
+    def guest_at(self, server: Server, address: Address) -> Guest | None:
         """Return who has an address of a network, as far as facts tell."""
         if guest := self.guests.get((server.network, address)):
             return guest
@@ -122,11 +124,11 @@ class Router:
         hair = self.fact(tables.HAIR, address) if address in server.own.network else None
         return None if hair is None else Guest(None, hair)
 
-    def is_asked_for(self, device: str, address: IPv4Address) -> bool:
+    def is_asked_for(self, device: str, address: Address) -> bool:
         """Say whether the outside looks for an address on the wire of this uplink: it lies in a provider's subnet there."""
         return self.elements.find(Set(tables.PUBLIC), (device, address)) is not None
 
-    def is_broadcast(self, address: IPv4Address) -> bool:
+    def is_broadcast(self, address: Address) -> bool:
         """Say whether an address means everybody on one of this router's wires."""
         return any(
             route.fact.key.table == tables.ADDRESS
@@ -166,7 +168,7 @@ class Router:
                 pass
 
 
-def _longest(routes: list[Route], address: IPv4Address) -> list[Route]:
+def _longest(routes: list[Route], address: Address) -> list[Route]:
     fitting = [route for route in routes if address in route.prefix]
     longest = max((route.prefix.prefixlen for route in fitting), default=0)
     return [route for route in fitting if route.prefix.prefixlen == longest]
@@ -182,7 +184,8 @@ def fact_at(state: HostState, key: Key) -> Fact | None:
 class Atlas:
     """The routers of a host, and the ports of its bridges, found by one pass over its facts.
 
-    `trunks` are the host's interfaces, and `ports` those of guests, by the bridge.  `ranges` are the elements of security groups.
+    `trunks` are the host's interfaces, and `ports` those of guests, by the bridge.  `ranges` are the elements of security groups, which
+    `names` knows by name.
     """
 
     state: HostState
@@ -190,6 +193,7 @@ class Atlas:
     trunks: dict[str, Fact]
     ports: dict[str, list[Fact]]
     ranges: dict[Set, list[Row]]
+    names: Names
 
     @property
     def elements(self) -> Elements:
@@ -203,7 +207,7 @@ class Atlas:
                 yield router, server
 
 
-def atlas(state: HostState) -> Atlas:
+def atlas(state: HostState, names: Names | None = None) -> Atlas:
     """Look through a host state."""
     found: dict[Place, Router] = {}
     trunks: dict[str, Fact] = {}
@@ -223,4 +227,4 @@ def atlas(state: HostState) -> Atlas:
             ports.setdefault(str(value[0]), []).append(Fact(key, value))
         elif key.table in tables.OF_GROUPS:
             ranges.setdefault(Set(key.table, key.row[:1]), []).append(key.row)
-    return Atlas(state, found, trunks, ports, ranges)
+    return Atlas(state, found, trunks, ports, ranges, names or Names())

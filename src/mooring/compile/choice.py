@@ -7,7 +7,7 @@ from mooring.compile.atlas import Router
 from mooring.compile.deciding import Decision
 from mooring.compile.egress import prefix_of, way_of
 from mooring.compile.facts import Fact
-from mooring.compile.journey import Event, Header, Step
+from mooring.compile.journey import Address, Event, Header, Step
 
 
 def told(router: Router, header: Header, before: int, decision: Decision) -> Step | None:
@@ -31,17 +31,17 @@ def told(router: Router, header: Header, before: int, decision: Decision) -> Ste
 
 
 def _chosen(router: Router, header: Header, found: Fact, choice: Fact) -> str:
-    match found.value, choice.value:
-        case (int() as number,), (int() as mark,):
+    match found.value, choice.value, header.dst:
+        case (int() as number,), (int() as mark,), IPv4Address() as dst:
             first, fallback = way_of(mark)
             either = [_way(router, header.src, mark, way) for way in (first, fallback) if way]
-            prefix = prefix_of(header.dst, number)
+            prefix = prefix_of(dst, number)
             return f"{prefix} is the longest match of what {header.src} prefers: {', or else '.join(either)}"
         case _:
             return f"{header.src} prefers what is no choice"
 
 
-def _way(router: Router, private: IPv4Address, mark: int, number: int) -> str:
+def _way(router: Router, private: Address, mark: int, number: int) -> str:
     device = router.ways.get(number)
     if device is None:
         # A router with one uplink has no numbers to tell several by.

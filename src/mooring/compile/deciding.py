@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import assert_never
 
 from mooring.compile.facts import Atom, Fact, HostState, Key, Place, Row, Span
@@ -25,6 +25,8 @@ from mooring.compile.rules import (
 )
 from mooring.compile.tables import GROUP
 from mooring.model.nouns import AddressRange
+
+_NUMBERS = re.compile(r"(\d+)-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ def has_ranges(where: Set) -> bool:
 
 def _covers(part: Atom, sought: Atom) -> bool:
     if isinstance(part, IPv4Network | AddressRange) and isinstance(sought, IPv4Address):
+        return sought in part
+    if isinstance(part, IPv6Network) and isinstance(sought, IPv6Address):
         return sought in part
     if isinstance(part, Span) and isinstance(sought, int):
         return part.first <= sought <= part.last
@@ -105,6 +109,20 @@ def decide(chain: Chain, moment: Moment, elements: Elements) -> Decision:
     walk = _Walk(elements, moment, chain.name)
     decision = walk.through(chain)
     return decision or walk.decision(walk.last, chain.policy, "", walk.spared)
+
+
+def _is_among(words: frozenset[str], row: Row) -> bool:
+    """Say whether what a packet has is one of a rule's words, which may be a range of numbers or a prefix."""
+    text = " . ".join(map(str, row))
+    if len(row) > 1:
+        return text in words
+    return not words.isdisjoint(text.split()) or any(_is_in(word, text) for word in words if word[:1].isalnum())
+
+
+def _is_in(word: str, text: str) -> bool:
+    if (numbers := _NUMBERS.fullmatch(word)) is not None:
+        return text.isdigit() and int(numbers[1]) <= int(text) <= int(numbers[2])
+    return "/" in word and ":" in text and IPv6Address(text) in IPv6Network(word)
 
 
 @dataclass(slots=True)
@@ -196,9 +214,7 @@ class _Walk:
         row = match.selection.of(self.moment)
         if row is None:
             return False
-        text = " . ".join(map(str, row))
-        words = {text} if len(row) > 1 else set(text.split())
-        return bool(match.among & words) is not match.negated
+        return _is_among(match.among, row) is not match.negated
 
     def _write(self, part: Write, facts: list[Fact]) -> bool:
         number: Atom = part.number

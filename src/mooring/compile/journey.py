@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 from typing import assert_never
 
 from mooring.compile.facts import HOST, Fact, Key, Place, fact_line
 from mooring.model.ids import NetworkId, RouterId
+
+Address = IPv4Address | IPv6Address
 
 BROADCAST = IPv4Address("255.255.255.255")
 NOBODY = IPv4Address("0.0.0.0")  # noqa: S104 - an address in a packet, not one to listen on
@@ -22,11 +24,14 @@ class IpProtocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What of a packet decides about its way.  Ports may be left out; where a rule asks for one, the journey ends there."""
+    """What of a packet decides about its way.  Ports may be left out; where a rule asks for one, the journey ends there.
+
+    Both addresses are of one family, which is the packet's.
+    """
 
     protocol: IpProtocol
-    src: IPv4Address
-    dst: IPv4Address
+    src: Address
+    dst: Address
     sport: int | None = None
     dport: int | None = None
 
@@ -39,8 +44,10 @@ class Header:
         return f"{self.protocol} {_end(self.src, self.sport)} -> {_end(self.dst, self.dport)}"
 
 
-def _end(address: IPv4Address, port: int | None) -> str:
-    return str(address) if port is None else f"{address}:{port}"
+def _end(address: Address, port: int | None) -> str:
+    if port is None:
+        return str(address)
+    return f"{address}:{port}" if isinstance(address, IPv4Address) else f"[{address}]:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +191,7 @@ class Onward:
     """
 
     network: NetworkId
-    hop: IPv4Address
+    hop: Address
     endpoint: IPv4Address | None = None
 
 

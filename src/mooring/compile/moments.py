@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mooring.compile.facts import Atom
-from mooring.compile.journey import BROADCAST, Header, IpProtocol
+from mooring.compile.journey import BROADCAST, Address, Header, IpProtocol
 
 UPLINK_GROUP, GUEST_GROUP = "100", "200"
 
-_NUMBERS = {IpProtocol.ICMP: 1, IpProtocol.TCP: 6, IpProtocol.UDP: 17}
-_ECHO_REQUEST = 8 << 8
+_NUMBERS = {
+    4: {IpProtocol.ICMP: 1, IpProtocol.TCP: 6, IpProtocol.UDP: 17},
+    6: {IpProtocol.ICMP: 58, IpProtocol.TCP: 6, IpProtocol.UDP: 17},
+}
+_ECHO_REQUESTS, _ECHO_REPLIES = {4: 8, 6: 128}, {4: 0, 6: 129}
+_TYPES = {4: "ip", 6: "ip6"}
 _EPHEMERAL = "ephemeral"
 
 
@@ -77,9 +81,15 @@ class Moment:
 
     def icmp_type(self) -> str | None:
         """Return nft's name of the ICMP type: here a new flow is a request and all else is an answer."""
-        if self.header.protocol is not IpProtocol.ICMP:
+        if self.header.protocol is not IpProtocol.ICMP or self.header.dst.version != 4:
             return None
         return "echo-request" if self.direction is Direction.ORIGINAL else "echo-reply"
+
+    def icmpv6_type(self) -> str | None:
+        """Return the ICMPv6 type."""
+        if self.header.protocol is not IpProtocol.ICMP or self.header.dst.version != 6:
+            return None
+        return str((_ECHO_REQUESTS if self.direction is Direction.ORIGINAL else _ECHO_REPLIES)[6])
 
     def goal(self) -> int:
         """Return the flow's destination port, or its ICMP type and code in one.
@@ -88,7 +98,13 @@ class Moment:
             NotModelledError: it has a port, but was described without.
         """
         protocol = self.original.protocol
-        return _ECHO_REQUEST if protocol is IpProtocol.ICMP else _known(self.original.dport, protocol)
+        if protocol is IpProtocol.ICMP:
+            return _ECHO_REQUESTS[self.original.dst.version] << 8
+        return _known(self.original.dport, protocol)
+
+    def number(self) -> int:
+        """Return the number of the flow's protocol."""
+        return _NUMBERS[self.original.dst.version][self.original.protocol]
 
     def audience(self) -> str:
         """Return to whom the frame goes."""
@@ -103,17 +119,29 @@ def _known(port: int | None, protocol: IpProtocol) -> int:
 
 
 def _absent(_: Moment) -> None:
-    """Packets here are IPv4: there is no such thing in them."""
+    """There is no such thing in the packets that are described here."""
+
+
+def _of(version: int, read: Callable[[Moment], Address]) -> Callable[[Moment], Atom | None]:
+    """Return an address if it is of a family."""
+
+    def select(moment: Moment) -> Atom | None:
+        address = read(moment)
+        return address if address.version == version else None
+
+    return select
 
 
 # None means that there is no such thing in this packet or at this hook: the rule does not match.
 SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
     "arp operation": lambda _: "request",
     "arp daddr ip": lambda moment: moment.header.dst,
-    "ct original ip daddr": lambda moment: moment.original.dst,
-    "ct original ip saddr": lambda moment: moment.original.src,
+    "ct original ip daddr": _of(4, lambda moment: moment.original.dst),
+    "ct original ip saddr": _of(4, lambda moment: moment.original.src),
+    "ct original ip6 daddr": _of(6, lambda moment: moment.original.dst),
+    "ct original ip6 saddr": _of(6, lambda moment: moment.original.src),
     "ct original proto-dst": Moment.goal,
-    "ct protocol": lambda moment: _NUMBERS[moment.original.protocol],
+    "ct protocol": Moment.number,
     "ct reply ip daddr": lambda moment: moment.reply.dst,
     "ct reply ip saddr": lambda moment: moment.reply.src,
     "ct direction": lambda moment: moment.direction,
@@ -122,14 +150,17 @@ SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
     "ct status": lambda moment: moment.status,
     "ether daddr": lambda moment: moment.dmac or None,
     "ether saddr": lambda moment: moment.smac or None,
-    "ether type": lambda _: "ip",
+    "ether type": lambda moment: _TYPES[moment.header.dst.version],
     "icmp type": Moment.icmp_type,
+    "icmpv6 type": Moment.icmpv6_type,
     "iifgroup": lambda moment: moment.group(moment.iif),
     "iifname": lambda moment: moment.iif or None,
-    "ip daddr": lambda moment: moment.header.dst,
-    "ip saddr": lambda moment: moment.header.src,
+    "ip daddr": _of(4, lambda moment: moment.header.dst),
+    "ip saddr": _of(4, lambda moment: moment.header.src),
+    "ip6 daddr": _of(6, lambda moment: moment.header.dst),
+    "ip6 saddr": _of(6, lambda moment: moment.header.src),
     "meta mark": lambda moment: moment.mark,
-    "meta nfproto": lambda _: "ipv4",
+    "meta nfproto": lambda moment: f"ipv{moment.header.dst.version}",
     "meta pkttype": Moment.audience,
     "meta priority": lambda moment: moment.priority or "none",
     "oifgroup": lambda moment: moment.group(moment.oif),
@@ -146,12 +177,7 @@ SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
             "arp ptype",
             "arp saddr ether",
             "arp saddr ip",
-            "ct original ip6 daddr",
-            "ct original ip6 saddr",
             "exthdr frag",
-            "icmpv6 type",
-            "ip6 daddr",
-            "ip6 saddr",
         ),
         _absent,
     ),

@@ -8,6 +8,7 @@ from mooring.compile.atlas import atlas
 from mooring.compile.bridged import Bridge
 from mooring.compile.facts import HostState
 from mooring.compile.journey import Flow, FromGuest, Journey, Onward, Outcome, Packet
+from mooring.compile.naming import Names
 from mooring.compile.trace import trace
 from mooring.model.ids import bridge_name
 
@@ -58,9 +59,12 @@ class Tour:
         return "".join((*text, "answered\n" if self.answered else "no answer\n"))
 
 
-def tour(states: Mapping[str, HostState], host: str, packet: Packet) -> Tour:
-    """Follow a packet that enters one of some hosts, of which the names are given with their facts, and the answer to it."""
-    hosts = _Hosts(states)
+def tour(states: Mapping[str, HostState], host: str, packet: Packet, names: Names | None = None) -> Tour:
+    """Follow a packet that enters one of some hosts, of which the names are given with their facts, and the answer to it.
+
+    `names` tells what people call security groups.
+    """
+    hosts = _Hosts(states, names)
     there = hosts.follow(host, packet)
     last = there[-1]
     if last.journey.reached is None:
@@ -72,8 +76,8 @@ def tour(states: Mapping[str, HostState], host: str, packet: Packet) -> Tour:
 class _Hosts:
     """Some hosts, and what each one's connection tracking remembers."""
 
-    def __init__(self, states: Mapping[str, HostState]) -> None:
-        self._states = states
+    def __init__(self, states: Mapping[str, HostState], names: Names | None) -> None:
+        self._states, self._names = states, names
         self._atlases = {host: atlas(state) for host, state in states.items()}
         self._flows: dict[str, Flow] = {}
         self._endpoints = {
@@ -87,7 +91,7 @@ class _Hosts:
         """Follow one packet from host to host."""
         found: list[Stretch] = []
         for _ in range(_MOST_HOSTS):
-            journey = trace(self._states[host], self._told(packet))
+            journey = trace(self._states[host], self._told(packet), self._names)
             if found and journey.outcome is Outcome.NOT_MODELLED:
                 break  # Of ports without a filter a host has no fact that tells who is there; a tunnel's facts do.
             found.append(Stretch(host, journey))

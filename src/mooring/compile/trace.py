@@ -6,22 +6,24 @@ A packet meets, in this order (the chains' names are those of the ruleset):
     from outside   ARP: asked, then proxy_arp ───┴─ arriving ── routing ─┴─ passing ── leaving ── checked ── out
 
 What the chains decide is in `deciding`; of a router's there is more in `routed`, of a bridge's with filtered ports in `bridged`, of what
-joins hosts in `wires`.  What is not known there or here ends a journey as "not modelled": IPv6, ICMP errors, fragments, TTL, multicast, a
-source port that is changed because it is taken.
+joins hosts in `wires`, and of IPv6, which no router here knows, in `onlink`.  What is not known there or here ends a journey as "not
+modelled": ICMP errors, fragments, TTL, multicast, a source port that is changed because it is taken.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address
+from ipaddress import IPv6Address
 from typing import assert_never
 
 from mooring.compile import tables
 from mooring.compile.arp import ask
 from mooring.compile.atlas import Atlas, Router, Server, atlas, fact_at
-from mooring.compile.bridged import Bridge, Frame, Port, ended
+from mooring.compile.bridged import Bridge, Frame, Port, ended, remembered
 from mooring.compile.facts import HOST, Fact, HostState, Key
 from mooring.compile.journey import (
     BROADCAST,
     NOBODY,
+    Address,
     Entry,
     Event,
     Flow,
@@ -37,27 +39,32 @@ from mooring.compile.journey import (
     Step,
 )
 from mooring.compile.links import router_place
-from mooring.compile.moments import Direction, NotModelledError
+from mooring.compile.moments import NotModelledError
+from mooring.compile.naming import Names
+from mooring.compile.onlink import on_link
 from mooring.compile.routed import Passage, check_rules
 from mooring.compile.wires import Carried, carried, unserved, untold, whereabouts, wire
 from mooring.model.ids import NetworkId, RouterId, bridge_name
 
 
-def trace(state: HostState, packet: Packet) -> Journey:
-    """Return where a packet goes on a host with these facts, and why; a pure function that never raises."""
-    return _follow(atlas(state), packet)
+def trace(state: HostState, packet: Packet, names: Names | None = None) -> Journey:
+    """Return where a packet goes on a host with these facts, and why; a pure function that never raises.
+
+    `names` tells what people call security groups.
+    """
+    return _follow(atlas(state, names), packet)
 
 
-def round_trip(state: HostState, packet: Packet) -> RoundTrip:
+def round_trip(state: HostState, packet: Packet, names: Names | None = None) -> RoundTrip:
     """Trace a packet and the answer of whoever it reaches; the outside answers by the uplink that the packet left by."""
-    known = atlas(state)
+    known = atlas(state, names)
     there = _follow(known, packet)
     if there.reached is None:
         return RoundTrip(there, None)
     return RoundTrip(there, _follow(known, Packet(there.header.reversed(), there.reached, there.flow)))
 
 
-def ways_in(state: HostState, src: IPv4Address) -> tuple[Entry, ...]:
+def ways_in(state: HostState, src: Address) -> tuple[Entry, ...]:
     """Return where a packet from this address can enter: each network with a guest that has it, or else each uplink, sorted.
 
     Several networks may use one address; which is meant, only the one who asks can tell.
@@ -70,7 +77,17 @@ def ways_in(state: HostState, src: IPv4Address) -> tuple[Entry, ...]:
     return tuple(FromUplink(device) for device in sorted(uplinks))
 
 
+def guests_with(state: HostState, networks: Iterable[NetworkId], src: Address) -> tuple[FromGuest, ...]:
+    """Return by which of these networks a packet from this address can enter: those where a filtered port may have it, sorted."""
+    known = atlas(state)
+    return tuple(
+        FromGuest(each) for each in sorted(networks) if Bridge(known, bridge_name(each)).holder(src) is not None
+    )
+
+
 def _follow(known: Atlas, packet: Packet) -> Journey:
+    if IPv6Address in {type(packet.header.src), type(packet.header.dst)}:
+        return on_link(known, packet)
     walk = _Walk(known, packet, packet.header)
     outcome = walk.outcome()
     return Journey(
@@ -119,10 +136,7 @@ class _Walk:
             return None
         if self.passage is not None:
             return self.passage.remembered()
-        header, flow = self.header, self.packet.flow
-        if flow is not None and flow.has(header):
-            return replace(flow, answered=flow.answered or flow.is_answer(header))
-        return Flow(None, header, header.reversed()) if self.is_judged else None
+        return remembered(self.header, self.packet.flow, is_judged=self.is_judged)
 
     def _end(self, outcome: Outcome, last: Step) -> Outcome:
         self.steps.append(last)
@@ -233,14 +247,11 @@ class _Walk:
 
     def _forward(self, bridge: Bridge, to: Port | None = None) -> Outcome | None:
         """Pass the rules of the bridge."""
-        flow, passage = self.packet.flow, self.passage
+        passage = self.passage
         if passage is not None:
             frame = Frame(self.header, passage.direction, passage.flow is not None)
-        elif flow is not None and flow.has(self.header):
-            direction = Direction.REPLY if flow.is_answer(self.header) else Direction.ORIGINAL
-            frame = Frame(self.header, direction, is_known=True)
         else:
-            frame = Frame(self.header)
+            frame = Frame.of(self.header, self.packet.flow)
         self.steps += bridge.forward(frame, to)
         return ended(self.steps)
 

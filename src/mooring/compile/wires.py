@@ -11,7 +11,7 @@ from mooring.compile import tables
 from mooring.compile.atlas import Atlas, fact_at
 from mooring.compile.carriers import EVERYBODY
 from mooring.compile.facts import HOST, Fact, HostState, Key, Table
-from mooring.compile.journey import BROADCAST, Event, FromGuest, Header, Onward, Outcome, Step
+from mooring.compile.journey import BROADCAST, Address, Event, FromGuest, Header, Onward, Outcome, Step
 from mooring.model.ids import NetworkId, bridge_name, vlan_name, vxlan_name
 
 
@@ -30,7 +30,7 @@ class Wire:
         """Whether it is a tunnel, which is told who is where."""
         return self.fact.key.table == tables.VXLAN
 
-    def told(self, table: Table, about: str | IPv4Address) -> Fact | None:
+    def told(self, table: Table, about: str | Address) -> Fact | None:
         """Return what a tunnel was told; other carriers are told nothing."""
         return fact_at(self.state, Key(table, HOST, (self.device, about)))
 
@@ -68,7 +68,7 @@ def wire(known: Atlas, network: NetworkId) -> Wire | None:
     return None
 
 
-def carried(wire: Wire, src: IPv4Address | None, hop: IPv4Address) -> Carried | None:
+def carried(wire: Wire, src: Address | None, hop: Address) -> Carried | None:
     """Return how a packet goes on whose destination or next hop a tunnel knows on another host; None if it doesn't.
 
     `src` is who sends it, where that is a guest; None says that it comes from a router here.
@@ -95,7 +95,7 @@ def carried(wire: Wire, src: IPv4Address | None, hop: IPv4Address) -> Carried | 
     return Carried((asked, last), Outcome.CARRIED, wire.device, mac, answered_here=True, onward=onward)
 
 
-def untold(known: Atlas, wire: Wire, hop: IPv4Address) -> Carried | None:
+def untold(known: Atlas, wire: Wire, hop: Address) -> Carried | None:
     """Return how a packet goes on that a tag or an interface takes to whoever has an address; None if that may be a guest here.
 
     It is called for addresses that no filtered port of this host has: if all of its ports are filtered, nobody here has it.
@@ -108,7 +108,7 @@ def untold(known: Atlas, wire: Wire, hop: IPv4Address) -> Carried | None:
     return Carried((last,), Outcome.CARRIED, wire.device, answered_here=True, onward=Onward(wire.network, hop))
 
 
-def whereabouts(wire: Wire | None, address: IPv4Address) -> tuple[Fact, ...]:
+def whereabouts(wire: Wire | None, address: Address) -> tuple[Fact, ...]:
     """Return the facts that say on which other host an address is, the endpoint's last; none, if it isn't known to be on one."""
     found = None if wire is None else wire.told(tables.NEIGHBOUR, address)
     goal = None if wire is None or found is None else wire.told(tables.FDB, str(found.value[0]))

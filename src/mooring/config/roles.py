@@ -36,6 +36,7 @@ class Misfit:
 _NOT_FOR_AGENTS = {
     "database": "an agent has no database: it asks the controller over the bus",
     "identity": "an agent knows nobody's password",
+    "bootstrap": "an agent makes no accounts",
     "api": "an agent has no API",
     "controller": "an agent is no controller",
     "quotas": "an agent knows no quotas",
@@ -76,7 +77,8 @@ def warnings(path: Path | None, settings: Settings, values: Mapping[str, Any]) -
     """Return what is allowed, and not wise."""
     found: list[str] = []
     secrets = bool(settings.database.password or _PASSWORD.search(settings.database.url or ""))
-    secrets = secrets or any("password" in account for account in values.get("identity", {}).get("accounts", ()))
+    accounts = [*values.get("identity", {}).get("accounts", ()), *values.get("bootstrap", {}).get("users", ())]
+    secrets = secrets or any("password" in account for account in accounts)
     if path is not None and secrets and path.stat().st_mode & stat.S_IROTH:
         found.append(f"{path} holds passwords and can be read by everybody: chmod 0640 it, or use password_file")
     found += [
@@ -127,7 +129,8 @@ def _for_service(process: Process, settings: Settings, values: Mapping[str, Any]
         for section in ("host", "agent")
         if section in values
     ]
-    if process is Process.API and not settings.identity.accounts and settings.database.url is None:
+    accounts = settings.identity.accounts or settings.bootstrap.users
+    if process is Process.API and not accounts and settings.database.url is None:
         found.append(Misfit("identity.accounts", "nobody could log in: name at least one account"))
     return found
 

@@ -55,7 +55,7 @@ def _used(section: str, process: Process | None) -> bool:
         case Process.API:
             return section not in {"host", "agent", "controller"}
         case Process.CONTROLLER:
-            return section not in {"host", "agent", "api", "identity"}
+            return section not in {"host", "agent", "api", "identity", "bootstrap"}
         case _:
             return True
 

@@ -63,7 +63,9 @@ def run(config: Path | None) -> int:
         prepare_accounts(settings, operations)
         checks = {"database": database_check(store), "bus": bus_check(nats)}
         app = build_app(operations, settings, registry, checks)
-        server = Server(app, settings.api.listen, settings.api.port)
+        server = Server(
+            app, settings.api.listen, settings.api.port, [str(each) for each in settings.api.trusted_proxies]
+        )
         server.start()
         stack.callback(server.stop)
         _log.info("the API answers", url=settings.api.public_url or server.url)

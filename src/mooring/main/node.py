@@ -37,7 +37,9 @@ class Node:
         self.operations = build_operations(settings, Foundation(self.store, self.bus, self.registry))
         prepare_accounts(settings, self.operations)
         app = build_app(self.operations, settings, self.registry, {"database": database_check(self.store)})
-        self.server = Server(app, settings.api.listen, settings.api.port)
+        self.server = Server(
+            app, settings.api.listen, settings.api.port, [str(each) for each in settings.api.trusted_proxies]
+        )
 
     @property
     def url(self) -> str:

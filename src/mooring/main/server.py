@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Sequence
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -15,8 +16,10 @@ _START_TIMEOUT = 10.0
 class Server:
     """Serves one application."""
 
-    def __init__(self, app: ASGIApp, listen: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, listen: str, port: int, proxies: Sequence[str] = ()) -> None:
         """Bind at once, so that a port in use is told before anything else starts.
+
+        `proxies` are the addresses whose word is taken for where a request comes from.
 
         Raises:
             OSError: the address can't be had.
@@ -26,7 +29,14 @@ class Server:
         # answer waits 40 ms for the client's acknowledgement of its headers.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.host, self.port = self._socket.getsockname()[:2]
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=5,
+            forwarded_allow_ips=[*proxies],
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
 

@@ -9,17 +9,17 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from mooring.bus import Bus
-from mooring.config import Settings
+from mooring.config import ConfigurationError, FirstUserSettings, Settings
 from mooring.control.bell import BusBell
 from mooring.guests import netns, qemu
 from mooring.main.clock import SystemClock
 from mooring.main.measured import MeasuredBell
 from mooring.main.status import Check
-from mooring.model.faults import Unavailable
+from mooring.model.faults import Invalid, Unavailable
 from mooring.model.ids import HostId
-from mooring.model.nouns import Flavor, Resource
+from mooring.model.nouns import Flavor, Resource, Role
 from mooring.operations import Door, Limits, Operations
-from mooring.operations.bootstrap import Account
+from mooring.operations.bootstrap import Account, FirstProject, FirstUser
 from mooring.operations.door import FirstNetwork
 from mooring.operations.interfaces import Store, Transaction
 from mooring.store.engine import SqlStore
@@ -108,6 +108,8 @@ def limits_of(settings: Settings) -> Limits:
             Resource.SECURITY_GROUP_MEMBERS: settings.quotas.security_group_members,
         },
         token_lifetime=settings.identity.token_lifetime,
+        attempts_per_account=settings.identity.failures_per_account,
+        attempts_per_source=settings.identity.failures_per_source,
         vlans=range(networks.vlans[0], networks.vlans[1] + 1),
         vxlans=range(networks.vxlans[0], networks.vxlans[1] + 1),
         first_network=FirstNetwork(networks.first_kind, networks.first_cidr) if networks.first_kind else None,
@@ -132,7 +134,27 @@ def build_operations(settings: Settings, foundation: Foundation) -> Operations:
 
 
 def prepare_accounts(settings: Settings, operations: Operations) -> None:
-    """Make the accounts that the configuration names."""
-    operations.bootstrap.prepare(
-        Account(account.user, account.password, account.project, account.role) for account in settings.identity.accounts
-    )
+    """Make the accounts that the configuration names.
+
+    Raises:
+        ConfigurationError: a name cannot be.
+    """
+    bootstrap = operations.bootstrap
+    try:
+        bootstrap.prepare(
+            Account(account.user, account.password, account.project, account.role)
+            for account in settings.identity.accounts
+        )
+        for project in settings.bootstrap.projects:
+            bootstrap.prepare_project(FirstProject(project.name, project.description))
+        for user in settings.bootstrap.users:
+            bootstrap.prepare_user(_first_user(user))
+    except Invalid as fault:
+        raise ConfigurationError(f"accounts: {fault}") from fault
+
+
+def _first_user(user: FirstUserSettings) -> FirstUser:
+    roles: dict[str, frozenset[Role]] = {}
+    for given in user.roles:
+        roles[given.project] = roles.get(given.project, frozenset()) | {given.role}
+    return FirstUser(user.name, user.password, user.password_hash, user.description, user.email, roles)

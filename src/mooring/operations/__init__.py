@@ -8,6 +8,7 @@ from mooring.operations.accounts import AccountOperations, NewProject, NewUser, 
 from mooring.operations.addresses import AddressOperations, NewFloatingIp
 from mooring.operations.bootstrap import BootstrapOperations
 from mooring.operations.door import Door, Limits
+from mooring.operations.egress import EgressOperations, NewPreference, NewWay
 from mooring.operations.groups import GroupOperations
 from mooring.operations.hosts import HostOperations
 from mooring.operations.identity import IdentityOperations
@@ -18,6 +19,7 @@ from mooring.operations.networks import NetworkOperations, NewNetwork
 from mooring.operations.passwords import Passwords
 from mooring.operations.pools import NewPool, PoolOperations
 from mooring.operations.quotas import QuotaOperations
+from mooring.operations.ranges import PoolAddress, RangeOperations
 from mooring.operations.settlement import SettlementOperations
 from mooring.policy.rules import NewRule
 
@@ -30,10 +32,13 @@ __all__ = [
     "NewNetwork",
     "NewNic",
     "NewPool",
+    "NewPreference",
     "NewProject",
     "NewRule",
     "NewUser",
+    "NewWay",
     "Operations",
+    "PoolAddress",
     "ProjectChange",
     "UserChange",
 ]
@@ -51,11 +56,13 @@ class Operations:
         self.keys = KeyOperations(people, passwords)
         self.bootstrap = BootstrapOperations(people, passwords)
         self.addresses = AddressOperations(door)
+        self.egress = EgressOperations(door)
         self.instances = InstanceOperations(door)
         self.groups = GroupOperations(door)
         self.networks = NetworkOperations(door)
         self.pools = PoolOperations(door)
         self.quotas = QuotaOperations(door)
+        self.ranges = RangeOperations(door)
         self.hosts = HostOperations(door)
         self.launches = LaunchOperations(door)
         self.settlement = SettlementOperations(door)

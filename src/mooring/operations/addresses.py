@@ -20,6 +20,7 @@ from mooring.model.nouns import (
 )
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, once, publish, visible_instance, visible_nic
+from mooring.operations.egress import check_unpreferred
 from mooring.operations.interfaces import AddressRow, Duplicate, Transaction
 from mooring.operations.pools import find_pool
 from mooring.operations.routing import connect, take_next
@@ -129,42 +130,39 @@ class AddressOperations:
         return row.id
 
     def release(self, caller: Caller, floating: AddressId) -> None:
-        """Take an address back from the project; it is given again only after every host that may hold it has confirmed.
+        """Take an address back from its project; it is given again only after every host that may hold it has confirmed.
 
         Raises:
             NotFound: the project has no such floating IP.
+            InUse: guests prefer to leave as it.
         """
         self._door.allow(caller, Verb.ADDRESS_RELEASE)
         changes: list[Published] = []
         with self._door.store.write() as tx:
-            known = tx.addresses.floating(caller.project.id, floating)
-            if known is None:
-                raise NotFound("Floating IP", floating)
+            known = _visible(tx, caller, floating)
+            check_unpreferred(tx, known)
             if known.nic is not None:
                 changes.append(detach(tx, known))
             tx.addresses.release(floating)
-            tx.quotas.give(caller.project.id, Resource.FLOATING_IPS)
+            tx.quotas.give(known.project, Resource.FLOATING_IPS)
             reclaim_unheld(tx, floating)
         self._door.settle(changes)
 
     def get(self, caller: Caller, floating: AddressId) -> FloatingIp:
-        """Return a floating IP of the project.
+        """Return a floating IP of the project, or to an administrator anybody's.
 
         Raises:
             NotFound: the project has no such floating IP.
         """
         self._door.allow(caller, Verb.READ)
         with self._door.store.read() as tx:
-            known = tx.addresses.floating(caller.project.id, floating)
-        if known is None:
-            raise NotFound("Floating IP", floating)
-        return known
+            return _visible(tx, caller, floating)
 
-    def listing(self, caller: Caller) -> Sequence[FloatingIp]:
-        """Return the project's floating IPs."""
+    def listing(self, caller: Caller, *, every_project: bool = False) -> Sequence[FloatingIp]:
+        """Return the project's floating IPs, or with `every_project` an administrator everybody's."""
         self._door.allow(caller, Verb.READ)
         with self._door.store.read() as tx:
-            return tx.addresses.floating_ips(caller.project.id)
+            return tx.addresses.floating_ips(None if every_project and caller.is_admin else caller.project.id)
 
     def quota(self, caller: Caller) -> Quota:
         """Return how many floating IPs the project has and may have."""
@@ -219,14 +217,13 @@ class AddressOperations:
         """
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         with self._door.store.write() as tx:
-            known = tx.addresses.floating(caller.project.id, floating)
-            if known is None:
-                raise NotFound("Floating IP", floating)
+            known = _visible(tx, caller, floating)
             if nic is not None:
                 changes = self._point(tx, caller, known, nic, fixed)
             else:
+                check_unpreferred(tx, known)
                 changes = [detach(tx, known)] if known.nic is not None else []
-            result = tx.addresses.floating(caller.project.id, floating)
+            result = tx.addresses.floating(known.project, floating)
         self._door.settle(changes)
         if result is None:
             raise NotFound("Floating IP", floating)
@@ -258,7 +255,8 @@ class AddressOperations:
     ) -> list[Published]:
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         target, card = visible_nic(tx, caller, nic)
-        if target.project != caller.project.id:
+        if target.project != floating.project:
+            # An administrator sees both, and still may not tie one project's address to another project's instance.
             raise NotFound("NIC", nic)
         if fixed is None and len(card.fixed) > 1:
             raise Invalid("fixed_address", f"NIC {nic} has several addresses: name one")
@@ -268,6 +266,7 @@ class AddressOperations:
         if (floating.nic, floating.fixed) == (nic.id, fixed.address):
             return []
         changes: list[Published] = []
+        check_unpreferred(tx, floating)
         if floating.nic is not None:
             # To another address of the same NIC: one new generation says both.
             changes += [detach(tx, floating)] if floating.nic != nic.id else []
@@ -298,6 +297,7 @@ class AddressOperations:
         Raises:
             NotFound: the project has no such instance or floating IP.
             NotAssociated: the address is not on this instance.
+            InUse: guests prefer to leave as it.
         """
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         with self._door.store.write() as tx:
@@ -305,6 +305,7 @@ class AddressOperations:
             floating = _own_floating(tx, caller, address)
             if floating.instance != target.id:
                 raise NotAssociated(f"Floating IP {address} is not associated with instance {instance}.")
+            check_unpreferred(tx, floating)
             change = detach(tx, floating)
         self._door.settle([change])
 
@@ -359,6 +360,17 @@ def _default_pool(tx: Transaction) -> AddressPool:
     if not pools:
         raise NotFound("Pool", "(default)")
     return pools[0]
+
+
+def _visible(tx: Transaction, caller: Caller, floating: AddressId) -> FloatingIp:
+    """Return a floating IP that the caller may know of: one of the project's, or to an administrator anybody's."""
+    known = tx.addresses.floating(caller.project.id, floating)
+    if known is None and caller.is_admin:
+        row = tx.addresses.get(floating)
+        known = tx.addresses.floating(row.project, floating) if row is not None and row.project is not None else None
+    if known is None:
+        raise NotFound("Floating IP", floating)
+    return known
 
 
 def _own_floating(tx: Transaction, caller: Caller, address: IPv4Address) -> FloatingIp:

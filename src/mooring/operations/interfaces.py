@@ -25,6 +25,7 @@ from mooring.model.ids import (
 )
 from mooring.model.nouns import (
     AddressPool,
+    AddressRange,
     FloatingIp,
     Host,
     Instance,
@@ -51,6 +52,7 @@ from mooring.model.records import (
     TokenRow,
 )
 from mooring.model.subjects import DigestEntry, HostRole, Placement, Report, SubjectKey
+from mooring.operations.interfaces_of_egress import Preferences
 from mooring.operations.interfaces_of_groups import Groups
 from mooring.operations.interfaces_of_identities import Identities
 
@@ -69,6 +71,7 @@ __all__ = [
     "KeyCredentials",
     "Memory",
     "NicRow",
+    "Preferences",
     "Quotas",
     "Referenced",
     "Remembered",
@@ -112,6 +115,10 @@ class Topology(Protocol):
 
     def pool_usage(self, pool: PoolId) -> PoolUsage | None:
         """Count a pool's addresses from the rows themselves."""
+        ...
+
+    def set_ranges(self, pool: PoolId, ranges: Sequence[AddressRange]) -> None:
+        """Replace the ranges of a pool; there is at least one, and those of addresses in use are among them."""
         ...
 
     def delete_pool(self, pool: PoolId) -> None:
@@ -430,6 +437,8 @@ class Transaction(Protocol):
     def instances(self) -> Instances: ...
     @property
     def groups(self) -> Groups: ...
+    @property
+    def preferences(self) -> Preferences: ...
     @property
     def quotas(self) -> Quotas: ...
     @property

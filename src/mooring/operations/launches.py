@@ -226,6 +226,7 @@ class LaunchOperations:
                     nic=nic.id,
                 )
                 taken.append(take_next(tx, network.id, (usable(network.cidr),), row))
+            tx.preferences.number_sets([nic.id])
             key = SubjectKey(SubjectKind.NIC, nic.id)
             if nic.fixed and tx.deliveries.hosts(key):
                 continue

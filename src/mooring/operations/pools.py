@@ -12,6 +12,7 @@ from mooring.operations.door import Door, Published, checked_name, once
 from mooring.operations.interfaces import Duplicate, Referenced, Transaction
 from mooring.operations.routing import connect, disconnect
 from mooring.policy.addresses import overlapping, usable
+from mooring.policy.egress import described
 from mooring.policy.roles import Verb
 
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,14}")
@@ -120,7 +121,7 @@ class PoolOperations:
 
         Raises:
             NotFound: there is no such pool.
-            InUse: a project has an address of it.
+            InUse: a project has an address of it, or guests prefer to leave by it.
         """
         self._door.allow(caller, Verb.POOL_ADMIN)
         with self._door.store.write() as tx:
@@ -128,6 +129,8 @@ class PoolOperations:
             usage = tx.topology.pool_usage(pool.id)
             if usage is not None and (usage.allocated or usage.releasing):
                 raise InUse("Pool", pool.name, f"{usage.allocated + usage.releasing} addresses")
+            if users := tx.preferences.of_pool(pool.id):
+                raise InUse("Pool", pool.name, described(users))
             changes = disconnect(self._door, tx, pool)
             try:
                 tx.topology.delete_pool(pool.id)

@@ -27,6 +27,31 @@ def search_order(ranges: Sequence[AddressRange], cursor: IPv4Address | None) -> 
             yield AddressRange(part.first, min(part.last, cursor))
 
 
+def joined(ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
+    """Return ranges that don't overlap in their order, those that touch as one."""
+    made: list[AddressRange] = []
+    for part in sorted(ranges, key=lambda part: part.first):
+        if made and made[-1].last + 1 == part.first:
+            made[-1] = AddressRange(made[-1].first, part.last)
+        else:
+            made.append(part)
+    return tuple(made)
+
+
+def without(ranges: Iterable[AddressRange], part: AddressRange) -> tuple[AddressRange, ...]:
+    """Return what is left of ranges without the addresses of another."""
+    made: list[AddressRange] = []
+    for own in ranges:
+        if part.last < own.first or own.last < part.first:
+            made.append(own)
+            continue
+        if own.first < part.first:
+            made.append(AddressRange(own.first, part.first - 1))
+        if part.last < own.last:
+            made.append(AddressRange(part.last + 1, own.last))
+    return tuple(made)
+
+
 def usable(cidr: IPv4Network) -> AddressRange:
     """Return the addresses of a subnet that a machine can have: all but the network's own and the broadcast address."""
     return AddressRange(cidr.network_address + 1, cidr.broadcast_address - 1)

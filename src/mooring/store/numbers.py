@@ -9,7 +9,7 @@ from mooring.store.schema import counters, deliveries, networks, zones
 from mooring.store.schema.groups import LAST_ZONE
 from mooring.store.session import Session
 
-GROUPS, ZONES = "groups", "zones"
+GROUPS, ZONES, SETS = "groups", "zones", "egress_sets"
 _LEAP = 2**20
 """More groups than anybody makes between a backup of the database and its return."""
 
@@ -43,9 +43,15 @@ def new_group_number(session: Session) -> int:
     return _count(session, GROUPS, 1)
 
 
+def new_set_number(session: Session) -> int:
+    """Return a number that no set of prefixes ever had."""
+    return _count(session, SETS, 1)
+
+
 def leave_out(session: Session) -> None:
-    """Give no number to a group that one may have had whose rows are lost: the database was put back to an older state."""
+    """Give no number to a group, or a set, that one may have had whose rows are lost: the database was put back to an older state."""
     _count(session, GROUPS, _LEAP)
+    _count(session, SETS, _LEAP)
 
 
 def add_zone(session: Session, network: NetworkId) -> bool:

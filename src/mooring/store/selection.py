@@ -6,14 +6,16 @@ from typing import Any, Self
 
 from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, exists, select
 
-from mooring.model.ids import GroupId, HostId, InstanceId, NetworkId, NicId, RouterId, UplinkId
+from mooring.model.ids import GroupId, HostId, InstanceId, NetworkId, NicId, PoolId, RouterId, UplinkId
 from mooring.model.nouns import AddressKind
 from mooring.model.subjects import HostRole, SubjectKind
+from mooring.store.egress import TellsSelect, tells
 from mooring.store.rules import RULES, RuleSelect
 from mooring.store.schema import (
     addresses,
     associations,
     deliveries,
+    egress_renewals,
     hosts,
     instances,
     lingering,
@@ -83,11 +85,12 @@ class Selection:
     networks: Select[NetworkId, int, str, int | None, str | None, str, str, HostId | None, str | None, int]
     routers: Select[RouterId]
     ports: Select[RouterId | None, NetworkId, str, str, str, str, int]
-    uplinks: Select[RouterId, UplinkId, str, str, int, bool]
+    uplinks: Select[RouterId, UplinkId, str, str, int, int, bool]
     ranges: Select[UplinkId, str, str, int, int]
     nics: Select[NicId, NetworkId, RouterId | None, str, str, str, str | None, str | None, bool]
-    fixed: Select[NicId | None, int]
-    floating: Select[NicId | None, int, int, UplinkId]
+    fixed: Select[NicId | None, int, int]
+    floating: Select[NicId | None, int, int, UplinkId, PoolId]
+    told: TellsSelect
     shared: Select[RouterId, int, UplinkId]
     memberships: Select[NicId, int]
     groups: Select[GroupId, int]
@@ -136,6 +139,7 @@ class Selection:
                 uplinks.c.interface,
                 router_uplinks.c.mac,
                 addresses.c.position,
+                uplinks.c.seq,
                 select(_OTHERS.c.router)
                 .where(_OTHERS.c.uplink == router_uplinks.c.uplink, _OTHERS.c.router != router_uplinks.c.router)
                 .exists(),
@@ -169,18 +173,20 @@ class Selection:
             .join(instances, instances.c.id == nics.c.instance)
             .outerjoin(hosts, hosts.c.id == instances.c.host)
             .where(of_nics),
-            fixed=select(addresses.c.nic, addresses.c.position)
+            fixed=select(addresses.c.nic, addresses.c.position, egress_renewals.c.times)
+            .outerjoin(egress_renewals, egress_renewals.c.fixed == addresses.c.id)
             .where(
                 chosen(addresses.c.nic, SubjectKind.NIC),
                 addresses.c.kind == AddressKind.FIXED.value,
                 ~addresses.c.releasing,
             )
             .order_by(addresses.c.seq),
-            floating=select(addresses.c.nic, addresses.c.position, _PUBLIC.c.position, pools.c.uplink)
+            floating=select(addresses.c.nic, addresses.c.position, _PUBLIC.c.position, pools.c.uplink, pools.c.id)
             .join(associations, associations.c.fixed == addresses.c.id)
             .join(_PUBLIC, _PUBLIC.c.id == associations.c.floating)
             .join(pools, pools.c.id == associations.c.pool)
             .where(chosen(addresses.c.nic, SubjectKind.NIC), ~exists(_HELD_ELSEWHERE)),
+            told=tells(of_nics),
             shared=select(router_uplinks.c.router, addresses.c.position, router_uplinks.c.uplink)
             .join(uplinks, uplinks.c.id == router_uplinks.c.uplink)
             .join(addresses, addresses.c.id == router_uplinks.c.address)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, collapse_addresses, summarize_address_range
 
-from mooring.model.ids import GroupId, InstanceId, NicId, RouterId, UplinkId
+from mooring.model.ids import GroupId, InstanceId, NicId, PoolId, RouterId, UplinkId
 from mooring.model.nouns import Host, NetworkKind
 from mooring.model.subjects import (
     FilterRule,
@@ -26,8 +26,10 @@ from mooring.model.subjects import (
     SubjectKind,
     TunnelPeer,
 )
+from mooring.policy.egress import Known
 from mooring.policy.managers import carrier, manager_of
 from mooring.policy.rules import filter_rule
+from mooring.store.egress import Preferring, egress_of, told_of, uplink_number
 from mooring.store.hostnames import hostname
 from mooring.store.rules import group_rule
 from mooring.store.selection import NAMED, Selection
@@ -115,7 +117,7 @@ class _Read:
             owned[uplink].append(part)
         ways: defaultdict[RouterId, list[RouterUplink]] = defaultdict(list)
         for row in self.session.rows(self.selection.uplinks, **self.parameters):
-            router, uplink, interface, mac, position, has_others = row
+            router, uplink, interface, mac, position, number, has_others = row
             address = IPv4Address(position)
             home = next(part for part in owned[uplink] if address in part.cidr)
             ways[router].append(
@@ -128,6 +130,7 @@ class _Read:
                     prefixes=tuple(sorted({part.cidr for part in owned[uplink]})),
                     ranges=_prefixes(owned[uplink]),
                     alone=not has_others,
+                    number=uplink_number(number),
                 ),
             )
         for (router,) in self.session.rows(self.selection.routers, **self.parameters):
@@ -141,30 +144,45 @@ class _Read:
             shared[router].append(PublicAddress(IPv4Address(position), uplink))
         floating: defaultdict[tuple[NicId | None, int], list[PublicAddress]] = defaultdict(list)
         here = {"at": self.at.id if self.at is not None else ""}
-        for nic, fixed, position, uplink in self.session.rows(self.selection.floating, **self.parameters, **here):
+        of_pools: defaultdict[tuple[NicId | None, int], dict[PoolId, IPv4Address]] = defaultdict(dict)
+        for nic, fixed, position, uplink, pool in self.session.rows(self.selection.floating, **self.parameters, **here):
             floating[nic, fixed].append(PublicAddress(IPv4Address(position), uplink))
-        addresses: defaultdict[NicId | None, list[NicAddress]] = defaultdict(list)
-        for nic, fixed in self.session.rows(self.selection.fixed, **self.parameters):
-            public = floating.get((nic, fixed))
-            addresses[nic].append(NicAddress(IPv4Address(fixed), tuple(sorted(public)) if public else ()))
+            of_pools[nic, fixed][pool] = IPv4Address(position)
+        own: defaultdict[NicId | None, list[tuple[int, int]]] = defaultdict(list)
+        for nic, fixed, times in self.session.rows(self.selection.fixed, **self.parameters):
+            own[nic].append((fixed, times or 0))
         numbers: defaultdict[NicId, list[int]] = defaultdict(list)
         for nic, number in self.session.rows(self.selection.memberships, **self.parameters):
             numbers[nic].append(number)
-        for row in self.session.rows(self.selection.nics, **self.parameters):
+        told = told_of(self.session.rows(self.selection.told, **self.parameters))
+        rows = self.session.rows(self.selection.nics, **self.parameters)
+        preferring = [
+            Preferring(nic, IPv4Address(fixed), times, Known(of_pools[nic, fixed], _by_uplink(shared[gate])))
+            for nic, _, gate, *_ in rows
+            for fixed, times in own[nic]
+            if nic in told or times
+        ]
+        egress = egress_of(self.session, told, preferring)
+        for row in rows:
             nic, network, gate, mac, name, kind, bridge, endpoint, filtered = row
             generation = self._generation(SubjectKind.NIC, nic)
             if generation is None:
                 continue
-            own = tuple(addresses.get(nic, ()))
+            addresses = tuple(
+                NicAddress(
+                    IPv4Address(fixed), tuple(sorted(floating[nic, fixed])), egress.get((nic, IPv4Address(fixed)))
+                )
+                for fixed, _ in own[nic]
+            )
             yield NicIntent(
                 id=nic,
                 generation=generation,
                 network=network,
                 router=gate,
                 mac=mac,
-                hostname=hostname(name, own[0].address if own else None),
-                addresses=own,
-                shared=tuple(shared.get(gate, ())),
+                hostname=hostname(name, addresses[0].address if addresses else None),
+                addresses=addresses,
+                shared=tuple(shared[gate]),
                 bridge=bridge,
                 endpoint=IPv4Address(endpoint) if endpoint and kind == NetworkKind.VXLAN.value else None,
                 filter=NicFilter(tuple(numbers.get(nic, ()))) if filtered else None,
@@ -201,6 +219,10 @@ class _Read:
             generation = self._generation(SubjectKind.INSTANCE, instance)
             if generation is not None:
                 yield InstanceIntent(instance, generation, name, image, tuple(nics[instance]))
+
+
+def _by_uplink(shared: Sequence[PublicAddress]) -> dict[UplinkId, IPv4Address]:
+    return {public.uplink: public.address for public in reversed(shared)}
 
 
 def _prefixes(parts: Sequence[_OwnedRange]) -> tuple[IPv4Network, ...]:

@@ -68,6 +68,7 @@ _POOLS = (
 _POOL = _POOLS.where(pools.c.id == bindparam("pool"))
 _POOL_BY_NAME = _POOLS.where(pools.c.name == bindparam("name"))
 _DELETE_POOL = delete(pools).where(pools.c.id == bindparam("pool"))
+_FORGET_RANGES = delete(pool_ranges).where(pool_ranges.c.pool == bindparam("pool"))
 _FORGET_CURSOR = delete(cursors).where(cursors.c.owner == bindparam("owner"))
 _POOL_USAGE = (
     select(addresses.c.kind, addresses.c.releasing, func.count())
@@ -168,14 +169,18 @@ class Topology:
                 cidr=str(pool.cidr),
                 gateway=str(pool.gateway),
             )
-            for part in pool.ranges:
-                self._session.add(
-                    pool_ranges,
-                    pool=pool.id,
-                    first=int(part.first),
-                    last=int(part.last),
-                    name=str(part),
-                )
+            self._add_ranges(pool.id, pool.ranges)
+
+    def set_ranges(self, pool: PoolId, ranges: Sequence[AddressRange]) -> None:
+        if not ranges:
+            raise ValueError("a pool has at least one range")
+        with self._session.whole():
+            self._session.change(_FORGET_RANGES, pool=pool)
+            self._add_ranges(pool, ranges)
+
+    def _add_ranges(self, pool: PoolId, ranges: Sequence[AddressRange]) -> None:
+        for part in ranges:
+            self._session.add(pool_ranges, pool=pool, first=int(part.first), last=int(part.last), name=str(part))
 
     def pool(self, pool: PoolId) -> AddressPool | None:
         return next(iter(_pools(self._session.rows(_POOL, pool=pool))), None)

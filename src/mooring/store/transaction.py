@@ -4,6 +4,7 @@ from datetime import datetime
 
 from mooring.store.addresses import Addresses
 from mooring.store.deliveries import Deliveries
+from mooring.store.egress import Preferences
 from mooring.store.groups import Groups
 from mooring.store.identities import Identities
 from mooring.store.instances import Instances
@@ -23,6 +24,7 @@ class SqlTransaction:
         self.addresses = Addresses(session)
         self.instances = Instances(session)
         self.groups = Groups(session)
+        self.preferences = Preferences(session)
         self.quotas = Quotas(session)
         self.deliveries = Deliveries(session)
         self.memory = Memory(session)

@@ -7,18 +7,20 @@ import socket
 import struct
 from collections import Counter
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Network
+from itertools import permutations
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from mooring.compile.filters import link_local
 from mooring.compile.journey import Flow, FromGuest, Header, IpProtocol, Outcome, Packet
 from mooring.compile.trace import round_trip, trace, ways_in
 from mooring.model.ids import guest_end_name, port_name
 from mooring.model.subjects import Direction, FilterRule, NicIntent
 from tests.backends.lab import ECHO, Lab, eventually
-from tests.compile.filtered import NETWORK, Filtered, address, filtered, nic, sent
+from tests.compile.filtered import NETWORK, Filtered, address, address6, filtered, nic, number, sent
 from tests.compile.sending import CAROL_IP, OWN
 from tests.compile.small import CAROL, FIRST, FREE, SECOND
 from tests.compile.walled import OPEN, OUTWARD, group, own, walled
@@ -27,7 +29,8 @@ from tests.strategies import mac, provider
 pytestmark = pytest.mark.kernel
 
 GUESTS, ALL = 5, 3
-NUMBERS = {IpProtocol.ICMP: 1, IpProtocol.TCP: 6, IpProtocol.UDP: 17}
+ETHER_TYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
+ECHO_REQUESTS, ECHO_REPLIES = {4: 8, 6: 128}, {4: 0, 6: 129}
 SYN, SYN_ACK, ACK = 0x02, 0x12, 0x10
 
 _patiently = settings(
@@ -58,9 +61,13 @@ class Talk:
         """Return what the packet carries: of TCP, the parts of a handshake and a segment after it."""
         token = struct.pack("!HH", self.number, turn)
         is_back = header != self.header
+        version = header.dst.version
         if header.protocol is IpProtocol.ICMP:
-            body = struct.pack("!BBHHH", 0 if is_back else 8, 0, 0, self.number, 1) + token
-            return body[:2] + struct.pack("!H", checksum(body)) + body[4:]
+            kind = (ECHO_REPLIES if is_back else ECHO_REQUESTS)[version]
+            body = struct.pack("!BBHHH", kind, 0, 0, self.number, 1) + token
+            # Only that of IPv6 is about the addresses, too.
+            about = pseudo(header, len(body)) if version == 6 else b""
+            return body[:2] + struct.pack("!H", checksum(about + body)) + body[4:]
         ports = struct.pack("!HH", header.sport or 0, header.dport or 0)
         if header.protocol is IpProtocol.UDP:
             body = ports + struct.pack("!HH", 12, 0) + token
@@ -71,17 +78,24 @@ class Talk:
             numbers = (ours + (turn > 1), 0 if flags == SYN else theirs + 1)
             body = ports + struct.pack("!IIBBHHH", *numbers, 0x50, flags, 8192, 0, 0) + token
             at = 16
-        pseudo = header.src.packed + header.dst.packed + struct.pack("!BBH", 0, NUMBERS[header.protocol], len(body))
-        return body[:at] + struct.pack("!H", checksum(pseudo + body)) + body[at + 2 :]
+        return body[:at] + struct.pack("!H", checksum(pseudo(header, len(body)) + body)) + body[at + 2 :]
 
     def frame(self, header: Header, turn: int) -> bytes:
         """Return an Ethernet frame; the first packet has turn 0, its answer 1, and those after it 2."""
         there, here = (self.receiver, self.sender) if header == self.header else (self.sender, self.receiver)
         payload = self.payload(header, turn)
-        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), self.number, 0, 64, NUMBERS[header.protocol], 0)
-        head += header.src.packed + header.dst.packed
-        head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
-        return hardware(there) + hardware(here) + b"\x08\x00" + head + payload
+        version, ends = header.dst.version, header.src.packed + header.dst.packed
+        if version == 6:
+            head = struct.pack("!IHBB", 6 << 28, len(payload), number(header), 64) + ends
+        else:
+            head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), self.number, 0, 64, number(header), 0) + ends
+            head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+        return hardware(there) + hardware(here) + ETHER_TYPES[version] + head + payload
+
+
+def pseudo(header: Header, length: int) -> bytes:
+    """Return what a checksum is about beside the packet."""
+    return header.src.packed + header.dst.packed + struct.pack("!II", length, number(header))
 
 
 def hardware(guest: int) -> bytes:
@@ -89,7 +103,7 @@ def hardware(guest: int) -> bytes:
 
 
 def is_told(receiver: NicIntent, header: Header) -> bool:
-    """Say whether facts tell of a packet's goal: of an unfiltered NIC they do not tell what addresses it takes for itself."""
+    """Say whether facts tell of a packet's goal: of an unfiltered NIC they do not tell all addresses that it takes for itself."""
     return receiver.filter is not None or header.dst in {fixed.address for fixed in receiver.addresses}
 
 
@@ -139,7 +153,7 @@ class Guests:
                 for frame in self._drain(wire):
                     if frame[12:14] == b"\x08\x06" and frame[32:36] == mark:
                         marks[guest] += 1
-                    elif frame[12:14] == b"\x08\x00":
+                    elif frame[12:14] in ETHER_TYPES.values():
                         heard.setdefault(frame, set()).add(guest)
             return all(marks[guest] == GUESTS - 1 for guest in range(GUESTS))
 
@@ -191,6 +205,7 @@ class Comparison:
                 f"turn {turn}, {'came' if came else 'lost'}: {journey}"
             )
             self.seen[f"{turn} {journey.outcome} {'' if came else journey.steps[-1].at}"] += 1
+            self.seen[f"IPv{header.dst.version} {journey.outcome}"] += 1
             flows.append(journey.flow)
         return flows
 
@@ -216,8 +231,8 @@ def test_any_packet_goes_where_the_trace_says(guests: Guests) -> None:
             )
             talks: list[Talk] = []
             lies: list[Talk] = []
-            for _ in range(24):
-                sender, receiver, packet = data.draw(sent(host))
+            for turn in range(24):
+                sender, receiver, packet = data.draw(sent(host, 4 if turn % 3 else 6))
                 speaker, listener = host.nics.index(sender), host.nics.index(receiver)
                 liar = data.draw(st.sampled_from((None, None, None, *range(GUESTS))))
                 if liar in {None, speaker}:
@@ -237,7 +252,65 @@ def test_any_packet_goes_where_the_trace_says(guests: Guests) -> None:
         assert comparison.seen[ending] >= 5, comparison.seen
     for ending in ("0 dropped from_guest", "0 dropped sent4", "0 dropped received4"):
         assert comparison.seen[ending] >= 5, comparison.seen
-    assert sum(number for ending, number in comparison.seen.items() if ending.startswith("2 dropped")) >= 3
+    assert sum(times for ending, times in comparison.seen.items() if ending.startswith("2 dropped")) >= 3
+    assert comparison.seen["IPv6 dropped"] >= 5, comparison.seen
+
+
+IN, OUT = Direction.INGRESS, Direction.EGRESS
+WEB, DB = 5, 7
+DB_RULES = (
+    FilterRule(OUT, 6, 17, 53, 53),
+    FilterRule(IN, 6, 6, 5432, 5432, remote_group=WEB),
+    FilterRule(IN, 6, 17, 53, 53, IPv6Network((address6(2), 128))),
+)
+
+
+def six(*db: FilterRule) -> Filtered:
+    """Return a host whose guests may speak IPv6 by groups; the fourth has none, and the fifth is not filtered."""
+    web = group(WEB, FilterRule(OUT, 6), FilterRule(IN, 6, 58, 128 << 8, (128 << 8) + 255))
+    nics = (nic(0, (WEB,)), nic(1, (DB,)), nic(2, (WEB, DB)), nic(3, ()), nic(4, None))
+    return Filtered(nics, (web, group(DB, *db)))
+
+
+def test_ipv6_goes_where_the_trace_says(guests: Guests) -> None:
+    """Between all filtered guests, by both of their addresses, and after a rule has gone."""
+    comparison, host = Comparison(guests, Counter()), six(*DB_RULES)
+    guests.lab.settle(host.state)
+    talks: list[Talk] = []
+    for speaker, listener in permutations(range(4), 2):
+        for src, dst in (
+            (link_local(mac(0xD0, speaker)), link_local(mac(0xD0, listener))),
+            (address6(speaker), address6(listener)),
+        ):
+            talks.append(guests.talk(Header(IpProtocol.ICMP, src, dst), speaker, listener))
+            for protocol, port in (
+                (IpProtocol.TCP, 5432),
+                (IpProtocol.TCP, 80),
+                (IpProtocol.UDP, 53),
+                (IpProtocol.UDP, 547),
+            ):
+                talks.append(guests.talk(Header(protocol, src, dst, 40000, port), speaker, listener))
+    liars = [replace(talk, sender=3) for talk in talks if talk.receiver != 3 and talk.sender != 3]
+    comparison.compare(host, [(talk, talk.header, None, 0) for talk in liars])
+    first = comparison.compare(host, [(talk, talk.header, None, 0) for talk in talks])
+    begun = [(talk, flow) for talk, flow in zip(talks, first, strict=True) if flow is not None]
+    answers = comparison.compare(host, [(talk, flow.reply, flow, 1) for talk, flow in begun])
+    known = [(talk, flow) for (talk, _), flow in zip(begun, answers, strict=True) if flow is not None]
+    less = six(*DB_RULES[:1])
+    guests.lab.settle(less.state)
+    comparison.compare(
+        less, [(talk, header, flow, 2) for talk, flow in known for header in (flow.original, flow.reply)]
+    )
+    assert {ending for ending in comparison.seen if not ending.startswith("IPv6")} == {
+        *("0 delivered to a guest ", "1 delivered to a guest ", "2 delivered to a guest "),
+        *(
+            "0 dropped from_guest",
+            "0 dropped sent6",
+            "0 dropped received6",
+            "0 dropped to_guest",
+            "2 dropped received6",
+        ),
+    }
 
 
 def test_questions_are_answered_where_the_trace_says_through_routers_and_past_filters(lab: Lab) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mooring.compile.host import compile_host
-from mooring.compile.journey import FromGuest, FromUplink, Header, IpProtocol, Outcome, Packet
+from mooring.compile.journey import Address, FromGuest, FromUplink, Header, IpProtocol, Outcome, Packet
 from mooring.compile.tour import tour
 from mooring.compile.trace import round_trip, trace
 from mooring.model.ids import uplink_name
@@ -88,7 +88,8 @@ def test_the_gateways_host_says_what_becomes_of_guests_of_all_hosts(hosts: Hosts
     project.where = {0: 0, 1: 1, 2: 2}
     project.floating = {2: PublicAddress(PUBLIC, uplink_id(0))}
     settle(hosts, project)
-    names = {address(guest): plug(hosts, project, guest) for guest in project.where} | {ISP: hosts.outside}
+    names: dict[Address, str] = {address(guest): plug(hosts, project, guest) for guest in project.where}
+    names[ISP] = hosts.outside
     state = compile_host(project.placed(0))
     for src, dst in ((address(0), ISP), (address(1), ISP), (address(2), ISP), (ISP, PUBLIC), (address(1), PUBLIC)):
         trip = round_trip(state, asked(project, src, dst))

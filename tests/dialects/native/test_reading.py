@@ -1,14 +1,17 @@
 """Lists in pages, facts and traces, and a whole life told as a recorded conversation."""
 
+import re
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from mooring.compile.filters import link_local
 from mooring.model.subjects import HostRole, Report, SubjectKey, SubjectKind
 from tests.cloud import Cloud
 from tests.dialects.conversation import Response, check
 from tests.dialects.native.conftest import Client
+from tests.dialects.native.test_rights import INSTANCE
 
 
 def test_pages_hold_everything_once(alice: Client) -> None:
@@ -120,6 +123,37 @@ def test_a_trace_of_what_one_nic_sends(cloud: Cloud, root: Client, alice: Client
     assert own["onward"] == []
     unknown = root("POST", "/trace", {"source": "10.0.0.2", "destination": "192.0.2.1", "nic": "none"})
     assert unknown.json()["field"] == "nic"
+
+
+def test_a_trace_calls_groups_and_rules_what_their_project_calls_them(root: Client, alice: Client) -> None:
+    alice.made("/security-groups", {"name": "web"})
+    rule = {"protocol": "tcp", "ports": {"first": 80, "last": 89}, "remote_group": "default"}
+    alice.made("/security-groups/web/rules", rule)
+    for name, groups in (("vm", ["default"]), ("vm2", ["web"])):
+        alice.made("/instances", {**INSTANCE, "name": name, "security_groups": groups})
+    (asks,), (serves,) = (alice("GET", f"/instances/{name}").json()["nics"] for name in ("vm", "vm2"))
+    asked = {"source": asks["fixed"][0], "destination": serves["fixed"][0], "protocol": "tcp", "port": 81}
+    text = root("POST", "/trace", asked, headers={"Accept": "text/plain"}).text
+    assert re.search(r"may send this: group default \(\d+\) admits any protocol to anybody", text), text
+    assert re.search(
+        r"may receive this: group web \(\d+\) admits tcp 80-89 from members of group default \(\d+\)", text
+    ), text
+    refused = root.made("/trace", {**asked, "port": 90})["there"]["end"]
+    assert re.search(r"no rule of group web \(\d+\) admits tcp 90 from 10", refused)
+
+
+def test_a_trace_of_ipv6_stays_on_the_network(root: Client, alice: Client) -> None:
+    for name in ("vm", "vm2"):
+        alice.made("/instances", {**INSTANCE, "name": name})
+    one, two = (link_local(alice("GET", f"/instances/{name}").json()["nics"][0]["mac"]) for name in ("vm", "vm2"))
+    found = root.made("/trace", {"source": str(one), "destination": str(two)})
+    assert (found["answered"], found["there"]["outcome"]) == (True, "delivered to a guest")
+    beyond = root.made("/trace", {"source": str(one), "destination": "2001:db8::1"})["there"]
+    assert beyond["outcome"] == "nobody is there"
+    outside = root.made("/trace", {"source": "2001:db8::1", "destination": str(two)})["there"]["end"]
+    assert outside.startswith("nobody is there: routers here have no IPv6")
+    mixed = root("POST", "/trace", {"source": str(one), "destination": "192.0.2.1"})
+    assert (mixed.status_code, mixed.json()["field"]) == (422, "destination")
 
 
 def test_a_life(cloud: Cloud, http: httpx2.Client, request: pytest.FixtureRequest) -> None:

@@ -46,11 +46,17 @@ def test_a_router_has_no_way_out_before_it_needs_one(cloud: Cloud, own: Network,
     assert alice.get(f"/routers/{own.router}")["router"]["external_gateway_info"]["network_id"] == pool.id
 
 
-def test_administrators_see_everybodys_ports_and_groups(cloud: Cloud, alice: Client, bob: Client, root: Client) -> None:
+def test_administrators_see_everybodys_things(cloud: Cloud, alice: Client, bob: Client, root: Client) -> None:
     first, second = cloud.boot(cloud.caller("alice")), cloud.boot(cloud.caller("bob"))
     ports = {first.nics[0].id: first.project, second.nics[0].id: second.project}
     assert {port["id"]: port["project_id"] for port in root.get("/ports")["ports"]} == ports
     assert [port["id"] for port in alice.get("/ports")["ports"]] == [first.nics[0].id]
+    floating = [cloud.operations.addresses.allocate(cloud.caller(user), None) for user in ("alice", "bob")]
+    owners = {each.id: each.project for each in floating}
+    assert {each["id"]: each["project_id"] for each in root.get("/floatingips")["floatingips"]} == owners
+    assert root.get(f"/floatingips?project_id={first.project}&fields=id") == {"floatingips": [{"id": floating[0].id}]}
+    assert root("DELETE", f"/floatingips/{floating[1].id}").status_code == 204
+    assert bob.get("/floatingips") == {"floatingips": []}
     theirs = {group["project_id"] for group in root.get("/security-groups")["security_groups"]}
     assert theirs == {first.project, second.project, cloud.caller("root").project.id}
     (group,) = bob.get("/security-groups")["security_groups"]

@@ -108,7 +108,7 @@ def test_urls_are_those_that_are_configured(http: httpx2.Client) -> None:
         "/compute/v2.1/nowhere",
         "/compute/v2.1//servers",
         "/compute/v3",
-        "/identity/v2.0/tokens",
+        "/identity/v1.1/auth",
         "/compute/v2.1/servers/x/y/z",
     ],
 )

@@ -4,8 +4,8 @@ A route that isn't in CASES fails the walk, as does one that docs/openstack.md d
 """
 
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mooring.dialects.openstack.routes import ROUTES
 from mooring.dialects.openstack.routing import Access, Route
 from mooring.dialects.openstack.xml.documents import LABELLED, PREFIXES, document_of
 from mooring.dialects.openstack.xml.parsing import parse_xml
+from mooring.operations import NewKey, NewProject, NewUser
 from tests.cloud import FLAVORS, IMAGES, Cloud
 from tests.dialects.openstack.conftest import Client
 
@@ -28,19 +29,22 @@ class Case:
     """How to call a route so that it would do something: what stands for its `{...}`, and a good body, or what makes one of ids.
 
     `foreign`: the route is about a thing that belongs to one project or user, so that others must not find it.  `who` may
-    call it: root for what is an administrator's.
+    call it: root for what is an administrator's.  `own`: readers change what is their own here.  `instead`: which thing stands for another.
     """
 
     params: tuple[str, ...] = ()
     body: Any = None
     foreign: bool = False
     who: str = "alice"
+    own: bool = False
+    instead: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 _SERVER = {"server": {"name": "vm", "imageRef": IMAGES[0].id, "flavorRef": "1"}}
 _LOG_IN = {
     "auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "alice", "password": "pw-alice"}}}}
 }
+_ROLES = "/identity/v3/projects/{project}/users/{user}/roles"
 _SUBJECT = Case(("subject",), foreign=True)
 
 CASES: dict[tuple[str, str], Case] = {
@@ -60,6 +64,36 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/identity/v3/users"): Case(),
     ("GET", "/identity/v3/users/{user}"): Case(("user",), foreign=True),
     ("GET", "/identity/v3/users/{user}/projects"): Case(("user",), foreign=True),
+    ("POST", "/identity/v3/projects"): Case(body={"project": {"name": "new"}}, who="root"),
+    ("PATCH", "/identity/v3/projects/{project}"): Case(("project",), {"project": {"enabled": True}}, who="root"),
+    ("DELETE", "/identity/v3/projects/{project}"): Case(("project",), who="root", instead={"project": "quay"}),
+    ("POST", "/identity/v3/users"): Case(body={"user": {"name": "new", "password": "pw"}}, who="root"),
+    ("PATCH", "/identity/v3/users/{user}"): Case(("user",), {"user": {"email": "a@example.org"}}, who="root"),
+    ("DELETE", "/identity/v3/users/{user}"): Case(("user",), who="root", instead={"user": "nell"}),
+    ("POST", "/identity/v3/users/{user}/password"): Case(
+        ("user",), {"user": {"password": "new", "original_password": "pw-alice"}}, foreign=True
+    ),
+    ("GET", "/identity/v3/users/{user}/application_credentials"): Case(("user",), foreign=True),
+    ("POST", "/identity/v3/users/{user}/application_credentials"): Case(
+        ("user",), {"application_credential": {"name": "new"}}, foreign=True, own=True
+    ),
+    ("GET", "/identity/v3/users/{user}/application_credentials/{key}"): Case(("key", "user"), foreign=True),
+    ("DELETE", "/identity/v3/users/{user}/application_credentials/{key}"): Case(
+        ("key", "user"), foreign=True, own=True
+    ),
+    ("GET", "/identity/v3/roles"): Case(),
+    ("GET", "/identity/v3/roles/{role}"): Case(("role",)),
+    ("GET", "/identity/v3/role_assignments"): Case(),
+    ("GET", _ROLES): Case(("project", "user"), foreign=True),
+    ("GET", f"{_ROLES}/{{role}}"): Case(("project", "role", "user"), foreign=True),
+    ("HEAD", f"{_ROLES}/{{role}}"): Case(("project", "role", "user"), foreign=True),
+    ("PUT", f"{_ROLES}/{{role}}"): Case(("user", "project", "role"), who="root"),
+    ("DELETE", f"{_ROLES}/{{role}}"): Case(("user", "project", "role"), who="root"),
+    ("GET", "/identity/v2.0"): Case(),
+    ("POST", "/identity/v2.0/tokens"): Case(
+        body={"auth": {"passwordCredentials": {"username": "alice", "password": "pw-alice"}}}
+    ),
+    ("GET", "/identity/v2.0/tenants"): Case(),
     ("GET", "/identity/v3/domains"): Case(),
     ("GET", "/identity/v3/domains/{domain}"): Case(("domain",)),
     ("GET", "/compute/v2.1/extensions"): Case(),
@@ -83,6 +117,12 @@ CASES: dict[tuple[str, str], Case] = {
     ),
     ("POST", "/compute/v2.1/os-floating-ips/{address}/removeFloatingIp"): Case(("address",), foreign=True),
     ("GET", "/compute/v2.1/os-floating-ip-pools"): Case(),
+    ("GET", "/compute/v2.1/os-floating-ips-bulk"): Case(who="root"),
+    ("POST", "/compute/v2.1/os-floating-ips-bulk"): Case(
+        body={"floating_ips_bulk_create": {"ip_range": "198.51.100.64/28"}}, who="root"
+    ),
+    ("GET", "/compute/v2.1/os-floating-ips-bulk/{host}"): Case(("host",), who="root"),
+    ("PUT", "/compute/v2.1/os-floating-ips-bulk/delete"): Case(body={"ip_range": "198.51.100.39"}, who="root"),
     ("GET", "/compute/v2.1/os-security-groups"): Case(),
     ("POST", "/compute/v2.1/os-security-groups"): Case(body={"security_group": {"name": "new", "description": ""}}),
     ("GET", "/compute/v2.1/os-security-groups/{group}"): Case(("group",), foreign=True),
@@ -141,12 +181,23 @@ routes_of_projects = pytest.mark.parametrize(
 )
 # Reads change nothing whoever asks; a log-out ends the caller's own token.
 changes = pytest.mark.parametrize(
-    "route", [each for each in ROUTES if each.access is Access.PROJECT and each.method != "GET"], ids=name
+    "route",
+    [
+        each
+        for each in ROUTES
+        if each.access is Access.PROJECT
+        and each.method not in {"GET", "HEAD"}
+        and not CASES.get((each.method, each.path), Case()).own
+    ],
+    ids=name,
 )
 routes_with_ids = pytest.mark.parametrize(
     "route",
     [each for each in ROUTES if "{" in each.path or ("tokens" in each.path and each.method != "POST")],
     ids=name,
+)
+routes_of_administrators = pytest.mark.parametrize(
+    "route", [each for each in ROUTES if CASES.get((each.method, each.path), Case()).who == "root"], ids=name
 )
 
 
@@ -164,8 +215,8 @@ class Harbour:
         return self.as_user(CASES[route.method, route.path].who)
 
     def call(self, client: Client, route: Route, **instead: str) -> httpx2.Response:
-        ids = {**self.ids, **instead}
         case = CASES[route.method, route.path]
+        ids = {**self.ids, **{name: self.ids[thing] for name, thing in case.instead.items()}, **instead}
         headers = {"X-Subject-Token": ids["subject"]} if "subject" in case.params else {}
         path = route.path.format_map(ids)
         body = case.body(ids) if callable(case.body) else case.body
@@ -184,11 +235,14 @@ def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client])
     floating = cloud.operations.addresses.allocate(alice, "public")
     cloud.operations.addresses.associate(alice, server.id, floating.address)
     group = cloud.operations.groups.create(alice, "group")
+    key, _ = cloud.operations.keys.create(alice, NewKey("ci"))
+    accounts, root = cloud.operations.accounts, cloud.caller("root")
     ids = {
         "group": group.id,
         "rule": group.rules[0].id,
         "server": server.id,
         "label": "private",
+        "host": "host1",
         "port": server.nics[0].id,
         "fixed": str(server.nics[0].fixed[0].address),
         "alias": "os-floating-ips",
@@ -199,6 +253,10 @@ def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client])
         "project": alice.project.id,
         "user": alice.user.id,
         "domain": "default",
+        "role": "member",
+        "key": key.id,
+        "quay": accounts.create_project(root, NewProject("quay")).id,
+        "nell": accounts.create_user(root, NewUser("nell", "pw-nell")).id,
         "subject": cloud.token("alice"),
     }
     return Harbour(cloud, http, as_user, ids)
@@ -218,6 +276,15 @@ def test_every_route_is_documented(route: Route) -> None:
 @every_route
 def test_an_owner_is_answered(harbour: Harbour, route: Route) -> None:
     assert harbour.call(harbour.owner(route), route).status_code < 400
+
+
+@routes_of_administrators
+def test_others_administer_nothing(harbour: Harbour, route: Route) -> None:
+    before = harbour.state()
+    for user in ("alice", "bob", "rita"):
+        for made_up in ({}, {"user": RANDOM, "project": RANDOM}):
+            assert harbour.call(harbour.as_user(user), route, **made_up).status_code == 403
+    assert harbour.state() == before
 
 
 def test_xml_says_what_json_says(harbour: Harbour) -> None:

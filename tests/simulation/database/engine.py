@@ -14,6 +14,7 @@ from datetime import datetime
 from mooring.model.faults import Unavailable
 from tests.simulation.database.addresses import Addresses
 from tests.simulation.database.deliveries import Deliveries
+from tests.simulation.database.egress import Preferences
 from tests.simulation.database.groups import Groups
 from tests.simulation.database.identities import Identities, Memory, Quotas
 from tests.simulation.database.instances import Instances
@@ -32,6 +33,7 @@ class MemoryTransaction:
         self.addresses = Addresses(tables)
         self.instances = Instances(tables, now)
         self.groups = Groups(tables)
+        self.preferences = Preferences()
         self.quotas = Quotas(tables)
         self.deliveries = Deliveries(tables)
         self.memory = Memory(tables)

@@ -97,6 +97,7 @@ class Subjects:
                     prefixes=tuple(sorted({pool.cidr for pool in pools})),
                     ranges=_ranges(pools),
                     alone=not Topology(self._tables).others_on(uplink, router),
+                    number=list(self._tables.uplinks.keys()).index(uplink) + 1,
                 )
             )
         return ways

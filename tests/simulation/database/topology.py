@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
-from mooring.model.nouns import AddressKind, AddressPool, Host, Network, NetworkKind, PoolUsage, Uplink
+from mooring.model.nouns import AddressKind, AddressPool, AddressRange, Host, Network, NetworkKind, PoolUsage, Uplink
 from mooring.model.records import AddressRow, RouterRow
 from mooring.model.subjects import SubjectKey, SubjectKind
 from tests.simulation.database.addresses import Addresses
@@ -68,6 +68,15 @@ class Topology:
         check(all(part.first <= part.last for part in pool.ranges), "ck_pool_ranges_order")
         ordered = tuple(sorted(pool.ranges, key=lambda part: part.first))
         self._tables.pools.put(pool.id, replace(pool, ranges=ordered))
+
+    def set_ranges(self, pool: PoolId, ranges: Sequence[AddressRange]) -> None:
+        if not ranges:
+            raise ValueError("a pool has at least one range")
+        known = self._tables.pools.get(pool)
+        needs(known is not None)
+        if known is not None:
+            ordered = tuple(sorted(ranges, key=lambda part: part.first))
+            self._tables.pools.put(pool, replace(known, ranges=ordered))
 
     def pool(self, pool: PoolId) -> AddressPool | None:
         return self._tables.pools.get(pool)

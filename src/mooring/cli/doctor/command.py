@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mooring.cli.doctor import devices, kernel, limits, links, programs
+from mooring.cli.doctor import devices, filters, kernel, limits, links, programs
 from mooring.cli.doctor.check import Finding, Verdict, carry_out
 
 _COLOURS = {Verdict.OK: "green", Verdict.LIMITED: "yellow", Verdict.MISSING: "red"}
@@ -23,7 +23,14 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Tell what this machine lacks, and what that costs."""
-    checks = (*programs.checks(), *kernel.checks(), *devices.checks(), *links.checks(config), *limits.checks(config))
+    checks = (
+        *programs.checks(),
+        *kernel.checks(),
+        *filters.checks(config),
+        *devices.checks(),
+        *links.checks(config),
+        *limits.checks(config),
+    )
     # Some wait for a ping that must not come; none hinders another, for each has a namespace of its own.
     with ThreadPoolExecutor(4) as pool:
         findings = tuple(pool.map(carry_out, checks))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mooring.cli.doctor import trial
-from mooring.cli.doctor.check import Check, Lacking, Limited
+from mooring.cli.doctor.check import Check
 
 _GROUP = "kernel"
 VLANS = "802.1Q VLAN devices"
@@ -27,28 +27,6 @@ def _user_namespaces() -> str:
     nobody = drop if os.geteuid() == 0 and everybody else []
     trial.run([*nobody, *ask])
     return "an ordinary user can make them"
-
-
-def _bridge_filter() -> str:
-    script = """
-        $probe nft 'table bridge t {
-            chain c { type filter hook forward priority 10
-                ct state established accept
-            }
-        }'
-    """
-    try:
-        trial.in_fresh_network(script)
-    except Lacking as refused:
-        try:
-            trial.in_fresh_network("cat /proc/sys/net/bridge/bridge-nf-call-iptables")
-        except Lacking:
-            raise Lacking("neither nf_conntrack_bridge nor br_netfilter") from refused
-        raise Limited(
-            "br_netfilter, but no nf_conntrack_bridge",
-            "Security groups work, but every bridged packet passes the IP hooks as well, which takes time.",
-        ) from refused
-    return "nf_conntrack_bridge"
 
 
 # A guest at 10.0.0.5 answers at 192.0.2.130, which is translated by a map and owned by a set of the arp family, as mooring does it.
@@ -183,9 +161,6 @@ def checks() -> Iterator[Check]:
     )
     for name, needed, script, cost in _SCRIPTS:
         yield Check(_GROUP, name, cost, _trial(script), needed=needed)
-    yield Check(
-        _GROUP, "bridge filtering", "Security groups can't be enforced between guests of one host.", _bridge_filter
-    )
     yield Check(
         _GROUP,
         "user namespaces",

@@ -1,5 +1,5 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-"""What doctor's scripts run inside of a namespace: `python -m mooring.cli.doctor.probe {nft TEXT | flow}`.
+"""What doctor's scripts run inside of a namespace: `python -m mooring.cli.doctor.probe {nft TEXT | rules | flow}`.
 
 By the libraries that the agent itself uses: the programs nft and conntrack may be missing where mooring works, and the other way round.
 """
@@ -8,9 +8,11 @@ import ctypes
 import socket
 import sys
 
+_TERSE = 1 << 11  # nftables/libnftables.h
 
-def nft(text: str) -> None:
-    """Make a ruleset true by libnftables."""
+
+def nft(text: str) -> str:
+    """Run commands by libnftables and return what they print, without the elements of sets."""
     try:
         library = ctypes.CDLL("libnftables.so.1")
     except OSError:
@@ -18,9 +20,13 @@ def nft(text: str) -> None:
     library.nft_ctx_new.restype = ctypes.c_void_p
     library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
     context = ctypes.c_void_p(library.nft_ctx_new(0))
+    library.nft_ctx_get_output_buffer.restype = ctypes.c_char_p
     library.nft_ctx_buffer_error(context)
+    library.nft_ctx_buffer_output(context)
+    library.nft_ctx_output_set_flags(context, _TERSE)
     if library.nft_run_cmd_from_buffer(context, text.encode()):
         sys.exit((library.nft_ctx_get_error_buffer(context) or b"it can't say why").decode(errors="replace"))
+    return str((library.nft_ctx_get_output_buffer(context) or b"").decode(errors="replace"))
 
 
 def flow() -> None:
@@ -40,6 +46,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["nft", text]:
             nft(text)
+        case ["rules"]:
+            sys.stdout.write(nft("list ruleset"))
         case ["flow"]:
             try:
                 flow()

@@ -37,6 +37,7 @@ ID_HEADERS = ("X-Request-Id",)
 # What tells nothing about anybody, and is asked for by those who have no token yet.
 OPEN_PATHS = frozenset({"", "/", "/openapi.json"})
 # Where pydantic's words are about Python.
+_A_MOMENT = "must be a moment with a zone, as in 2027-01-31T12:00:00Z"
 _REASONS = {
     "missing": "is missing",
     "extra_forbidden": "there is no such field",
@@ -46,6 +47,9 @@ _REASONS = {
     "list_type": "must be a list",
     "string_type": "must be a text",
     "int_type": "must be a whole number",
+    "datetime_from_date_parsing": _A_MOMENT,
+    "datetime_parsing": _A_MOMENT,
+    "timezone_aware": _A_MOMENT,
     "ip_v4_address": "must be an IPv4 address",
     "ip_v4_network": "must be an IPv4 network: an address without host bits and a prefix length, as in 10.0.0.0/24",
 }

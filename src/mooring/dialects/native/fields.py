@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Header, Query
@@ -41,6 +41,9 @@ def _prefix(value: Any) -> str:
 
 
 Address = Annotated[IPv4Address, Strict(strict=False), BeforeValidator(_text)]
+AnyAddress = Annotated[
+    Annotated[IPv4Address, Strict(strict=False)] | Annotated[IPv6Address, Strict(strict=False)], BeforeValidator(_text)
+]
 Prefix = Annotated[IPv4Network, Strict(strict=False), BeforeValidator(_prefix)]
 Key = Annotated[
     str | None,

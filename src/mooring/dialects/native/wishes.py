@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, Strict
 
 from mooring.compile.journey import IpProtocol
-from mooring.dialects.native.fields import Address, Body, Prefix
+from mooring.dialects.native.fields import Address, AnyAddress, Body, Prefix
 from mooring.model.faults import Invalid
 from mooring.model.ids import ProjectId
 from mooring.model.nouns import AddressRange, NetworkKind
@@ -188,8 +188,8 @@ class TraceWish(Body):
     id of one that sends, whosever address the source is.
     """
 
-    source: Address
-    destination: Address
+    source: AnyAddress
+    destination: AnyAddress
     protocol: Annotated[IpProtocol, Strict(strict=False)] = IpProtocol.ICMP
     port: Annotated[int | None, _PORT] = None
     source_port: Annotated[int | None, _PORT] = None

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from mooring.dialects.http import Refused
 from mooring.dialects.neutron.faults import NeutronRefused
 from mooring.dialects.neutron.lists import View, collection, single
 from mooring.dialects.neutron.networks import external
@@ -52,9 +51,8 @@ class UpdateBody(Body):
 def list_floating_ips(call: Call) -> Answer:
     """GET /network/v2.0/floatingips."""
     routers = _routers(call)
-    return collection(
-        call, "floatingips", [_view(each, routers) for each in call.operations.addresses.listing(call.caller)]
-    )
+    found = call.operations.addresses.listing(call.caller, every_project=True)
+    return collection(call, "floatingips", [_view(each, routers) for each in found])
 
 
 def show_floating_ip(call: Call) -> Answer:
@@ -69,7 +67,7 @@ def create_floating_ip(call: Call) -> Answer:
     pool = external(call, wanted.floating_network_id)
     if wanted.subnet_id not in (None, pool.id):
         raise NotFound("Subnet", wanted.subnet_id)
-    _check_whole(wanted.port_id, wanted)
+    _check_whole(wanted)
     new = NewFloatingIp(
         pool=pool.id,
         address=wanted.floating_ip_address,
@@ -83,13 +81,9 @@ def create_floating_ip(call: Call) -> Answer:
 def update_floating_ip(call: Call) -> Answer:
     """PUT /network/v2.0/floatingips/{floatingip}."""
     wanted = call.read(UpdateBody).floatingip
-    port: str | None = wanted.port_id
-    if wanted.fixed_ip_address is not None and "port_id" not in wanted.model_fields_set:
-        # Another address of the port that it leads to.
-        port = call.operations.addresses.get(call.caller, _id(call)).nic
-    _check_whole(port, wanted)
+    _check_whole(wanted)
     # A body without any port ends the association, as it does in Neutron.
-    nic = None if port is None else NicId(port)
+    nic = None if wanted.port_id is None else NicId(wanted.port_id)
     changed = call.operations.addresses.point(call.caller, _id(call), nic, wanted.fixed_ip_address)
     return single(call, "floatingip", _view(changed, _routers(call)))
 
@@ -104,14 +98,10 @@ def _id(call: Call) -> AddressId:
     return AddressId(call.params["floatingip"])
 
 
-def _check_whole(port: str | None, wanted: Association) -> None:
-    if port is None and wanted.fixed_ip_address is not None:
-        raise _no_port()
-
-
-def _no_port() -> Refused:
-    reason = "Invalid input for field floatingip.fixed_ip_address: it needs a port_id."
-    return NeutronRefused(400, "BadRequest", reason)
+def _check_whole(wanted: Association) -> None:
+    if wanted.port_id is None and wanted.fixed_ip_address is not None:
+        reason = "Invalid input for field floatingip.fixed_ip_address: cannot be specified without a port_id."
+        raise NeutronRefused(400, "BadRequest", reason)
 
 
 def _routers(call: Call) -> Mapping[NetworkId, RouterId | None]:

@@ -71,6 +71,7 @@ class Dialect:
             params=found.params,
             headers=headers,
             body=await read_body(request, self._bounds),
+            source=request.client.host if request.client else None,
             version=_version(path, headers),
             words=dict(found.params),
         )

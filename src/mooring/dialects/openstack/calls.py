@@ -73,7 +73,7 @@ class Site:
 
 @dataclass(slots=True)
 class Call:
-    """A request to one route.  `words` are what the wording of a fault may name."""
+    """A request to one route.  `source` is the address that it came from; `words` are what the wording of a fault may name."""
 
     operations: Operations
     site: Site
@@ -84,6 +84,7 @@ class Call:
     params: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    source: str | None = None
     version: Microversion | None = None
     known_caller: Caller | None = None
     known_token: Token | None = None

@@ -58,6 +58,13 @@ EXTENSIONS: tuple[Extension, ...] = (
         "os-floating-ips", "FloatingIps", "floating_ips/api/v1.1", "2011-06-16", "Public addresses that can be moved."
     ),
     Extension("os-fixed-ips", "FixedIPs", "fixed_ips/api/v2", "2012-10-18", "Who has a fixed address."),
+    Extension(
+        "os-floating-ips-bulk",
+        "FloatingIpsBulk",
+        "floating_ips_bulk/api/v2",
+        "2012-10-29",
+        "Which addresses pools have.",
+    ),
     Extension("os-networks", "Networks", "os-networks/api/v1.1", "2011-12-23", "The networks that a project may use."),
     Extension("os-quota-sets", "Quotas", "quotas-sets/api/v1.1", "2011-08-08", "What projects may have."),
     Extension(

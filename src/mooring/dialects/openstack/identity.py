@@ -1,4 +1,4 @@
-"""Keystone v3: versions, tokens, the catalogue, and the reads that clients make of their own projects and user."""
+"""Keystone v3: tokens and the catalogue."""
 
 import base64
 import hashlib
@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mooring.dialects.http import Refused
+from mooring.dialects.openstack.accounts import DOMAIN, own_link
 from mooring.dialects.openstack.bodies import Body, Name
 from mooring.dialects.openstack.calls import UNAUTHENTICATED, Answer, Call
 from mooring.model.faults import NotFound, Unauthenticated
-from mooring.model.nouns import Project, Role, Token, User
+from mooring.model.nouns import Role, Token
+from mooring.operations.identity import KeyName
 
-# There is one domain: what keystone calls so is not a notion of mooring.
-DOMAIN = {"id": "default", "name": "Default"}
 _SERVICES = (("identity", "keystone", "identity/v3"), ("compute", "nova", "compute/v2.1"), ("image", "glance", "image"))
 _INTERFACES = ("public", "internal", "admin")
 
@@ -53,12 +53,30 @@ class TokenMethod(Body):
     id: Annotated[str, Field(min_length=1, max_length=4096)]
 
 
+class WhoseKey(Body):
+    """A user by id, or by name and domain."""
+
+    id: Name | None = None
+    name: Name | None = None
+    domain: DomainName = DomainName()
+
+
+class KeyMethod(Body):
+    """Identity by an application credential: by its id, or by its name and its user."""
+
+    id: Name | None = None
+    name: Name | None = None
+    user: WhoseKey = WhoseKey()
+    secret: Annotated[str, Field(max_length=4096)]
+
+
 class Identity(Body):
     """How the client proves who it is."""
 
-    methods: Annotated[list[Literal["password", "token"]], Field(min_length=1, max_length=1)]
+    methods: Annotated[list[Literal["password", "token", "application_credential"]], Field(min_length=1, max_length=1)]
     password: PasswordMethod | None = None
     token: TokenMethod | None = None
+    application_credential: KeyMethod | None = None
 
 
 class ProjectScope(Body):
@@ -97,23 +115,44 @@ def log_in(call: Call) -> Answer:
     project = _scope(wanted.scope)
     method = wanted.identity.methods[0]
     if method == "password" and wanted.identity.password is not None:
-        user = wanted.identity.password.user
-        if user.id is None and user.name is None:
-            raise Refused(400, "Invalid input for field auth.identity.password.user: id or name is required.")
-        if not user.domain.known:
-            raise Unauthenticated(UNAUTHENTICATED, detail="unknown domain")
-        token = call.operations.identity.log_in(
-            user=user.name, user_id=user.id, password=user.password, project=project
-        )
+        token = _by_password(call, wanted.identity.password.user, project)
     elif method == "token" and wanted.identity.token is not None:
         token = call.operations.identity.exchange(wanted.identity.token.id, project)
+    elif method == "application_credential" and wanted.identity.application_credential is not None:
+        if wanted.scope is not None:
+            raise Unauthenticated("Application credentials cannot request a scope.")
+        token = _by_key(call, wanted.identity.application_credential)
     else:
         raise Refused(400, f"Invalid input for field auth.identity.{method}: it is required.")
-    return _token_answer(call, token, 201, (method,))
+    return _token_answer(call, token, 201, method)
+
+
+def _by_password(call: Call, user: WhoLogsIn, project: str | None) -> Token:
+    if user.id is None and user.name is None:
+        raise Refused(400, "Invalid input for field auth.identity.password.user: id or name is required.")
+    if not user.domain.known:
+        raise Unauthenticated(UNAUTHENTICATED, detail="unknown domain")
+    return call.operations.identity.log_in(
+        user=user.name, user_id=user.id, password=user.password, project=project, source=call.source
+    )
+
+
+def _by_key(call: Call, key: KeyMethod) -> Token:
+    if key.id is None and (key.name is None or (key.user.id is None and key.user.name is None)):
+        raise Refused(
+            400, "Invalid input for field auth.identity.application_credential: id, or name and user are required."
+        )
+    if not key.user.domain.known:
+        raise Unauthenticated(UNAUTHENTICATED, detail="unknown domain")
+    named = KeyName(key.id, key.name, key.user.name, key.user.id)
+    return call.operations.identity.log_in_by_key(named, key.secret, call.source)
 
 
 def _scope(scope: Scope | Literal["unscoped"] | None) -> str | None:
-    if not isinstance(scope, Scope):
+    """Return the project that is asked for, empty for none, and None for whatever is usual."""
+    if scope == "unscoped":
+        return ""
+    if scope is None:
         return None
     project = scope.project
     if not project.domain.known:
@@ -126,7 +165,7 @@ def _scope(scope: Scope | Literal["unscoped"] | None) -> str | None:
 
 def show_token(call: Call) -> Answer:
     """GET and HEAD /identity/v3/auth/tokens."""
-    return _token_answer(call, _subject(call), 200, ("password",))
+    return _token_answer(call, _subject(call), 200)
 
 
 def revoke_token(call: Call) -> Answer:
@@ -149,75 +188,40 @@ def _subject(call: Call) -> Token:
 
 def show_catalogue(call: Call) -> Answer:
     """GET /identity/v3/auth/catalog."""
-    return Answer(body={"catalog": _catalogue(call), "links": _self(call)})
-
-
-def list_projects(call: Call) -> Answer:
-    """GET /identity/v3/auth/projects and /identity/v3/projects: the projects in which the caller has a role."""
-    return _projects_answer(call, call.operations.identity.projects_of(call.token.secret))
-
-
-def list_projects_of_user(call: Call) -> Answer:
-    """GET /identity/v3/users/{user}/projects, for oneself."""
-    _own_user(call)
-    return list_projects(call)
-
-
-def show_project(call: Call) -> Answer:
-    """GET /identity/v3/projects/{project}."""
-    for project in call.operations.identity.projects_of(call.token.secret):
-        if project.id == call.params["project"]:
-            return Answer(body={"project": _project_view(call, project)})
-    raise NotFound("Project", call.params["project"])
-
-
-def list_users(call: Call) -> Answer:
-    """GET /identity/v3/users: oneself."""
-    users = [call.token.user] if call.query.get("name") in (None, call.token.user.name) else []
-    return Answer(body={"users": [_user_view(call, user) for user in users], "links": _self(call)})
-
-
-def show_user(call: Call) -> Answer:
-    """GET /identity/v3/users/{user}, for oneself."""
-    return Answer(body={"user": _user_view(call, _own_user(call))})
-
-
-def list_domains(call: Call) -> Answer:
-    """GET /identity/v3/domains."""
-    domains = [_domain_view(call)] if call.query.get("name") in (None, DOMAIN["name"]) else []
-    return Answer(body={"domains": domains, "links": _self(call)})
-
-
-def show_domain(call: Call) -> Answer:
-    """GET /identity/v3/domains/{domain}."""
-    if call.params["domain"] != DOMAIN["id"]:
-        raise NotFound("Domain", call.params["domain"])
-    return Answer(body={"domain": _domain_view(call)})
+    return Answer(body={"catalog": _catalogue(call), "links": own_link(call)})
 
 
 # ------------------------------------------------------------------------------------------------------------------ views
 
 
-def _token_answer(call: Call, token: Token, status: int, methods: Sequence[str]) -> Answer:
+def _token_answer(call: Call, token: Token, status: int, method: str = "password") -> Answer:
     view: dict[str, object] = {
-        "methods": list(methods),
+        "methods": [method if token.key is None else "application_credential"],
         "user": {"id": token.user.id, "name": token.user.name, "domain": DOMAIN, "password_expires_at": None},
-        "audit_ids": [_audit_id(token)],
+        "audit_ids": [audit_id(token)],
         "issued_at": _moment(token.issued_at),
         "expires_at": _moment(token.expires_at),
     }
     if token.project is not None:
         view["project"] = {"id": token.project.id, "name": token.project.name, "domain": DOMAIN}
         view["is_domain"] = False
+        if token.key is not None:
+            key = token.key
+            view["application_credential"] = {"id": key.id, "name": key.name, "restricted": key.restricted}
         view["roles"] = [{"id": role.value, "name": role.value} for role in sorted(token.roles)]
         if "nocatalog" not in call.query:
             view["catalog"] = _catalogue(call)
     return Answer(status, {"token": view}, {"X-Subject-Token": token.secret, "Vary": "X-Auth-Token"})
 
 
-def _audit_id(token: Token) -> str:
+def audit_id(token: Token) -> str:
     """Return a name by which logs can speak of a token without giving it away."""
     return base64.urlsafe_b64encode(hashlib.sha256(b"audit" + token.secret.encode()).digest()[:16]).decode().rstrip("=")
+
+
+def services(call: Call) -> Sequence[tuple[str, str, str]]:
+    """Return the services that there are: type, name and path of each."""
+    return (*_SERVICES, *call.site.services)
 
 
 def _catalogue(call: Call) -> list[dict[str, object]]:
@@ -237,63 +241,9 @@ def _catalogue(call: Call) -> list[dict[str, object]]:
                 for interface in _INTERFACES
             ],
         }
-        for kind, name, path in (*_SERVICES, *call.site.services)
+        for kind, name, path in services(call)
     ]
 
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _self(call: Call) -> dict[str, object]:
-    return {"self": call.url(call.path.lstrip("/")), "previous": None, "next": None}
-
-
-def _projects_answer(call: Call, projects: Sequence[Project]) -> Answer:
-    name = call.query.get("name")
-    views = [_project_view(call, project) for project in projects if name in (None, project.name)]
-    return Answer(body={"projects": views, "links": _self(call)})
-
-
-def _project_view(call: Call, project: Project) -> dict[str, object]:
-    return {
-        "id": project.id,
-        "name": project.name,
-        "domain_id": DOMAIN["id"],
-        "parent_id": DOMAIN["id"],
-        "description": "",
-        "enabled": True,
-        "is_domain": False,
-        "options": {},
-        "tags": [],
-        "links": {"self": call.url("identity/v3/projects", project.id)},
-    }
-
-
-def _own_user(call: Call) -> User:
-    if call.params["user"] != call.token.user.id:
-        raise NotFound("User", call.params["user"])
-    return call.token.user
-
-
-def _user_view(call: Call, user: User) -> dict[str, object]:
-    return {
-        "id": user.id,
-        "name": user.name,
-        "domain_id": DOMAIN["id"],
-        "enabled": True,
-        "password_expires_at": None,
-        "options": {},
-        "links": {"self": call.url("identity/v3/users", user.id)},
-    }
-
-
-def _domain_view(call: Call) -> dict[str, object]:
-    return {
-        **DOMAIN,
-        "description": "",
-        "enabled": True,
-        "options": {},
-        "tags": [],
-        "links": {"self": call.url("identity/v3/domains/default")},
-    }

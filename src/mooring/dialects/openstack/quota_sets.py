@@ -75,6 +75,7 @@ class QuotaSet(Body):
 
 def show_quotas(call: Call) -> Answer:
     """GET /os-quota-sets/{project}."""
+    _refuse_users(call)
     project = call.operations.identity.project(call.caller, call.params["project"])
     limits = _limits(call.operations.identity.quotas(call.caller, project.id))
     return Answer(body={"quota_set": {"id": project.id, **limits}})
@@ -82,6 +83,7 @@ def show_quotas(call: Call) -> Answer:
 
 def show_details(call: Call) -> Answer:
     """GET /os-quota-sets/{project}/detail: with what is in use."""
+    _refuse_users(call)
     project = call.operations.identity.project(call.caller, call.params["project"])
     quotas = call.operations.identity.quotas(call.caller, project.id)
     used = {quota.resource.value: quota.used for quota in quotas}
@@ -101,6 +103,7 @@ def show_defaults(call: Call) -> Answer:
 
 def change_quotas(call: Call) -> Answer:
     """PUT /os-quota-sets/{project}."""
+    _refuse_users(call)
     wanted = call.read(QuotaSet).quota_set
     named = {key: limit for key, limit in wanted.model_dump().items() if limit is not None}
     for key, limit in _OTHERS.items():
@@ -113,8 +116,15 @@ def change_quotas(call: Call) -> Answer:
 
 def reset_quotas(call: Call) -> Answer:
     """DELETE /os-quota-sets/{project}: as those of a new project."""
+    _refuse_users(call)
     call.operations.quotas.reset(call.caller, call.params["project"])
     return Answer(202)
+
+
+def _refuse_users(call: Call) -> None:
+    # To do it to the whole project would be worse than not to do it.
+    if call.query.get("user_id"):
+        raise Refused(400, "Invalid input for query parameter user_id: mooring has quotas of projects only.")
 
 
 def _limits(quotas: Sequence[Quota]) -> dict[str, int]:

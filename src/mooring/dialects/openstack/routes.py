@@ -2,16 +2,21 @@
 
 from mooring.dialects.http import Lane
 from mooring.dialects.openstack import (
+    accounts,
     actions,
+    application_credentials,
+    bulk,
     catalogue,
     extensions,
     fixed_ips,
     floating_ips,
     identity,
+    identity_v2,
     interfaces,
     limits,
     networks,
     quota_sets,
+    roles,
     security_groups,
     servers,
     versions,
@@ -21,6 +26,7 @@ from mooring.dialects.openstack.routing import Access, Route
 
 _C = "/compute/v2.1"
 _K = "/identity/v3"
+_ROLES = f"{_K}/projects/{{project}}/users/{{user}}/roles"
 
 ROUTES: tuple[Route, ...] = (
     # Version documents
@@ -35,14 +41,52 @@ ROUTES: tuple[Route, ...] = (
     Route("HEAD", f"{_K}/auth/tokens", identity.show_token, "token-check", Access.TOKEN),
     Route("DELETE", f"{_K}/auth/tokens", identity.revoke_token, "log-out", Access.TOKEN),
     Route("GET", f"{_K}/auth/catalog", identity.show_catalogue, "catalogue", Access.TOKEN),
-    Route("GET", f"{_K}/auth/projects", identity.list_projects, "own-projects", Access.TOKEN),
-    Route("GET", f"{_K}/projects", identity.list_projects, "projects", Access.TOKEN),
-    Route("GET", f"{_K}/projects/{{project}}", identity.show_project, "project", Access.TOKEN),
-    Route("GET", f"{_K}/users", identity.list_users, "users", Access.TOKEN),
-    Route("GET", f"{_K}/users/{{user}}", identity.show_user, "user", Access.TOKEN),
-    Route("GET", f"{_K}/users/{{user}}/projects", identity.list_projects_of_user, "user-projects", Access.TOKEN),
-    Route("GET", f"{_K}/domains", identity.list_domains, "domains", Access.TOKEN),
-    Route("GET", f"{_K}/domains/{{domain}}", identity.show_domain, "domain", Access.TOKEN),
+    Route("GET", f"{_K}/auth/projects", accounts.list_own_projects, "own-projects", Access.TOKEN),
+    Route("GET", f"{_K}/projects", accounts.list_projects, "projects", Access.TOKEN),
+    Route("POST", f"{_K}/projects", accounts.create_project, "project-create"),
+    Route("GET", f"{_K}/projects/{{project}}", accounts.show_project, "project", Access.TOKEN),
+    Route("PATCH", f"{_K}/projects/{{project}}", accounts.update_project, "project-update"),
+    Route("DELETE", f"{_K}/projects/{{project}}", accounts.delete_project, "project-delete"),
+    Route("GET", f"{_K}/users", accounts.list_users, "users", Access.TOKEN),
+    Route("POST", f"{_K}/users", accounts.create_user, "user-create", lane=Lane.LOG_IN),
+    Route("GET", f"{_K}/users/{{user}}", accounts.show_user, "user", Access.TOKEN),
+    Route("PATCH", f"{_K}/users/{{user}}", accounts.update_user, "user-update", lane=Lane.LOG_IN),
+    Route("DELETE", f"{_K}/users/{{user}}", accounts.delete_user, "user-delete"),
+    Route(
+        "POST", f"{_K}/users/{{user}}/password", accounts.change_password, "password-change", Access.TOKEN, Lane.LOG_IN
+    ),
+    Route("GET", f"{_K}/users/{{user}}/projects", accounts.list_projects_of_user, "user-projects", Access.TOKEN),
+    Route("GET", f"{_K}/users/{{user}}/application_credentials", application_credentials.list_credentials, "keys"),
+    Route(
+        "POST",
+        f"{_K}/users/{{user}}/application_credentials",
+        application_credentials.create_credential,
+        "key-create",
+        lane=Lane.LOG_IN,
+    ),
+    Route(
+        "GET", f"{_K}/users/{{user}}/application_credentials/{{key}}", application_credentials.show_credential, "key"
+    ),
+    Route(
+        "DELETE",
+        f"{_K}/users/{{user}}/application_credentials/{{key}}",
+        application_credentials.delete_credential,
+        "key-delete",
+    ),
+    Route("GET", f"{_K}/roles", roles.list_roles, "roles", Access.TOKEN),
+    Route("GET", f"{_K}/roles/{{role}}", roles.show_role, "role", Access.TOKEN),
+    Route("GET", f"{_K}/role_assignments", roles.list_assignments, "role-assignments"),
+    Route("GET", _ROLES, roles.list_roles_of_user, "roles-of-user"),
+    Route("GET", f"{_ROLES}/{{role}}", roles.has_role, "role-of-user"),
+    Route("HEAD", f"{_ROLES}/{{role}}", roles.has_role, "role-of-user-check"),
+    Route("PUT", f"{_ROLES}/{{role}}", roles.grant, "role-grant"),
+    Route("DELETE", f"{_ROLES}/{{role}}", roles.revoke, "role-revoke"),
+    Route("GET", f"{_K}/domains", accounts.list_domains, "domains", Access.TOKEN),
+    Route("GET", f"{_K}/domains/{{domain}}", accounts.show_domain, "domain", Access.TOKEN),
+    # Identity as it was before
+    Route("GET", "/identity/v2.0", versions.old_identity_version, "old-identity-version", Access.PUBLIC),
+    Route("POST", "/identity/v2.0/tokens", identity_v2.log_in, "old-log-in", Access.PUBLIC, Lane.LOG_IN),
+    Route("GET", "/identity/v2.0/tenants", identity_v2.list_tenants, "tenants", Access.TOKEN),
     # Extensions
     Route("GET", f"{_C}/extensions", extensions.list_extensions, "extensions"),
     Route("GET", f"{_C}/extensions/{{alias}}", extensions.show_extension, "extension"),
@@ -74,6 +118,10 @@ ROUTES: tuple[Route, ...] = (
         "POST", f"{_C}/os-floating-ips/{{address}}/removeFloatingIp", floating_ips.disassociate_address, "floating-ip"
     ),
     Route("GET", f"{_C}/os-floating-ip-pools", floating_ips.list_pools, "floating-ip-pools"),
+    Route("GET", f"{_C}/os-floating-ips-bulk", bulk.list_addresses, "bulk"),
+    Route("POST", f"{_C}/os-floating-ips-bulk", bulk.create_addresses, "bulk-create"),
+    Route("GET", f"{_C}/os-floating-ips-bulk/{{host}}", bulk.list_addresses_of_host, "bulk-host"),
+    Route("PUT", f"{_C}/os-floating-ips-bulk/delete", bulk.delete_addresses, "bulk-delete"),
     # Security groups
     Route("GET", f"{_C}/os-security-groups", security_groups.list_groups, "security-groups"),
     Route("POST", f"{_C}/os-security-groups", security_groups.create_group, "security-group-create"),

@@ -1,6 +1,7 @@
 """Nova's servers: our instances."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -11,6 +12,7 @@ from mooring.dialects.openstack.calls import Answer, Call
 from mooring.dialects.openstack.catalogue import next_links, page
 from mooring.dialects.openstack.server_views import (
     STATUS,
+    moment,
     plain_addresses,
     server_created,
     server_name,
@@ -156,8 +158,8 @@ def list_servers_detail(call: Call) -> Answer:
 def _listing(call: Call, view: Callable[[Call, Instance], dict[str, object]]) -> Answer:
     every = call.query.get("all_tenants", call.query.get("all_projects", "")).lower() in _TRUE
     instances = call.operations.instances.listing(call.caller, every_project=every)
-    newest_first = _filtered(call, sorted(instances, key=lambda each: (each.created, each.id), reverse=True))
-    cut, following = page(call, newest_first)
+    newest_first = sorted(instances, key=lambda each: (each.created, each.id), reverse=True)
+    cut, following = page(call, _sorted(call, _filtered(call, newest_first)))
     body: dict[str, object] = {"servers": [view(call, instance) for instance in cut]}
     if following is not None:
         body["servers_links"] = next_links(call, following)
@@ -173,6 +175,12 @@ def _filtered(call: Call, instances: Sequence[Instance]) -> Sequence[Instance]:
         "image": lambda instance, text: instance.image == text,
         "flavor": lambda instance, text: instance.flavor == text,
         "uuid": lambda instance, text: instance.id == text,
+        "tenant_id": lambda instance, text: instance.project == text,
+        "project_id": lambda instance, text: instance.project == text,
+        "user_id": lambda instance, text: instance.user == text,
+        "changes-since": lambda instance, text: instance.updated >= _moment(text),
+        # None that is gone is kept.
+        "deleted": lambda _instance, text: text.lower() not in _TRUE,
         "ip": lambda instance, text: any(
             _matches(text, str(fixed.address)) for nic in instance.nics for fixed in nic.fixed
         ),
@@ -180,6 +188,45 @@ def _filtered(call: Call, instances: Sequence[Instance]) -> Sequence[Instance]:
     for name in tests.keys() & query.keys():
         instances = [instance for instance in instances if tests[name](instance, query[name])]
     return instances
+
+
+_SORT_KEYS: Mapping[str, Callable[[Instance], str]] = {
+    "created_at": lambda instance: moment(instance.created),
+    "updated_at": lambda instance: moment(instance.updated),
+    "display_name": lambda instance: instance.name,
+    "name": lambda instance: instance.name,
+    "uuid": lambda instance: instance.id,
+    "vm_state": lambda instance: STATUS[instance.state].vm_state,
+    "project_id": lambda instance: instance.project,
+    "user_id": lambda instance: instance.user,
+}
+_MOST_SORT_KEYS = 4
+
+
+def _sorted(call: Call, instances: Sequence[Instance]) -> Sequence[Instance]:
+    """Sort by `sort_key`s, the first counting most, each in its `sort_dir`, which is desc unless it is given."""
+    keys = [text for name, text in call.parameters if name == "sort_key"]
+    directions = [text for name, text in call.parameters if name == "sort_dir"]
+    if len(keys) > _MOST_SORT_KEYS or len(directions) > len(keys):
+        raise Refused(400, f"Invalid sort: at most {_MOST_SORT_KEYS} sort_key, and no more sort_dir than these.")
+    directions += ["desc"] * (len(keys) - len(directions))
+    for key, direction in reversed(list(zip(keys, directions, strict=True))):
+        if key not in _SORT_KEYS:
+            raise Refused(400, f"Invalid sort_key {shown(key)}: must be one of {', '.join(_SORT_KEYS)}.")
+        if direction not in {"asc", "desc"}:
+            raise Refused(400, f"Invalid sort_dir {shown(direction)}: must be asc or desc.")
+        instances = sorted(instances, key=_SORT_KEYS[key], reverse=direction == "desc")
+    return instances
+
+
+def _moment(text: str) -> datetime:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refused(
+            400, f"Invalid changes-since {shown(text)}: must be a moment like 2026-11-20T12:00:00Z."
+        ) from error
+    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
 
 
 def _matches(pattern: str, text: str) -> bool:

@@ -5,12 +5,13 @@ from mooring.dialects.openstack.calls import FIRST, LAST, Answer, Call
 # When nova fixed its v2.1, and keystone and glance the versions that are named here.
 _COMPUTE_UPDATED = "2013-07-23T11:33:21Z"
 _IDENTITY_UPDATED = "2020-04-07T00:00:00Z"
+_OLD_IDENTITY_UPDATED = "2014-04-17T00:00:00Z"
 _IMAGE_VERSIONS = ("v2.2", "v2.1", "v2.0")
 
 
 def identity_versions(call: Call) -> Answer:
     """GET /identity."""
-    return Answer(300, {"versions": {"values": [_identity(call)]}})
+    return Answer(300, {"versions": {"values": [_identity(call), _old_identity(call)]}})
 
 
 def identity_version(call: Call) -> Answer:
@@ -25,6 +26,21 @@ def _identity(call: Call) -> dict[str, object]:
         "updated": _IDENTITY_UPDATED,
         "links": [{"rel": "self", "href": call.url("identity/v3/")}],
         "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}],
+    }
+
+
+def old_identity_version(call: Call) -> Answer:
+    """GET /identity/v2.0."""
+    return Answer(body={"version": _old_identity(call)})
+
+
+def _old_identity(call: Call) -> dict[str, object]:
+    return {
+        "id": "v2.0",
+        "status": "deprecated",
+        "updated": _OLD_IDENTITY_UPDATED,
+        "links": [{"rel": "self", "href": call.url("identity/v2.0/")}],
+        "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v2.0+json"}],
     }
 
 

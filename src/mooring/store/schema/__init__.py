@@ -20,6 +20,7 @@ from mooring.store.schema.addresses import (
 )
 from mooring.store.schema.columns import macs, metadata
 from mooring.store.schema.deliveries import deliveries, epochs, generations, memory, quotas
+from mooring.store.schema.egress import egress_preferences, egress_renewals, egress_sets
 from mooring.store.schema.groups import counters, nic_groups, security_group_rules, security_groups, zones
 from mooring.store.schema.identities import grants, key_roles, keys, projects, tokens, users
 from mooring.store.schema.instances import failed_launches, instances, nics
@@ -33,6 +34,9 @@ __all__ = [
     "counters",
     "cursors",
     "deliveries",
+    "egress_preferences",
+    "egress_renewals",
+    "egress_sets",
     "epochs",
     "failed_launches",
     "generations",

@@ -1,6 +1,6 @@
 """/v1/trace: where a packet would go and why, computed from what hosts should hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, assert_never
 
@@ -10,9 +10,10 @@ from pydantic import Field
 
 from mooring.compile.facts import HOST, HostState, Key, fact_line
 from mooring.compile.journey import Entry, FromGuest, FromUplink, Header, Journey, Outcome, Packet
+from mooring.compile.naming import Names
 from mooring.compile.tables import PORT, UPLINK
 from mooring.compile.tour import Tour, tour
-from mooring.compile.trace import trace, ways_in
+from mooring.compile.trace import guests_with, trace, ways_in
 from mooring.dialects.native.fields import View
 from mooring.dialects.native.routes.hosts import TEXT_OR_JSON, wants_text
 from mooring.dialects.native.service import CallerOf, Service
@@ -130,13 +131,21 @@ class _Start:
 
 
 def _follow(operations: Operations, caller: Caller, wish: TraceWish) -> Tour:
+    if wish.source.version != wish.destination.version:
+        raise Invalid("destination", f"{wish.destination} is of another family than the source {wish.source}")
     header = Header(wish.protocol, wish.source, wish.destination, wish.source_port, wish.port)
+    names = Names(operations.groups.everybodys(caller))
     if wish.nic is not None:
-        return _from_nic(operations, caller, header, NicId(wish.nic))
+        return _from_nic(operations, caller, header, NicId(wish.nic), names)
     network = None if wish.network is None else operations.networks.get(caller, wish.network).id
     states = _states(operations, caller)
     asked = [*states] if wish.host is None else [operations.hosts.get(caller, wish.host).name]
-    starts = [_Start(host, entry) for host in asked for entry in _entries(states[host], wish, network)]
+    # Who has an IPv4 address, a router's DHCP entries tell; who has one of IPv6, only a filtered port's.
+    ours = [network.id for network in operations.networks.listing(caller)] if wish.source.version == 6 else []
+    starts = [_Start(host, entry) for host in asked for entry in _entries(states[host], wish, network, ours)]
+    if wish.source.version == 6:
+        # A guest that one host knows is no stranger on the others.
+        starts = [start for start in starts if isinstance(start.entry, FromGuest)] or starts
     if not starts:
         raise Invalid("source", f"no guest has {wish.source}, and no host has an uplink that it could come in by")
     networks = {start.entry.network for start in starts if isinstance(start.entry, FromGuest)}
@@ -148,14 +157,14 @@ def _follow(operations: Operations, caller: Caller, wish: TraceWish) -> Tour:
     more = (_Start(host, FromGuest(each)) for host in asked for each in sorted(networks))
     journeys = {start: trace(states[start.host], Packet(header, start.entry)) for start in (*starts, *more)}
     start = max(journeys, key=lambda start: _worth(journeys[start]))
-    return tour(states, start.host, Packet(header, start.entry))
+    return tour(states, start.host, Packet(header, start.entry), names)
 
 
 def _states(operations: Operations, caller: Caller) -> dict[str, HostState]:
     return {host.name: operations.hosts.state(caller, host.id) for host in operations.hosts.listing(caller)}
 
 
-def _from_nic(operations: Operations, caller: Caller, header: Header, nic: NicId) -> Tour:
+def _from_nic(operations: Operations, caller: Caller, header: Header, nic: NicId, names: Names) -> Tour:
     """Follow what one NIC sends, as itself or as somebody else."""
     states, port = _states(operations, caller), port_name(nic)
     bridges = {bridge_name(network.id): network.id for network in operations.networks.listing(caller)}
@@ -164,7 +173,7 @@ def _from_nic(operations: Operations, caller: Caller, header: Header, nic: NicId
             network = bridges.get(str(value[0]))
             if network is None:
                 raise Invalid("nic", f"{port} is on {value[0]}, the operator's bridge, of which no more is known")
-            return tour(states, host, Packet(header, FromGuest(network, port)))
+            return tour(states, host, Packet(header, FromGuest(network, port)), names)
     raise Invalid("nic", f"no host has a NIC {nic}")
 
 
@@ -179,11 +188,13 @@ def _worth(journey: Journey) -> int:
     return 0 if journey.outcome in {Outcome.UNANSWERED, Outcome.NOT_MODELLED} else 1
 
 
-def _entries(state: HostState, wish: TraceWish, network: NetworkId | None) -> Sequence[Entry]:
-    """Return the ways by which the packet could enter a host."""
+def _entries(
+    state: HostState, wish: TraceWish, network: NetworkId | None, ours: Iterable[NetworkId]
+) -> Sequence[Entry]:
+    """Return the ways by which the packet could enter a host; `ours` are networks that it may be a guest of."""
     if network is not None:
         return [FromGuest(network)]
-    entries = ways_in(state, wish.source)
+    entries = guests_with(state, ours, wish.source) or ways_in(state, wish.source)
     match wish.entry:
         case "guest":
             return [entry for entry in entries if isinstance(entry, FromGuest)]

@@ -115,6 +115,12 @@ _IMAGE = Node(
     {"links": LINKS, "metadata": _METADATA},
 )
 _FLOATING_IP = Node({**_texts("id", "ip", "pool"), **_texts("fixed_ip", "instance_id", leaf=NULLABLE)})
+_POOL_ADDRESS = Node(
+    children={
+        **_texts("address", "pool", "interface"),
+        **_texts("project_id", "instance_uuid", "fixed_ip", leaf=NULLABLE),
+    }
+)
 _RULE = Node(
     _texts("id", "parent_group_id"),
     {
@@ -181,6 +187,9 @@ VIEWS: Mapping[str, Document] = {
     "floating_ips": Document(Items("floating_ip", _FLOATING_IP), namespace=None),
     "floating_ip": Document(_FLOATING_IP, namespace=None),
     "floating_ip_pools": Document(Items("floating_ip_pool", Node(_texts("name"))), namespace=None),
+    "floating_ip_info": Document(Items("item", _POOL_ADDRESS), namespace=None),
+    "floating_ips_bulk_create": Document(Node(children=_texts("ip_range", "pool", "interface")), namespace=None),
+    "floating_ips_bulk_delete": Document(TEXT, namespace=None),
     "security_groups": Document(Items("security_group", _GROUP)),
     "security_group": Document(_GROUP),
     "security_group_rule": Document(_RULE),
@@ -225,6 +234,8 @@ LABELLED: Mapping[str, tuple[str, Document]] = {"server-address": ("id", Documen
 _GIVEN = Leaf(null="")
 BODIES: Mapping[str, Shape] = {
     "pool": _GIVEN,
+    "ip_range": TEXT,
+    "floating_ips_bulk_create": Node(_texts("ip_range", "pool", "interface", leaf=_GIVEN)),
     "server": Node(
         {"min_count": WHOLE, "max_count": WHOLE},
         {
