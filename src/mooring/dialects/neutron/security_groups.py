@@ -230,13 +230,18 @@ def _view(group: SecurityGroup) -> View:
     }
 
 
+def _protocol_name(protocol: int | None) -> str | None:
+    # Of this one's names Neutron answers another than we do, and who declares rules compares what it sent with what it gets.
+    return "ipv6-icmp" if protocol == ICMP[6] else protocol_name(protocol)
+
+
 def _rule_view(rule: GroupRule, project: str) -> View:
     return {
         "id": rule.id,
         "security_group_id": rule.group,
         "direction": rule.direction.value,
         "ethertype": _ETHERTYPES[rule.family],
-        "protocol": protocol_name(rule.protocol),
+        "protocol": _protocol_name(rule.protocol),
         "port_range_min": rule.first,
         "port_range_max": rule.last,
         "remote_ip_prefix": str(rule.prefix) if rule.prefix is not None else None,
