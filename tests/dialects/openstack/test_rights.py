@@ -4,7 +4,7 @@ A route that isn't in CASES fails the walk, as does one that docs/openstack.md d
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,16 @@ from typing import Any
 import httpx2
 import pytest
 
+from mooring.dialects.openstack import create_app
 from mooring.dialects.openstack.routes import ROUTES
 from mooring.dialects.openstack.routing import Access, Route
 from mooring.dialects.openstack.xml.documents import LABELLED, PREFIXES, document_of
 from mooring.dialects.openstack.xml.parsing import parse_xml
 from mooring.operations import NewKey, NewProject, NewUser
-from tests.cloud import FLAVORS, IMAGES, Cloud
-from tests.dialects.openstack.conftest import Client
+from tests.cloud import FLAVORS, IMAGES, Cloud, Server, StoppedClock
+from tests.dialects.openstack.conftest import PUBLIC_URL, Client
 
+READS = frozenset({"GET", "HEAD"})
 RANDOM = "deadbeef-0000-4000-8000-000000000000"
 DOCS = Path(__file__).parents[3] / "docs" / "openstack.md"
 
@@ -229,7 +231,25 @@ class Harbour:
 
 
 @pytest.fixture
-def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client]) -> Harbour:
+def harbour(cloud: Cloud, http: httpx2.Client) -> Harbour:
+    """A harbour of the test's own."""
+    return _harbour(cloud, http)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
+    """One harbour for all tests in which nobody may change it, which each of them checks."""
+    cloud = Cloud(tmp_path_factory.mktemp("harbour") / "cloud.db", StoppedClock(), settle_timeout=0.2)
+    app = create_app(cloud.operations, public_url=PUBLIC_URL)
+    with Server(app) as server, httpx2.Client(base_url=server.url, timeout=30) as http:
+        yield _harbour(cloud, http)
+    cloud.close()
+
+
+def _harbour(cloud: Cloud, http: httpx2.Client) -> Harbour:
+    def as_user(user: str) -> Client:
+        return Client(http, {"X-Auth-Token": cloud.token(user)})
+
     alice = cloud.caller("alice")
     server = cloud.boot(alice)
     floating = cloud.operations.addresses.allocate(alice, "public")
@@ -273,25 +293,30 @@ def test_every_route_is_documented(route: Route) -> None:
     )
 
 
-@every_route
-def test_an_owner_is_answered(harbour: Harbour, route: Route) -> None:
+@pytest.mark.parametrize("route", [each for each in ROUTES if each.method in READS], ids=name)
+def test_an_owner_reads(guarded: Harbour, route: Route) -> None:
+    assert guarded.call(guarded.owner(route), route).status_code < 400
+
+
+@pytest.mark.parametrize("route", [each for each in ROUTES if each.method not in READS], ids=name)
+def test_an_owner_changes(harbour: Harbour, route: Route) -> None:
     assert harbour.call(harbour.owner(route), route).status_code < 400
 
 
 @routes_of_administrators
-def test_others_administer_nothing(harbour: Harbour, route: Route) -> None:
-    before = harbour.state()
+def test_others_administer_nothing(guarded: Harbour, route: Route) -> None:
+    before = guarded.state()
     for user in ("alice", "bob", "rita"):
         for made_up in ({}, {"user": RANDOM, "project": RANDOM}):
-            assert harbour.call(harbour.as_user(user), route, **made_up).status_code == 403
-    assert harbour.state() == before
+            assert guarded.call(guarded.as_user(user), route, **made_up).status_code == 403
+    assert guarded.state() == before
 
 
-def test_xml_says_what_json_says(harbour: Harbour) -> None:
+def test_xml_says_what_json_says(guarded: Harbour) -> None:
     for route in (each for each in ROUTES if each.method == "GET" and each.path.startswith("/compute")):
-        owner = harbour.owner(route)
-        ((key, view),) = harbour.call(owner, route).json().items()
-        response = owner("GET", route.path.format_map(harbour.ids), headers={"Accept": "application/xml"})
+        owner = guarded.owner(route)
+        ((key, view),) = guarded.call(owner, route).json().items()
+        response = owner("GET", route.path.format_map(guarded.ids), headers={"Accept": "application/xml"})
         assert response.headers["content-type"] == "application/xml"
         root = parse_xml(response.content, PREFIXES)
         document = document_of(key, route.name)
@@ -319,56 +344,58 @@ def _without_empty_links(value: Any) -> Any:
 
 
 @routes_of_tokens
-def test_nobody_comes_in(harbour: Harbour, route: Route) -> None:
-    before = harbour.state()
+def test_nobody_comes_in(guarded: Harbour, route: Route) -> None:
+    before = guarded.state()
     for headers in ({}, {"X-Auth-Token": ""}, {"X-Auth-Token": "made-up"}):
-        response = harbour.call(Client(harbour.http, headers), route)
+        response = guarded.call(Client(guarded.http, headers), route)
         assert response.status_code == 401
         assert response.headers["www-authenticate"].startswith("Keystone uri=")
-    assert harbour.state() == before
+    assert guarded.state() == before
 
 
 @routes_of_projects
-def test_a_token_without_a_project_is_not_enough(harbour: Harbour, route: Route) -> None:
-    token = harbour.cloud.operations.identity.log_in(user="alice", user_id=None, password="pw-alice", project=None)
-    assert harbour.call(Client(harbour.http, {"X-Auth-Token": token.secret}), route).status_code == 401
+def test_a_token_without_a_project_is_not_enough(guarded: Harbour, route: Route) -> None:
+    token = guarded.cloud.operations.identity.log_in(user="alice", user_id=None, password="pw-alice", project=None)
+    assert guarded.call(Client(guarded.http, {"X-Auth-Token": token.secret}), route).status_code == 401
 
 
 @changes
-def test_a_reader_changes_nothing(harbour: Harbour, route: Route) -> None:
-    before = harbour.state()
-    rita = harbour.as_user("rita")
-    assert harbour.call(rita, route).status_code == 403
-    assert harbour.call(rita, route, server=RANDOM, address=RANDOM).status_code == 403
-    assert harbour.state() == before
+def test_a_reader_changes_nothing(guarded: Harbour, route: Route) -> None:
+    before = guarded.state()
+    rita = guarded.as_user("rita")
+    assert guarded.call(rita, route).status_code == 403
+    assert guarded.call(rita, route, server=RANDOM, address=RANDOM).status_code == 403
+    assert guarded.state() == before
 
 
 @routes_with_ids
-def test_made_up_ids_are_not_found(harbour: Harbour, route: Route) -> None:
+def test_made_up_ids_are_not_found(guarded: Harbour, route: Route) -> None:
     params = CASES[route.method, route.path].params
+    before = guarded.state()
     for made_up in (RANDOM, "0", "x" * 255, "a'b", "nul%00", "{}", "new%0aline"):
-        response = harbour.call(harbour.owner(route), route, **{params[0]: made_up})
+        response = guarded.call(guarded.owner(route), route, **{params[0]: made_up})
         assert response.status_code == 404
         assert "nft" not in response.text
+    assert guarded.state() == before
 
 
 @routes_with_ids
-def test_what_is_anothers_is_not_found_either(harbour: Harbour, route: Route) -> None:
+def test_what_is_anothers_is_not_found_either(guarded: Harbour, route: Route) -> None:
     case = CASES[route.method, route.path]
     if case.who == "root":
-        before = harbour.state()
-        for client in (harbour.as_user("alice"), harbour.as_user("bob")):
-            foreign, made_up = harbour.call(client, route), harbour.call(client, route, **{case.params[0]: RANDOM})
+        before = guarded.state()
+        for client in (guarded.as_user("alice"), guarded.as_user("bob")):
+            foreign, made_up = guarded.call(client, route), guarded.call(client, route, **{case.params[0]: RANDOM})
             assert foreign.status_code == made_up.status_code == 403
             assert foreign.text == made_up.text
-        assert harbour.state() == before
+        assert guarded.state() == before
         return
     if not case.foreign:
-        assert harbour.call(harbour.as_user("bob"), route).status_code == 200
+        assert guarded.call(guarded.as_user("bob"), route).status_code == 200
         return
-    before = harbour.state()
-    bob = harbour.as_user("bob")
-    foreign, made_up = harbour.call(bob, route), harbour.call(bob, route, **{case.params[0]: RANDOM})
+    before = guarded.state()
+    bob = guarded.as_user("bob")
+    foreign, made_up = guarded.call(bob, route), guarded.call(bob, route, **{case.params[0]: RANDOM})
     assert foreign.status_code == made_up.status_code == 404
-    assert foreign.text.replace(harbour.ids[case.params[0]], RANDOM) == made_up.text
-    assert harbour.state() == before
+    assert foreign.text.replace(guarded.ids[case.params[0]], RANDOM) == made_up.text
+    assert guarded.state() == before

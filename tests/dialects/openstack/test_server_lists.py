@@ -10,7 +10,7 @@ from tests.dialects.openstack.conftest import Client
 def fleet(cloud: Cloud) -> dict[str, str]:
     """Three servers of alice's, a minute apart; bob's is between them."""
     assert isinstance(cloud.clock, StoppedClock)
-    ids = {}
+    ids: dict[str, str] = {}
     for user, name in (("alice", "cutter"), ("bob", "barge"), ("alice", "brig"), ("alice", "ark")):
         ids[name] = cloud.boot(cloud.caller(user), name).id
         cloud.clock.advance(60)
