@@ -76,6 +76,16 @@ def test_step_by_step(sdk: Any, cloud: Cloud) -> None:
     assert cloud.host.public_addresses() == {}
 
 
+def test_an_address_that_waits_is_used_again(sdk: Any, cloud: Cloud) -> None:
+    waiting = sdk.create_floating_ip(network="public")
+    assert sdk.available_floating_ip(network="public")["id"] == waiting["id"]
+    names = [_boot(sdk, "first", auto_ip=True).id, _boot(sdk, "second", ip_pool="public", reuse_ips=False).id]
+    first, second = (sdk.get_server(name).public_v4 for name in names)
+    assert first == waiting["floating_ip_address"]
+    assert {str(address) for address in cloud.host.public_addresses()} == {first, second}
+    assert [network.name for network in sdk.get_external_ipv4_floating_networks()] == ["public"]
+
+
 def test_lower_layer(sdk: Any, cloud: Cloud) -> None:
     """The network proxy, which `openstack` commands are made of."""
     server = _boot(sdk, auto_ip=False)
