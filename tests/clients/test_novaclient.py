@@ -198,6 +198,8 @@ def test_administration(url: str, nova: Any, cloud: Cloud) -> None:
     admin.floating_ips_bulk.delete("198.51.100.64/30")
     assert [address.address for address in admin.floating_ips_bulk.list()] == every[:-2]
 
+    assert [(each.host, each.state) for each in admin.services.list(binary="nova-compute")] == [("host1", "up")]
+
     project = cloud.caller("alice").project.id
     assert admin.quotas.update(project, floating_ips=1).floating_ips == 1
     assert nova.quotas.get(project).floating_ips == 1

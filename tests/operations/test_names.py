@@ -1,5 +1,6 @@
 """An instance that is called otherwise, and who has an address."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
@@ -69,3 +70,18 @@ def test_an_address_of_a_network_with_nobody_on_it(cloud: Cloud) -> None:
     root = cloud.caller("root")
     network = cloud.operations.networks.create(root, NewNetwork("other", IPv4Network("10.7.0.0/24")))
     assert cloud.operations.networks.fixed_address(root, IPv4Address("10.7.0.9")).network == network
+
+
+def test_which_hosts_are_alive(cloud: Cloud) -> None:
+    root = cloud.caller("root")
+    cloud.operations.hosts.register("host2", compute=False, gateway=True)
+    assert [(host.name, alive) for host, alive in cloud.operations.hosts.roll(root)] == [
+        ("host1", True),
+        ("host2", True),
+    ]
+    with cloud.store.write() as tx:
+        silent = replace(cloud.operations.hosts.get(root, "host2"), last_seen=None)
+        tx.topology.save_host(silent)
+    assert [alive for _, alive in cloud.operations.hosts.roll(root)] == [True, False]
+    with pytest.raises(Forbidden):
+        cloud.operations.hosts.roll(cloud.caller("alice"))

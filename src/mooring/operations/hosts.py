@@ -116,6 +116,13 @@ class HostOperations:
         with self._door.store.read() as tx:
             return tx.topology.hosts()
 
+    def roll(self, caller: Caller) -> Sequence[tuple[Host, bool]]:
+        """Return all hosts, and of each whether it was heard of lately."""
+        self._door.allow(caller, Verb.HOST_ADMIN)
+        with self._door.store.read() as tx:
+            now = tx.now()
+            return [(host, self._door.alive(host, now)) for host in tx.topology.hosts()]
+
     def get(self, caller: Caller, name: str) -> Host:
         """Return a host by name or id.
 

@@ -145,6 +145,8 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", "/compute/v2.1/servers/{server}/os-interface/{port}"): Case(("server", "port"), foreign=True),
     ("GET", "/compute/v2.1/os-fixed-ips/{fixed}"): Case(("fixed",), who="root"),
     ("GET", "/compute/v2.1/os-availability-zone"): Case(),
+    ("GET", "/compute/v2.1/os-services"): Case(who="root"),
+    ("GET", "/compute/v2.1/os-hosts"): Case(who="root"),
     ("GET", "/compute/v2.1/os-quota-sets/{project}"): Case(("project",), foreign=True),
     ("PUT", "/compute/v2.1/os-quota-sets/{project}"): Case(
         ("project",), {"quota_set": {"floating_ips": 20}}, who="root"

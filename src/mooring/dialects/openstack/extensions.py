@@ -65,11 +65,13 @@ EXTENSIONS: tuple[Extension, ...] = (
         "2012-10-29",
         "Which addresses pools have.",
     ),
+    Extension("os-hosts", "Hosts", "hosts/api/v1.1", "2011-06-29", "The hosts, for administrators."),
     Extension("os-networks", "Networks", "os-networks/api/v1.1", "2011-12-23", "The networks that a project may use."),
     Extension("os-quota-sets", "Quotas", "quotas-sets/api/v1.1", "2011-08-08", "What projects may have."),
     Extension(
         "os-security-groups", "SecurityGroups", "securitygroups/api/v1.1", "2011-07-21", "What servers may receive."
     ),
+    Extension("os-services", "Services", "services/api/v2", "2012-10-28", "Which hosts are alive."),
     Extension(
         "os-tenant-networks", "OSTenantNetworks", "os-tenant-networks/api/v2", "2012-03-07", "The same networks."
     ),

@@ -78,7 +78,7 @@ def server_view(call: Call, instance: Instance) -> dict[str, object]:
         "OS-EXT-STS:task_state": _task(instance, status),
         "OS-EXT-STS:power_state": status.power_state,
         # Nothing changes an active instance but its end, so it was updated when it became active.
-        "OS-SRV-USG:launched_at": _precise(instance.updated) if instance.state is InstanceState.ACTIVE else None,
+        "OS-SRV-USG:launched_at": precise(instance.updated) if instance.state is InstanceState.ACTIVE else None,
         "OS-SRV-USG:terminated_at": None,
         "os-extended-volumes:volumes_attached": [],
     }
@@ -141,5 +141,6 @@ def moment(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _precise(when: datetime) -> str:
+def precise(when: datetime) -> str:
+    """Write a moment as nova's extensions do."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")

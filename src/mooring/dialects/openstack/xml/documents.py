@@ -156,6 +156,13 @@ _ZONE = Node(
     {"zoneName": "name"},
     left_out=frozenset({"hosts"}),
 )
+_SERVICE = Node(
+    {
+        "id": WHOLE,
+        **_texts("binary", "host", "zone", "status", "state"),
+        **_texts("updated_at", "disabled_reason", leaf=NULLABLE),
+    }
+)
 _QUOTAS = (
     *("instances", "floating_ips", "security_groups", "security_group_rules", "cores", "ram", "fixed_ips", "key_pairs"),
     *("metadata_items", "injected_files", "injected_file_content_bytes", "injected_file_path_bytes"),
@@ -203,6 +210,8 @@ VIEWS: Mapping[str, Document] = {
         namespace=None,
     ),
     "availabilityZoneInfo": Document(Items("availabilityZone", _ZONE), "availabilityZones", namespace=None),
+    "services": Document(Items("service", _SERVICE), namespace=None),
+    "hosts": Document(Items("host", Node(_texts("host_name", "service", "zone"))), namespace=None),
     "quota_set": Document(Node({"id": TEXT}, _texts(*_QUOTAS, leaf=WHOLE)), namespace=None),
     "limits": Document(
         Node(
