@@ -155,6 +155,25 @@ def test_cutting_is_told_as_a_number_that_grows(scene: Scene) -> None:
     assert again.renewed == 2
 
 
+def test_a_preference_is_led_elsewhere(scene: Scene) -> None:
+    for more in ({"fixed": scene.fixed, "nic": scene.nic}, {"nic": scene.nic}, {"instance": scene.vm.id}):
+        made = scene.prefer(NEAR, scene.a, **more)
+        changed = scene.egress.update(scene.alice, made, NewWay(scene.b.address), NewWay(pool="isp-a"), cut=True)
+        assert (changed.way.address, str(changed.fallback)) == (scene.b.address, "pool isp-a")
+        assert scene.leaves() == {str(NEAR): str(scene.b.address)}
+        with pytest.raises(Invalid, match="fallback"):
+            scene.egress.update(scene.alice, made, NewWay(scene.b.address), NewWay(pool="isp-b"))
+        assert scene.egress.get(scene.alice, made) == changed
+        scene.egress.delete(scene.alice, made)
+    for more in ({"network": "private"}, {}):
+        made = scene.prefer(NEAR, "isp-a", **more)
+        assert scene.egress.update(scene.alice, made, NewWay(pool="isp-b")).way.pool_name == "isp-b"
+        assert scene.leaves() == {str(NEAR): str(scene.b.address)}
+        with pytest.raises(Invalid, match="floating_ip"):
+            scene.egress.update(scene.alice, made, NewWay(scene.b.address))
+        scene.egress.delete(scene.alice, made)
+
+
 def test_a_request_repeated_with_its_key_makes_one(scene: Scene) -> None:
     new = NewPreference(NEAR, NewWay(pool="isp-b"), instance=scene.vm.id)
     first = scene.egress.create(scene.alice, new, "key")
@@ -219,7 +238,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(scene: Scene) -> None:
     idle = scene.cloud.operations.addresses.allocate(scene.alice, "isp-c")
     other = scene.cloud.boot(scene.alice, "other")
     theirs = scene.given(other, "isp-c")
-    vm = {"instance": scene.vm.id}
+    vm: dict[str, Any] = {"instance": scene.vm.id}
     cases: list[tuple[type[Fault], str, NewPreference]] = [
         (Conflict, f"{idle.address} is not associated, not with", NewPreference(NEAR, NewWay(idle.address), **vm)),
         (Conflict, f"{theirs.address} is associated with", NewPreference(NEAR, NewWay(theirs.address), **vm)),

@@ -9,6 +9,7 @@ from mooring.cli.accounts import project as projects
 from mooring.cli.accounts import user as users
 from mooring.cli.database import database
 from mooring.cli.doctor.command import doctor
+from mooring.cli.egress import egress
 from mooring.cli.failure import Root
 from mooring.cli.groups import group
 from mooring.cli.hosts import host, trace
@@ -84,6 +85,7 @@ app.add_typer(network, name="network")
 app.add_typer(pool, name="pool")
 app.add_typer(uplink, name="uplink")
 app.add_typer(ip, name="ip")
+app.add_typer(egress, name="egress")
 app.add_typer(instance, name="instance")
 app.add_typer(group, name="group")
 app.add_typer(quota, name="quota")

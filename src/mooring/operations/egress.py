@@ -112,10 +112,7 @@ class EgressOperations:
 
     def _create(self, tx: Transaction, caller: Caller, new: NewPreference, changes: list[Published]) -> PreferenceId:
         target = _target(tx, caller, new)
-        way = _way(tx, caller, new.way, target)
-        fallback = _way(tx, caller, new.fallback, target) if new.fallback is not None else None
-        if fallback is not None and _uplink(tx, fallback.pool).uplink == _uplink(tx, way.pool).uplink:
-            raise Invalid("fallback", f"{fallback} is on the uplink of {way}: when that is away, so is this")
+        way, fallback = _ways(tx, caller, new, target)
         if len([known for known in tx.preferences.list(caller.project.id) if known.target == target.id]) >= MOST:
             raise Conflict(f"{target.name} has {MOST} egress preferences, which is the most.", field="prefix")
         preference = EgressPreference(
@@ -135,11 +132,34 @@ class EgressOperations:
             raise Conflict(
                 f"prefix: {target.name} has an egress preference towards {new.prefix} already.", field="prefix"
             ) from error
-        reached = tx.preferences.reached(preference.id)
-        for pool in {each.pool for each in (way, fallback) if each is not None}:
-            changes += self._connected(tx, reached, pool)
-        changes += _told(tx, reached, cut=new.cut)
+        changes += self._told(tx, preference, cut=new.cut)
         return preference.id
+
+    def update(
+        self,
+        caller: Caller,
+        preference: PreferenceId,
+        way: NewWay,
+        fallback: NewWay | None = None,
+        *,
+        cut: bool = False,
+    ) -> EgressPreference:
+        """Let a preference lead elsewhere, without a moment in which it leads nowhere; what holds of `create` holds here.
+
+        Raises:
+            NotFound: the project has no such preference.
+            Invalid: as for `create`.
+            Conflict: as for `create`.
+        """
+        self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
+        with self._door.store.write() as tx:
+            known = _visible(tx, caller, preference)
+            new = _again(known, way, fallback)
+            tx.preferences.change(known.id, *_ways(tx, caller, new, _target(tx, caller, new)))
+            changed = _visible(tx, caller, preference)
+            changes = self._told(tx, changed, cut=cut)
+        self._door.settle(changes)
+        return changed
 
     def delete(self, caller: Caller, preference: PreferenceId, *, cut: bool = False) -> None:
         """Take a preference back: when this returns, what guests begin leaves by what is left.
@@ -152,8 +172,16 @@ class EgressOperations:
             known = _visible(tx, caller, preference)
             reached = tx.preferences.reached(known.id)
             tx.preferences.delete(known.id)
-            changes = _told(tx, reached, cut=cut)
+            changes = _published(tx, reached, cut=cut)
         self._door.settle(changes)
+
+    def _told(self, tx: Transaction, preference: EgressPreference, *, cut: bool) -> list[Published]:
+        """Tell hosts of a preference, and routers of the uplinks that it takes."""
+        reached = tx.preferences.reached(preference.id)
+        changes: list[Published] = []
+        for pool in sorted({each.pool for each in (preference.way, preference.fallback) if each is not None}):
+            changes += self._connected(tx, reached, pool)
+        return [*changes, *_published(tx, reached, cut=cut)]
 
     def _connected(self, tx: Transaction, nics: Iterable[NicId], pool: PoolId) -> list[Published]:
         """Give the routers of some NICs a way out by a pool's uplink."""
@@ -188,7 +216,21 @@ def _visible(tx: Transaction, caller: Caller, preference: PreferenceId) -> Egres
     return known
 
 
-def _told(tx: Transaction, nics: Sequence[NicId], *, cut: bool) -> list[Published]:
+def _again(known: EgressPreference, way: NewWay, fallback: NewWay | None) -> NewPreference:
+    """Return what would make a preference that leads elsewhere."""
+    of_nic = known.scope in {EgressScope.ADDRESS, EgressScope.NIC}
+    return NewPreference(
+        known.prefix,
+        way,
+        fallback,
+        instance=InstanceId(known.target) if known.scope is EgressScope.INSTANCE else None,
+        nic=known.nic if of_nic else None,
+        fixed=known.fixed,
+        network=known.target if known.scope is EgressScope.NETWORK else None,
+    )
+
+
+def _published(tx: Transaction, nics: Sequence[NicId], *, cut: bool) -> list[Published]:
     """Tell the hosts of NICs what these prefer now."""
     tx.preferences.number_sets(nics)
     if cut:
@@ -254,6 +296,16 @@ def _network(tx: Transaction, caller: Caller, name: str) -> Network:
             field="network",
         )
     return found
+
+
+def _ways(tx: Transaction, caller: Caller, new: NewPreference, target: _Target) -> tuple[EgressWay, EgressWay | None]:
+    way = _way(tx, caller, new.way, target)
+    if new.fallback is None:
+        return way, None
+    fallback = _way(tx, caller, new.fallback, target)
+    if _uplink(tx, fallback.pool).uplink == _uplink(tx, way.pool).uplink:
+        raise Invalid("fallback", f"{fallback} is on the uplink of {way}: when that is away, so is this")
+    return way, fallback
 
 
 def _way(tx: Transaction, caller: Caller, new: NewWay, target: _Target) -> EgressWay:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from mooring.model.ids import AddressId, NicId, PoolId, PreferenceId, ProjectId
-from mooring.model.nouns import EgressPreference
+from mooring.model.nouns import EgressPreference, EgressWay
 
 
 class Preferences(Protocol):
@@ -27,6 +27,10 @@ class Preferences(Protocol):
 
     def reached(self, preference: PreferenceId) -> Sequence[NicId]:
         """Return the NICs that a preference is for."""
+        ...
+
+    def change(self, preference: PreferenceId, way: EgressWay, fallback: EgressWay | None) -> None:
+        """Let a preference lead elsewhere."""
         ...
 
     def delete(self, preference: PreferenceId) -> None: ...

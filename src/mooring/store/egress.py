@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, or_, select, update
 
 from mooring.model.ids import (
     AddressId,
@@ -204,6 +204,16 @@ _REACHED = (
     .where(_P.c.id == bindparam("preference"))
     .order_by(nics.c.seq)
 )
+_CHANGE = (
+    update(_P)
+    .where(_P.c.id == bindparam("preference"))
+    .values(
+        pool=bindparam("new_pool"),
+        floating=bindparam("new_floating"),
+        fallback_pool=bindparam("new_fallback_pool"),
+        fallback_floating=bindparam("new_fallback_floating"),
+    )
+)
 _DELETE = delete(_P).where(_P.c.id == bindparam("preference"))
 
 _Fields = Row[
@@ -264,6 +274,16 @@ class Preferences:
 
     def reached(self, preference: PreferenceId) -> Sequence[NicId]:
         return [nic for (nic,) in self._session.rows(_REACHED, preference=preference)]
+
+    def change(self, preference: PreferenceId, way: EgressWay, fallback: EgressWay | None) -> None:
+        self._session.change(
+            _CHANGE,
+            preference=preference,
+            new_pool=way.pool,
+            new_floating=way.floating,
+            new_fallback_pool=fallback.pool if fallback is not None else None,
+            new_fallback_floating=fallback.floating if fallback is not None else None,
+        )
 
     def delete(self, preference: PreferenceId) -> None:
         self._session.change(_DELETE, preference=preference)

@@ -35,6 +35,7 @@ POOL = {
 INSTANCE = {"name": "vm2", "image": "tiny", "flavor": "m1.tiny", "networks": [{"network": "private"}]}
 FIP = "/floating-ips/198.51.100.11"
 
+PREFERENCE = {"prefix": "192.0.2.0/24", "leave_as": {"pool": "public"}, "instance": "vm"}
 GROUP = {"name": "db", "description": "From web only"}
 SG = "/security-groups/web"
 
@@ -55,6 +56,11 @@ RULES = {
     "release_floating_ip": Rule(FIP, "member"),
     "associate_floating_ip": Rule(f"{FIP}/association", "member", {"instance": "vm"}),
     "disassociate_floating_ip": Rule(f"{FIP}/association", "member"),
+    "list_egress_preferences": Rule("/egress-preferences", "reader"),
+    "create_egress_preference": Rule("/egress-preferences", "member", PREFERENCE),
+    "show_egress_preference": Rule("/egress-preferences/PREFERENCE", "reader"),
+    "update_egress_preference": Rule("/egress-preferences/PREFERENCE", "member", {"leave_as": {"pool": "public"}}),
+    "delete_egress_preference": Rule("/egress-preferences/PREFERENCE", "member"),
     "list_instances": Rule("/instances", "reader"),
     "create_instance": Rule("/instances", "member", INSTANCE),
     "show_instance": Rule("/instances/vm", "reader"),
@@ -112,6 +118,7 @@ def things(cloud: Cloud, alice: Client) -> None:
     """An instance, a floating IP and a security group of the project boats."""
     alice.made("/security-groups", {"name": "web"})
     alice.made("/floating-ips", {})
+    alice.made("/egress-preferences", {"prefix": "100.64.0.0/16", "leave_as": {"pool": "public"}})
     cloud.boot(cloud.caller("alice"), "vm")
     assert alice("PUT", f"{FIP}/association", {"instance": "vm"}).status_code == 200
 
@@ -162,6 +169,8 @@ def test_the_role_that_is_asked_for_is_enough(
         own = f"/floating-ips/{client.made('/floating-ips', {})['address']}"
         cloud.boot(cloud.caller("root"), "vm")
         client.made("/security-groups", {"name": "web"})
+        client.made("/egress-preferences", {"prefix": "100.64.0.0/16", "leave_as": {"pool": "public"}})
+    preference = client("GET", "/egress-preferences").json()["items"][0]["id"]
     for name, rule in RULES.items():
         if name.startswith("delete_") or name in {
             "release_floating_ip",
@@ -171,7 +180,8 @@ def test_the_role_that_is_asked_for_is_enough(
         }:
             continue  # they would take away what the others need
         if NEEDED[rule.role] <= RANKS[user]:
-            answer = client(operations[name], rule.path.replace(FIP, own).replace("ME", user), rule.body)
+            path = rule.path.replace(FIP, own).replace("ME", user).replace("PREFERENCE", preference)
+            answer = client(operations[name], path, rule.body)
             assert answer.is_success, f"{name}: {answer.text}"
 
 
@@ -182,6 +192,7 @@ def test_another_project_finds_nothing(operations: dict[str, str], things: None,
         "/instances/vm": instance["id"],
         FIP: floating["id"],
         SG: alice("GET", SG).json()["id"],
+        "/egress-preferences/PREFERENCE": alice("GET", "/egress-preferences").json()["items"][0]["id"],
     }
     walked = 0
     for name, rule in RULES.items():
@@ -199,7 +210,7 @@ def test_another_project_finds_nothing(operations: dict[str, str], things: None,
                 assert answer.json()["type"] == "urn:mooring:not-found"
                 assert missing.status_code == 404
                 walked += 1
-    assert walked == 26
+    assert walked == 32
     # Nor can bob's own address lead to alice's instance.
     mine = bob.made("/floating-ips", {})
     assert bob("PUT", f"/floating-ips/{mine['address']}/association", {"instance": instance["id"]}).status_code == 404

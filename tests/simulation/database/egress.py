@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from mooring.model.ids import AddressId, NicId, PoolId, PreferenceId, ProjectId
-from mooring.model.nouns import EgressPreference
+from mooring.model.nouns import EgressPreference, EgressWay
 
 
 class Preferences:
@@ -26,6 +26,9 @@ class Preferences:
 
     def reached(self, preference: PreferenceId) -> Sequence[NicId]:
         return ()
+
+    def change(self, preference: PreferenceId, way: EgressWay, fallback: EgressWay | None) -> None:
+        raise AssertionError(f"nobody in the simulation has {preference}, to lead to {way} or {fallback}")
 
     def delete(self, preference: PreferenceId) -> None:
         pass

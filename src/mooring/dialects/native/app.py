@@ -19,6 +19,7 @@ from mooring.dialects.native.problems import FieldFault
 from mooring.dialects.native.routes import (
     accounts,
     addresses,
+    egress,
     groups,
     hosts,
     instances,
@@ -73,7 +74,7 @@ def build(service: Service) -> FastAPI:
         generate_unique_id_function=operation_id,
         exception_handlers={Fault: _fault, RequestValidationError: _fields, HTTPException: _status},
     )
-    for module in (networks, pools, addresses, instances, groups, hosts, quotas, accounts, keys, traces):
+    for module in (networks, pools, addresses, egress, instances, groups, hosts, quotas, accounts, keys, traces):
         api.include_router(module.routes(service))
     describe(api)
     return api

@@ -48,6 +48,7 @@ def _document(api: FastAPI) -> dict[str, Any]:
                 "networks",
                 "pools",
                 "floating-ips",
+                "egress",
                 "instances",
                 "security-groups",
                 "hosts",
