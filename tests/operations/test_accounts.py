@@ -114,6 +114,25 @@ def test_a_project_goes_when_it_owns_nothing(cloud: Cloud, accounts: AccountOper
     assert log_in(cloud, "alice", PASSWORDS["alice"])
 
 
+def test_a_project_stays_until_hosts_have_let_go(cloud: Cloud, accounts: AccountOperations) -> None:
+    root, alice = cloud.caller("root"), cloud.caller("alice")
+    instance = cloud.boot(alice)
+    floating = cloud.operations.addresses.allocate(alice, None)
+    cloud.operations.addresses.associate(alice, instance.id, floating.address)
+    cloud.operations.instances.delete(alice, instance.id)
+    # Whatever is gone for its owner and still in use for everybody else.
+    cloud.host.away = True
+    with cloud.store.write() as tx:
+        tx.addresses.release(floating.id)
+    with pytest.raises(InUse, match="what it owns, or what hosts have still to let go"):
+        accounts.delete_project(root, alice.project.id)
+    assert accounts.project(root, "boats") == alice.project
+    assert cloud.operations.groups.listing(alice)[0].rules
+    with cloud.store.write() as tx:
+        tx.addresses.free(floating.id)
+    accounts.delete_project(root, alice.project.id)
+
+
 # -------------------------------------------------------------------------------------------------------------- users
 
 

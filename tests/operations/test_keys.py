@@ -175,6 +175,12 @@ def test_a_key_stays_in_its_project(cloud: Cloud, keys: KeyOperations) -> None:
     token = log_in(cloud, key, secret).secret
     identity = cloud.operations.identity
     assert [project.name for project in identity.projects_of(token)] == ["boats"]
+    caller, accounts = identity.caller(token, "r"), cloud.operations.accounts
+    assert accounts.projects(caller) == [alice.project]
+    assert accounts.project(caller, "boats") == alice.project
+    with pytest.raises(NotFound):
+        accounts.project(caller, "barges")
+    assert accounts.project(alice, "barges") == barges
     for name in ("barges", barges.id, ""):
         with pytest.raises(Unauthenticated):
             identity.exchange(token, name)

@@ -66,9 +66,12 @@ class AccountOperations:
     # ----------------------------------------------------------------------------------------------------- projects
 
     def projects(self, caller: Caller) -> Sequence[Project]:
-        """Return all projects to an administrator, and to others those in which they have a role."""
+        """Return all projects to an administrator, and to others the enabled ones in which they have a role; a key knows of its own."""
         with self._door.store.read() as tx:
-            return tx.identities.projects() if caller.is_admin else tx.identities.projects_of(caller.user.id)
+            if caller.is_admin:
+                return tx.identities.projects()
+            found = tx.identities.projects_of(caller.user.id)
+        return [project for project in found if project.enabled and _within(caller, project)]
 
     def project(self, caller: Caller, name: str) -> Project:
         """Find a project by name or id: an administrator any, others one in which they have a role.
@@ -78,7 +81,7 @@ class AccountOperations:
         """
         with self._door.store.read() as tx:
             found = tx.identities.project(ProjectId(name)) or tx.identities.project_by_name(name)
-            own = found is not None and bool(tx.identities.roles(caller.user.id, found.id))
+            own = found is not None and _within(caller, found) and bool(tx.identities.roles(caller.user.id, found.id))
         if found is None or not (own or caller.is_admin):
             raise NotFound("Project", name)
         return found
@@ -310,6 +313,10 @@ def add_project(door: Door, tx: Transaction, project: Project) -> Project:
     for resource, limit in door.limits.quotas.items():
         tx.quotas.set(project.id, resource, limit)
     return project
+
+
+def _within(caller: Caller, project: Project) -> bool:
+    return caller.key is None or caller.key.project == project.id
 
 
 def _project(tx: Transaction, project: ProjectId) -> Project:
