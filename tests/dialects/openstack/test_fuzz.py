@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -42,6 +43,10 @@ BODIES: dict[str, dict[str, Any]] = {
             "group_id": None,
         }
     },
+    "/os-floating-ips/x/addFloatingIp": {"associate_address": {"fixed_ip": "10.0.0.2"}},
+    "/os-floating-ips-bulk": {
+        "floating_ips_bulk_create": {"ip_range": "198.51.100.64/29", "pool": "public", "interface": "eth0"}
+    },
     "/servers/y/action": {"addSecurityGroup": {"name": "default"}},
     "/identity/v3/auth/tokens": {
         "auth": {
@@ -76,6 +81,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "/identity/v2.0/tokens": {
         "auth": {"tenantName": "boats", "passwordCredentials": {"username": "alice", "password": "pw-alice"}}
     },
+}
+CHANGES: dict[str, dict[str, Any]] = {
+    "/servers/{server}": {"server": {"name": "other", "accessIPv4": "", "OS-DCF:diskConfig": "AUTO"}},
+    "/os-quota-sets/harbour": {"quota_set": {"instances": 5, "floating_ips": "-1", "cores": -1, "force": True}},
+    "/os-floating-ips-bulk/delete": {"ip_range": "198.51.100.32/29"},
 }
 # One cloud serves all examples of a test: what one leaves behind is one more thing for the next to meet.
 fuzzing = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
@@ -132,14 +142,27 @@ def test_bodies(cloud: Cloud, alice: Client, path: str, data: st.DataObject) -> 
         assert inside["message"]
 
 
+@pytest.mark.parametrize("path", CHANGES)
 @fuzzing
 @given(data=st.data())
-def test_paths_queries_and_headers(alice: Client, data: st.DataObject) -> None:
+def test_bodies_of_changes(cloud: Cloud, as_user: Callable[[str], Client], path: str, data: st.DataObject) -> None:
+    root = cloud.caller("root")
+    servers = cloud.operations.instances.listing(root) or [cloud.boot(root)]
+    body = data.draw(damaged(CHANGES[path]))
+    answer = as_user("root")("PUT", path.format(server=servers[0].id), content=body)
+    assert answer.status_code < 500, answer.text
+
+
+@fuzzing
+@given(data=st.data())
+def test_paths_queries_and_headers(as_user: Callable[[str], Client], data: st.DataObject) -> None:
     route = data.draw(st.sampled_from([route for route in ROUTES if route.path.startswith(("/compute", "/image"))]))
     segments = [quote(data.draw(_texts), safe="") if part.startswith("{") else part for part in route.segments]
-    names = st.sampled_from(["name", "status", "limit", "marker", "id", "ip", "all_tenants", "is_public"]) | _texts
+    known = ["name", "status", "limit", "marker", "id", "ip", "all_tenants", "is_public", "sort_key", "changes-since"]
+    names = st.sampled_from(known) | _texts
     query = data.draw(st.dictionaries(names, _texts, max_size=3))
     text = "&".join(f"{quote(key)}={quote(value)}" for key, value in query.items())
     headers = {"X-OpenStack-Nova-API-Version": data.draw(st.sampled_from(["2.1", "2.35", "latest", "2.99", "x"]))}
-    answer = alice(route.method, "/" + "/".join(segments) + "?" + text, headers=headers)
+    client = as_user(data.draw(st.sampled_from(["alice", "root"])))
+    answer = client(route.method, "/" + "/".join(segments) + "?" + text, headers=headers)
     assert answer.status_code < 500, answer.text
