@@ -8,7 +8,7 @@ import pytest
 
 from mooring.backends.linux import elements
 from mooring.backends.linux.groups import SAMPLE, Group, group_set, making, sample
-from mooring.backends.linux.nft import as_loaded, blocks
+from mooring.backends.linux.nft import as_loaded, blocks, tables_in
 from mooring.compile.facts import Key, Span, Stage
 from mooring.compile.links import router_place
 from mooring.compile.rulebook import group_rules
@@ -77,6 +77,28 @@ def test_a_reload_keeps_all_elements(lab: Lab) -> None:
     assert lab.backend.read(PLACE)[KEY] != ()
     lab.settle(state)
     assert lab.backend.read() == state
+
+
+def test_tables_of_others_are_not_looked_at() -> None:
+    listing = """table ip mooring {
+	chain passing {
+	}
+}
+# Warning: table ip filter is managed by iptables-nft, do not touch!
+table ip filter {
+	chain FORWARD {
+	}
+}
+table inet mooring {
+	chain judged {
+	}
+}
+"""
+    assert tables_in(listing, "mooring") == {
+        "ip": "table ip mooring {\n\tchain passing {\n\t}\n}\n",
+        "inet": "table inet mooring {\n\tchain judged {\n\t}\n}\n",
+    }
+    assert tables_in(listing, "moor") == {}
 
 
 STRANGERS = (

@@ -110,7 +110,7 @@ def test_a_change_of_any_size_is_one_transaction(host: Space) -> None:
     [
         (Key(IN4, HOST, (8, TCP, Span(1, 2), IPv4Network("10.0.0.0/8"))), (), "it is not there"),
         (Key(IN4, HOST, (5, TCP, Span(2, 1), IPv4Network("10.0.0.0/8"))), (), "ends before it begins"),
-        (Key(IN4, HOST, (5, TCP, Span(1, 65536), IPv4Network("10.0.0.0/8"))), (), "no number of 2 bytes"),
+        (Key(IN4, HOST, (5, TCP, Span(1, 65536), IPv4Network("10.0.0.0/8"))), (), "65536 is no inet_service"),
         (Key(OWN4, HOST, ("a-name-too-long-for-it", MAC, FOUR)), (), "no ifname"),
         (Key(OWN4, HOST, (PORT, "02:00:00:00:00", FOUR)), (), "no ether_addr"),
         (Key(OWN4, HOST, (PORT, MAC, SIX)), (), "no ipv4_addr"),

@@ -13,7 +13,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from mooring.backends.linux import groups
@@ -71,7 +71,7 @@ def read(nfnetlink: Nfnetlink, place: Place, wanted: Mapping[str, NftSet]) -> di
     for table in TABLES:
         if table.stage is not Stage.ELEMENT or table in OF_GROUPS or (where := wanted.get(table.name)) is None:
             continue
-        state.update(_read(nfnetlink, place, _Part(table, where), known))
+        state.update(_read(nfnetlink, place, _Part(table, where), _decoder(table, where, 0, known)))
     return state
 
 
@@ -83,9 +83,13 @@ def read_groups(nfnetlink: Nfnetlink, place: Place, ruleset: str, numbers: Itera
     """
     state: dict[Key, Row] = {}
     known: dict[tuple[str, type[Atom], str], _Known] = {}
-    for group in numbers:
-        for table in OF_GROUPS:
-            state.update(_read(nfnetlink, place, _Part(table, _of_group(ruleset, table, group), (group,)), known))
+    groups_there = tuple(numbers)
+    for table in OF_GROUPS:
+        where = _of_group(ruleset, table, groups.SAMPLE)
+        decode = _decoder(table, where, 1, known)
+        for group in groups_there:
+            part = _Part(table, replace(where, name=groups.group_set(group, table.name)), (group,))
+            state.update(_read(nfnetlink, place, part, decode))
     return state
 
 
@@ -240,25 +244,28 @@ class _Part:
     first: Row = ()
 
 
-def _read(
-    nfnetlink: Nfnetlink, place: Place, part: _Part, known: dict[tuple[str, type[Atom], str], _Known]
-) -> dict[Key, Row]:
-    decode = _decoder(part, known)
+_Decoder = Callable[[Element], tuple[Row, Row]]
+"""Reads an element: what of its fact's row is in it, and the value."""
+
+
+def _read(nfnetlink: Nfnetlink, place: Place, part: _Part, decode: _Decoder) -> dict[Key, Row]:
     table, where = part.table, part.where
     state: dict[Key, Row] = {}
     try:
         for element in nfnetlink.elements(where.family, where.table, where.name):
             row, value = decode(element)
-            state[Key(table, place, row)] = value
+            state[Key(table, place, (*part.first, *row))] = value
     except FileNotFoundError as error:
         raise Interrupted from error
     return state
 
 
-def _decoder(part: _Part, known: dict[tuple[str, type[Atom], str], _Known]) -> Callable[[Element], tuple[Row, Row]]:
-    """Return how to read an element of one set; `known` holds, by type, what was read before."""
-    table, where, first = part.table, part.where, part.first
-    types = table.key[len(first) :]
+def _decoder(table: Table, where: NftSet, first: int, known: dict[tuple[str, type[Atom], str], _Known]) -> _Decoder:
+    """Return how to read an element of a set, without the first columns of the table.
+
+    `known` holds, by type, what was read before.
+    """
+    types = table.key[first:]
     joins = [_JOINED.get(atom) for atom in types]
     # Sets of intervals have numbers in the order in which they can be compared.
     order = "big" if any(joins) else sys.byteorder
@@ -273,7 +280,7 @@ def _decoder(part: _Part, known: dict[tuple[str, type[Atom], str], _Known]) -> C
         key, end, data = element
         ends = zip(joins, row_of(key), row_of(end or key), strict=True)
         row = tuple(low if join is None else join(low, high) for join, low, high in ends)
-        return (*first, *row), () if data is None else value_of(data)
+        return row, () if data is None else value_of(data)
 
     return interval if any(joins) else plain
 
@@ -291,6 +298,7 @@ def _row_reader(
     return lambda fields: tuple([column[field] for column, field in zip(columns, unpack(fields), strict=True)])
 
 
+@lru_cache(4096)
 def _prefix(first: Atom, last: Atom) -> Atom:
     """Return the prefix from the first to the last address; a range that is none, which only a stranger makes, stays a text."""
     if isinstance(first, IPv4Address) and isinstance(last, IPv4Address):

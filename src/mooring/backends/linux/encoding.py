@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal
 
 from mooring.backends.linux import transactions
 from mooring.backends.linux.elements import NftSet, where_of
@@ -14,6 +15,9 @@ from mooring.compile.facts import Atom, Key, Refused, Row, Span, fact_line
 
 _FAMILIES = {"ipv4": 2, "ipv6": 10}  # linux/netfilter.h
 _LONGEST_NAME = 15
+_NUMBERS = {"inet_proto": 1, "nf_proto": 1, "inet_service": 2, "integer": 2, "mark": 4, "classid": 4}
+"""How many bytes each has."""
+_IN_NETWORK_ORDER = frozenset({"inet_service"})
 _ADDRESSES: Mapping[str, Callable[[str], Atom]] = {"ipv4_addr": IPv4Address, "ipv6_addr": IPv6Address}
 _RANGES = frozenset({Span, IPv4Network, IPv6Network})
 
@@ -116,12 +120,8 @@ def _joined(fields: Iterable[bytes]) -> bytes:
 @cache
 def _field(kind: str, order: str) -> Callable[[Atom], bytes]:
     """Return what writes an atom as a column of some type.  What it returns raises ValueError for what is none."""
-    is_big = order == "big"
-
-    def number(atom: Atom, length: int, *, big: bool) -> bytes:
-        if not isinstance(atom, int) or not 0 <= atom < 1 << 8 * length:
-            raise ValueError(f"{atom} is no number of {length} bytes")
-        return atom.to_bytes(length, "big" if big else sys.byteorder)
+    length = _NUMBERS.get(kind, 0)
+    byte_order: Literal["big", "little"] = "big" if order == "big" or kind in _IN_NETWORK_ORDER else sys.byteorder
 
     def write(atom: Atom) -> bytes:
         match kind, atom:
@@ -135,14 +135,8 @@ def _field(kind: str, order: str) -> Callable[[Atom], bytes]:
                 return bytes.fromhex(atom.replace(":", ""))
             case "nf_proto", str() if atom in _FAMILIES:
                 return bytes([_FAMILIES[atom]])
-            case "inet_proto" | "nf_proto", _:
-                return number(atom, 1, big=True)
-            case "inet_service", _:
-                return number(atom, 2, big=True)
-            case "mark" | "classid", _:
-                return number(atom, 4, big=is_big)
-            case "integer", _:
-                return number(atom, 2, big=is_big)
+            case _, int() if 0 <= atom < 1 << 8 * length:
+                return atom.to_bytes(length, byte_order)
             case _:
                 raise ValueError(f"{atom} is no {kind}")
 

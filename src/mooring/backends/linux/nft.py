@@ -59,12 +59,9 @@ class Nft:
     def tables(self, name: str) -> dict[str, str]:
         """Return the listings of the tables of a name by family, without the elements of sets.
 
-        Raises:
-            NftRefused: one of them went meanwhile.
+        All tables are listed for it: libnftables fetches all elements of all sets for every other question.
         """
-        words = (line.split(" ") for line in self._run("list tables", 0).splitlines())
-        families = [family for _, family, table in words if table == name]
-        return {family: self._run(f"list table {family} {name}", _OUTPUT_TERSE) for family in families}
+        return tables_in(self.rules(), name)
 
     def sets(self) -> str:
         """Return all sets and maps as JSON, without their elements."""
@@ -120,6 +117,21 @@ def as_loaded(name: str, more: tuple[Message, ...] = ()) -> tuple[str, str]:
             nft.close()
 
     return netns.in_scratch(load)
+
+
+def tables_in(listing: str, name: str) -> dict[str, str]:
+    """Return the tables of a name in a listing of all, by family; what stands between tables, as warnings do, is of none."""
+    found: dict[str, list[str]] = {}
+    family = ""
+    for line in listing.splitlines(keepends=True):
+        if line.startswith("table "):
+            _, its_family, table, _ = line.split(" ", 3)
+            family = its_family if table == name else ""
+        if family:
+            found.setdefault(family, []).append(line)
+        if line == "}\n":
+            family = ""
+    return {family: "".join(lines) for family, lines in found.items()}
 
 
 def blocks(listing: str) -> dict[str, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from functools import cache
 
 from mooring.backends.linux import elements, encoding, epoch, groups
 from mooring.backends.linux.nfnetlink import Interrupted
-from mooring.backends.linux.nft import NftRefused, as_loaded, blocks, ruleset_text
+from mooring.backends.linux.nft import NftRefused, as_loaded, blocks, ruleset_text, tables_in
 from mooring.backends.linux.space import Snapshot, Space
 from mooring.backends.linux.transactions import Message, Rejected
 from mooring.compile.facts import HOST, Delta, Key, Place, Refused, Row, fact_line
@@ -298,7 +298,7 @@ def _apart(tables: Mapping[str, str]) -> tuple[dict[str, _Blocks], dict[tuple[in
 @cache
 def _expected(name: str) -> tuple[dict[str, _Blocks], dict[tuple[int, str], tuple[str, ...]]]:
     more = groups.sample() if name == HOST_RULESET else ()
-    return _apart(_by_family(as_loaded(name, more)[0]))
+    return _apart(tables_in(as_loaded(name, more)[0], elements.TABLE))
 
 
 def _rest(name: str) -> dict[str, _Blocks]:
@@ -307,13 +307,3 @@ def _rest(name: str) -> dict[str, _Blocks]:
 
 def _sample(name: str) -> dict[tuple[int, str], tuple[str, ...]]:
     return _expected(name)[1]
-
-
-def _by_family(listing: str) -> dict[str, str]:
-    tables: dict[str, str] = {}
-    family = ""
-    for line in listing.splitlines():
-        if line.startswith("table "):
-            family = line.split(" ")[1]
-        tables[family] = tables.get(family, "") + line + "\n"
-    return tables
