@@ -14,8 +14,10 @@ from mooring.compile.facts import Contradiction, Key, diff, lines, union
 from mooring.compile.host import facts_of
 from mooring.compile.journey import FromGuest, FromUplink, Header, IpProtocol, Outcome, Packet
 from mooring.compile.links import router_place
+from mooring.compile.naming import Names
 from mooring.compile.trace import round_trip, trace
 from mooring.model.ids import uplink_name
+from mooring.model.nouns import Uplink
 from mooring.model.subjects import Egress, EgressPreference, HostRole, NicAddress, NicIntent, RouterIntent, WayOut
 from tests.compile.small import RED
 from tests.compile.uplinks import (
@@ -160,6 +162,16 @@ def test_a_journey_tells_why_it_takes_that_uplink(name, golden):
     golden(f"journey-{name}.txt", str(trip))
 
 
+def test_an_uplink_is_called_as_it_was_named():
+    names = Names(uplinks=[Uplink(uplink_id(2), "isp-c", "ext2")])
+    there = round_trip(three().state, sent("192.0.2.77"), names).there
+    (chosen,) = (step.text for step in there.steps if step.at == "choosing")
+    device = uplink_name(uplink_id(2))
+    assert chosen == (
+        f"192.0.2.64/26 is the longest match of what {ALICE_IP} prefers: uplink isp-c ({device}) as {ALICES[2].address}"
+    )
+
+
 def test_a_flow_keeps_to_its_uplink_when_the_preference_changes():
     cloud = three()
     trip = round_trip(cloud.state, sent("192.0.2.77"))
@@ -220,7 +232,9 @@ def expected(router: RouterIntent, nic: NicIntent, fixed: NicAddress, dst: IPv4A
     among = {} if fixed.egress is None else {it.prefix: it for it in fixed.egress.preferences}
     prefix = longest(among, dst)
     if prefix is None:
-        first = router.uplinks[0].uplink
+        # What is on an uplink's own wire is reached there.
+        near = (side.uplink for side in router.uplinks if dst in side.address.network)
+        first = next(near, router.uplinks[0].uplink)
         sources = [public for public in (*fixed.floating, *nic.shared) if public.uplink == first]
         return way_out(sources[0]) if sources else None
     ways = [among[prefix].way]

@@ -134,7 +134,8 @@ def test_a_pool_means_each_guests_own_address_or_its_routers(scene: Scene) -> No
 def test_other_projects_on_the_same_network_are_not_concerned(scene: Scene) -> None:
     bob = scene.cloud.caller("bob")
     his = scene.cloud.boot(bob, "his")
-    for more in ({}, {"network": "private"}):
+    everyone: dict[str, Any] = {}
+    for more in (everyone, {"network": "private"}):
         scene.prefer(NEAR if more else NEARER, "isp-b", **more)
     assert scene.leaves(his) == {}
     assert not scene.egress.listing(bob)
@@ -165,8 +166,9 @@ def test_a_preference_is_led_elsewhere(scene: Scene) -> None:
             scene.egress.update(scene.alice, made, NewWay(scene.b.address), NewWay(pool="isp-b"))
         assert scene.egress.get(scene.alice, made) == changed
         scene.egress.delete(scene.alice, made)
-    for more in ({"network": "private"}, {}):
-        made = scene.prefer(NEAR, "isp-a", **more)
+    wides: list[dict[str, Any]] = [{"network": "private"}, {}]
+    for wide in wides:
+        made = scene.prefer(NEAR, "isp-a", **wide)
         assert scene.egress.update(scene.alice, made, NewWay(pool="isp-b")).way.pool_name == "isp-b"
         assert scene.leaves() == {str(NEAR): str(scene.b.address)}
         with pytest.raises(Invalid, match="floating_ip"):

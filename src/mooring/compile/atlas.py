@@ -74,6 +74,7 @@ class Router:
 
     place: Place
     state: HostState
+    names: Names = field(default_factory=Names)
     uplinks: dict[str, Fact] = field(default_factory=dict[str, Fact])
     inner: dict[str, Fact] = field(default_factory=dict[str, Fact])
     own: dict[Address, Fact] = field(default_factory=dict[Address, Fact])
@@ -217,7 +218,7 @@ def atlas(state: HostState, names: Names | None = None) -> Atlas:
         if key.place.kind is PlaceKind.ROUTER:
             router = found.get(key.place)
             if router is None:
-                router = found[key.place] = Router(key.place, state)
+                router = found[key.place] = Router(key.place, state, names or Names())
             # Elements are found by their keys; only sets of prefixes and ranges have to be searched, and uplinks to be found by number.
             if key.table.stage is not Stage.ELEMENT or key.table in _LOOKED_THROUGH:
                 router.take_in(key, value)

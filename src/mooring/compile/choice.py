@@ -18,11 +18,11 @@ def told(router: Router, header: Header, before: int, decision: Decision) -> Ste
             return None
         device = router.ways.get(decision.mark, "")
         fact = router.fact(tables.WAYS, device)
-        text = f"keeps to {device or 'an uplink that is no more'}, as its flow began"
+        text = f"keeps to {router.names.uplink(device) if device else 'an uplink that is no more'}, as its flow began"
         return Step(router.place, decision.chain, Event.PASSED, text, facts=() if fact is None else (fact,))
     by = {fact.key.table.name: fact for fact in passed.facts}
     if (way := by.get(tables.WAYS.name)) is not None:
-        text = f"came by {way.key.row[0]}: so will answers leave"
+        text = f"came by {router.names.uplink(str(way.key.row[0]))}: so will answers leave"
     elif (choice := by.get(tables.CHOICES.name)) is not None:
         text = _chosen(router, header, by[tables.CLASSES.name], choice)
     else:
@@ -49,4 +49,5 @@ def _way(router: Router, private: Address, mark: int, number: int) -> str:
     public = None if device is None else router.fact(tables.CHOSEN, private, device, mark)
     if device is None:
         return f"uplink number {number}, which is none of this router's"
-    return f"{device} as {public.value[0]}" if public else f"{device}, where it has no such address"
+    name = router.names.uplink(device)
+    return f"{name} as {public.value[0]}" if public else f"{name}, where it has no such address"

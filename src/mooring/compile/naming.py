@@ -1,11 +1,12 @@
-"""What trace() calls security groups and their rules: as those who made them do, where that is known, and else as hosts do."""
+"""What trace() calls uplinks, security groups and their rules: as those who made them do, where that is known, and else as hosts do."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mooring.compile.facts import Row, Span
 from mooring.compile.journey import Address
-from mooring.model.nouns import GroupRule, SecurityGroup
+from mooring.model.ids import uplink_name
+from mooring.model.nouns import GroupRule, SecurityGroup, Uplink
 from mooring.model.subjects import Direction
 
 _ALL_PORTS = Span(0, 65535)
@@ -27,12 +28,18 @@ class Asked:
 
 
 class Names:
-    """Security groups by their numbers, as far as they are known."""
+    """Security groups by their numbers, and uplinks by their devices, as far as they are known."""
 
-    def __init__(self, groups: Iterable[SecurityGroup] = ()) -> None:
-        """Keep groups with their rules."""
+    def __init__(self, groups: Iterable[SecurityGroup] = (), uplinks: Iterable[Uplink] = ()) -> None:
+        """Keep groups with their rules, and uplinks."""
+        self._uplinks = {uplink_name(uplink.id): uplink.name for uplink in uplinks}
         self._groups = {group.number: group for group in groups}
         self._numbers = {group.id: number for number, group in self._groups.items()}
+
+    def uplink(self, device: str) -> str:
+        """Return what the uplink of a router's device is called, and the device."""
+        name = self._uplinks.get(device)
+        return device if name is None else f"uplink {name} ({device})"
 
     def group(self, number: int) -> str:
         """Return what a group is called, and its number on hosts."""

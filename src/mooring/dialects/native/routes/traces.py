@@ -134,7 +134,7 @@ def _follow(operations: Operations, caller: Caller, wish: TraceWish) -> Tour:
     if wish.source.version != wish.destination.version:
         raise Invalid("destination", f"{wish.destination} is of another family than the source {wish.source}")
     header = Header(wish.protocol, wish.source, wish.destination, wish.source_port, wish.port)
-    names = Names(operations.groups.everybodys(caller))
+    names = Names(operations.groups.everybodys(caller), operations.pools.uplinks(caller))
     if wish.nic is not None:
         return _from_nic(operations, caller, header, NicId(wish.nic), names)
     network = None if wish.network is None else operations.networks.get(caller, wish.network).id
