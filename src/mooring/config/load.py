@@ -14,7 +14,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from mooring.config.roles import Process, misfits
-from mooring.config.settings import Secret, Section, Settings
+from mooring.config.sections import Secret, Section
+from mooring.config.settings import Settings
 
 _LOG_IN = re.compile(r"//[^/'\"]*@")
 _REASONS = {

@@ -4,30 +4,25 @@ A setting's description says what it is and what is allowed: `mooring config che
 them.  Secrets are marked; nothing of theirs is ever printed.
 """
 
-import os
 import re
 import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from mooring.model.nouns import NetworkKind, Role
+from mooring.config.accounts import BootstrapSettings, IdentitySettings
+from mooring.config.sections import Secret, Section, text_of
+from mooring.model.nouns import NetworkKind
 from mooring.policy.addresses import guest_network_fault
 from mooring.policy.managers import VLAN_TAGS, VXLAN_IDENTIFIERS
 
 _DEFAULT_STATE = Path("/var/lib/mooring")
 _DEFAULT_RUN = Path("/run/mooring")
-_CREDENTIAL = re.compile(r"[^/\x00]*[^/.\x00][^/\x00]*")
 _INTERFACE = re.compile(r"[^\s/:%]{1,15}")
-_ARGON2 = re.compile(r"\$argon2id?\$v=\d+\$m=\d+,t=\d+,p=\d+\$[\w+/]+\$[\w+/]+")
 _SERVER = re.compile(r"(?:nats|tls)://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
-
-
-class Secret:
-    """Marks a setting whose value is shown to nobody."""
 
 
 def _absolute(path: Path) -> Path:
@@ -56,57 +51,10 @@ def _guest_network(cidr: IPv4Network) -> IPv4Network:
     return cidr
 
 
-def _hash(text: str) -> str:
-    if not _ARGON2.fullmatch(text):
-        raise ValueError("must be an Argon2 hash, as `mooring user hash` prints one")
-    return text
-
-
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Interface = Annotated[str, AfterValidator(_interface)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Listen = Annotated[str, Field(min_length=1, max_length=255)]
-
-
-def _text_of(values: object, name: str) -> object:
-    """Put what the file of `NAME_file` or the credential of `NAME_credential` holds into the place of NAME.
-
-    Credentials are what systemd gives to a service (LoadCredential= and the like), in a directory that only the service sees.
-    """
-    if not isinstance(values, dict):
-        return values
-    rest = dict(cast("dict[str, object]", values))
-    given = [each for each in (name, f"{name}_file", f"{name}_credential") if each in rest]
-    if len(given) > 1:
-        raise ValueError(f"has both {given[0]} and {given[1]}")
-    if given in ([], [name]):
-        return rest
-    (source,) = given
-    place = str(rest.pop(source))
-    path = Path(place)
-    if source.endswith("_credential"):
-        directory = os.environ.get("CREDENTIALS_DIRECTORY")
-        if directory is None:
-            raise ValueError(
-                f"{source} {place} is of use to a service of systemd only, which has CREDENTIALS_DIRECTORY set"
-            )
-        if not _CREDENTIAL.fullmatch(place):
-            raise ValueError(f"{source} must be a file's name, without a path")
-        path = Path(directory) / place
-    elif not path.is_absolute():
-        raise ValueError(f"{source} must be an absolute path")
-    try:
-        rest[name] = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ValueError(f"{source} {place} can't be read: {reason}") from error
-    return rest
-
-
-class Section(BaseModel):
-    """A table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ApiSettings(Section):
@@ -159,7 +107,7 @@ class DatabaseSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _read_file(cls, values: object) -> object:
-        return _text_of(values, "password")
+        return text_of(values, "password")
 
     @field_validator("url")
     @classmethod
@@ -277,106 +225,6 @@ class HostSettings(Section):
         if not (self.compute or self.gateway):
             raise ValueError("a host that is neither compute nor gateway has nothing to do")
         return self
-
-
-class AccountSettings(Section):
-    """A user, and the role it has in a project."""
-
-    user: Annotated[str, Field(min_length=1, description="the user's name")]
-    password: Annotated[
-        str,
-        Field(min_length=1, repr=False, description="the password; or password_file, a file that holds it"),
-        Secret(),
-    ]
-    project: Annotated[str, Field(min_length=1, description="the project's name")]
-    role: Annotated[Role, Field(description="admin, member or reader")] = Role.MEMBER
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_file(cls, values: object) -> object:
-        return _text_of(values, "password")
-
-
-class IdentitySettings(Section):
-    """Who may log in; what the file no longer names stays as it is."""
-
-    token_lifetime: Annotated[
-        int, Field(ge=60, le=30 * 86400, description="how long a token is good, in seconds: 60 to 2592000")
-    ] = 3600
-    failures_per_account: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=10_000,
-            description="how many wrong passwords a minute for one account, from places that it hasn't logged in from; 0 is no limit",
-        ),
-    ] = 10
-    failures_per_source: Annotated[
-        int, Field(ge=0, le=10_000, description="how many wrong passwords a minute from one address; 0 is no limit")
-    ] = 30
-    accounts: Annotated[
-        tuple[AccountSettings, ...], Field(description="users: a section [[identity.accounts]] each")
-    ] = ()
-
-
-class FirstProjectSettings(Section):
-    """A project that there is to be."""
-
-    name: Annotated[str, Field(min_length=1, description="the project's name")]
-    description: Annotated[str, Field(description="what it is for; without it, the description stays as it is")] = ""
-
-
-class FirstRoleSettings(Section):
-    """A role that the user is to have in a project, which is made if it is not there."""
-
-    project: Annotated[str, Field(min_length=1, description="the project's name")]
-    role: Annotated[Role, Field(description="admin, member or reader")] = Role.MEMBER
-
-
-class FirstUserSettings(Section):
-    """A user that there is to be.  Without a password of any form, whatever password there is stays."""
-
-    name: Annotated[str, Field(min_length=1, description="the user's name")]
-    password: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            repr=False,
-            description="the password; or password_file or password_credential, where it is; not needed with password_hash",
-        ),
-        Secret(),
-    ] = None
-    password_hash: Annotated[
-        str | None,
-        AfterValidator(_hash),
-        Field(repr=False, description="the password's Argon2 hash, as `mooring user hash` prints it"),
-        Secret(),
-    ] = None
-    description: Annotated[str, Field(description="who it is; without it, the description stays as it is")] = ""
-    email: Annotated[str, Field(description="their e-mail address; without it, that stays as it is")] = ""
-    roles: Annotated[
-        tuple[FirstRoleSettings, ...], Field(description="roles: a section [[bootstrap.users.roles]] each")
-    ] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_file(cls, values: object) -> object:
-        return _text_of(values, "password")
-
-    @model_validator(mode="after")
-    def _one(self) -> "FirstUserSettings":
-        if self.password is not None and self.password_hash is not None:
-            raise ValueError("has both password and password_hash")
-        return self
-
-
-class BootstrapSettings(Section):
-    """Projects and users that are made at each start if they are not there; what the file no longer names stays as it is."""
-
-    projects: Annotated[
-        tuple[FirstProjectSettings, ...], Field(description="projects: a section [[bootstrap.projects]] each")
-    ] = ()
-    users: Annotated[tuple[FirstUserSettings, ...], Field(description="users: a section [[bootstrap.users]] each")] = ()
 
 
 class QuotaSettings(Section):

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from mooring.config.roles import Process
-from mooring.config.settings import Secret, Section, Settings
+from mooring.config.sections import Secret, Section
+from mooring.config.settings import Settings
 
 _HIDDEN = "***"
 _OF_AGENTS = {"bus", "host", "agent", "log"}
