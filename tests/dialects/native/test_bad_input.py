@@ -17,7 +17,7 @@ def _with(good: dict[str, Any], **changed: Any) -> dict[str, Any]:
 
 _RANGE = {"first": "203.0.113.5", "last": "203.0.113.9"}
 NAMES = ["", "  ", "a\nb", "x" * 256, 'tab\t"', "\u202eevil", "\x07", 7, None, ["n"]]
-MOMENTS: list[str] = ["2020-01-01T00:00:00Z", "2030-01-01T00:00:00", "tomorrow", 2000000000, "2030-13-01T00:00:00Z", {}]
+MOMENTS: list[Any] = ["2020-01-01T00:00:00Z", "2030-01-01T00:00:00", "tomorrow", 2000000000, "2030-13-01T00:00:00Z", {}]
 NO_OBJECTS: list[Any] = [[], "text", 7, None, True]
 BAD: list[tuple[str, Any, str]] = [
     *(("/networks", _with(NETWORK, name=name), "name") for name in NAMES),
