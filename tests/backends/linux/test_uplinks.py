@@ -256,14 +256,29 @@ def test_while_a_provider_is_away_what_begins_falls_back_and_then_returns(city: 
     talk = city.lab.open(city.alice)
     talk.settimeout(PATIENCE)
     talk.connect((str(NEAR), ECHO))
+    older = city.lab.open(city.alice)
+    older.connect((str(NEAR), ECHO))
+
+    def older_seen() -> str | None:
+        try:
+            older.send(b"hello")
+            return older.recv(2048).decode().split(" ")[1]
+        except OSError:  # no answer, or the router's that it knows no way
+            return None
+
+    older.settimeout(PATIENCE)
+    assert older_seen() == there[1]
+    older.settimeout(IMPATIENCE)
     with without_cable(city, 1):
         # The kernel may take a moment to see that the cable is out.
         eventually(lambda: city.seen(city.alice, NEAR, IMPATIENCE) == instead, seconds=20)
         if instead is not None:
             talk.send(b"hello")
             assert talk.recv(2048).decode().split(" ")[1] == instead[1]
+        assert older_seen() is None, "what began before waits, and is nobody else meanwhile"
         assert city.seen(city.bob, NEAR) == (0, str(BOBS[0].address)), "others don't notice"
     eventually(lambda: city.seen(city.alice, NEAR, IMPATIENCE) == there, seconds=20)
+    eventually(lambda: older_seen() == there[1], seconds=20)
     if instead is not None:
         talk.send(b"hello")
         assert talk.recv(2048).decode().split(" ")[1] == instead[1], "what began meanwhile goes on as it began"
