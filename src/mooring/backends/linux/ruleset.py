@@ -7,7 +7,7 @@ tables too, ours are of the families bridge and inet.
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from mooring.backends.linux import elements, encoding, epoch, groups
@@ -224,7 +224,7 @@ def _look(space: Space, generation: int) -> Snapshot:
     facts: dict[Key, Row] = {}
     if rest != _rest(name):
         facts[key] = ("not as it was loaded",)
-        found = elements.read(space.nfnetlink, space.place, _usable(space))
+        found = elements.read(space.nfnetlink, space.place, _usable(tables, name))
     else:
         facts[key] = () if space.place != HOST or epoch.is_one(space.nfnetlink) else ("its epoch is not one",)
         found = elements.read(space.nfnetlink, space.place, elements.sets(name))
@@ -279,10 +279,23 @@ def _tables(space: Space) -> dict[str, str]:
     return {family: text for family, text in found.items() if space.place != HOST or family in _ON_THE_HOST}
 
 
-def _usable(space: Space) -> dict[str, elements.NftSet]:
-    """Return those of our sets that have the types they should, so that their elements can be read and kept."""
-    there = elements.declared(space.inside.run(space.nft.sets))
-    return {name: where for name, where in elements.sets(name_of(space.place)).items() if there.get(name) == where}
+def _usable(tables: Mapping[str, str], name: str) -> dict[str, elements.NftSet]:
+    """Return those of our sets that have the types they should, so that their elements can be read and kept.
+
+    They are known by their listing: of a table with flags, libnftables 1.0.6 writes JSON from memory that is no longer its own.
+    """
+    found: dict[str, elements.NftSet] = {}
+    for family, parts in _rest(name).items():
+        there = blocks(tables.get(family, ""))
+        for head, lines in parts.items():
+            named = _NAMED.fullmatch(head)
+            if named is not None and named["kind"] in {"set", "map"} and _type(there.get(head, ())) == _type(lines):
+                found[named["name"]] = elements.sets(name)[named["name"]]
+    return found
+
+
+def _type(lines: Iterable[str]) -> str:
+    return next((line for line in lines if line.startswith("\t\ttype")), "")
 
 
 def _apart(tables: Mapping[str, str]) -> tuple[dict[str, _Blocks], dict[tuple[int, str], tuple[str, ...]]]:
