@@ -1,8 +1,8 @@
 """Elements of sets and maps <-> facts.
 
 A table of stage ELEMENT is the set or map of that name in the static ruleset; family, table and column types are taken from there, so a
-new table needs nothing here as long as its types have a line in `_codec`, and one of the host in `encoding`.  Of the tables of security groups each group has a set of its own:
-there the first column is in the set's name.
+new table needs nothing here as long as its types have a line in `_codec`, and one of the host in `encoding`.  Of the tables of security
+groups each group has a set of its own: there the first column is in the set's name.
 
 How does a restarted agent know that an element is ours?  It lies in a set of a table named mooring: all of these are ours, and what no
 subject asks for is taken out.
