@@ -8,9 +8,10 @@ import pytest
 
 from mooring.model.faults import Conflict, Fault, Forbidden, InUse, Invalid, NotFound
 from mooring.model.ids import NicId, PreferenceId
-from mooring.model.nouns import AddressRange, Caller, EgressScope, FloatingIp, Instance
+from mooring.model.nouns import AddressRange, Caller, EgressScope, FloatingIp, Instance, NetworkKind
 from mooring.model.subjects import Egress, HostRole, NicIntent
-from mooring.operations import NewPreference, NewWay
+from mooring.operations import NewInstance, NewNetwork, NewNic, NewPreference, NewWay
+from mooring.operations.hosts import HostLinks
 from mooring.policy.egress import MOST
 from tests.cloud import Cloud
 
@@ -129,6 +130,24 @@ def test_a_pool_means_each_guests_own_address_or_its_routers(scene: Scene) -> No
     assert shared != str(scene.b.address)
     late = scene.cloud.boot(scene.alice, "late")
     assert scene.leaves(late) == {str(NEAR): shared}, "a guest that comes later prefers the same from the first"
+
+
+def test_guests_on_a_network_of_later_find_the_way_that_is_preferred(scene: Scene) -> None:
+    """A network with a router of its own has no way out by any uplink until somebody needs one."""
+    scene.prefer(NEAR, "isp-b")
+    operations, alice = scene.cloud.operations, scene.alice
+    links = HostLinks(endpoint=IPv4Address("192.0.2.1"))
+    operations.hosts.register("host1", compute=True, gateway=True, links=links)
+    operations.networks.create(
+        scene.cloud.caller("root"),
+        NewNetwork("tunnel", IPv4Network("10.7.0.0/24"), kind=NetworkKind.VXLAN, project=alice.project.id),
+    )
+    image, flavor = operations.instances.images()[0].id, operations.instances.flavors()[0].id
+    new = NewInstance("inside", image, flavor, (NewNic("tunnel"),))
+    made = operations.instances.get(alice, operations.instances.create(alice, new).id)
+    (way,) = scene.leaves(made).values()
+    (pool,) = (each for each in operations.pools.listing(alice) if each.name == "isp-b")
+    assert any(IPv4Address(way) in part for part in pool.ranges), "its router's own address"
 
 
 def test_other_projects_on_the_same_network_are_not_concerned(scene: Scene) -> None:

@@ -1,11 +1,12 @@
 """Egress preferences: as whom a project's guests leave towards which destinations."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from mooring.model.faults import Conflict, InUse, Invalid, NotFound, NotReady
-from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, PoolId, PreferenceId
+from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, NotReady
+from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, PoolId, PreferenceId, ProjectId
 from mooring.model.nouns import (
     AddressPool,
     Caller,
@@ -197,6 +198,24 @@ class EgressOperations:
             if router is not None and not tx.topology.router_has_uplink(router.id, known.uplink):
                 changes += connect(self._door, tx, router, known)
         return changes
+
+
+def connect_preferred(door: Door, tx: Transaction, project: ProjectId, network: Network) -> list[Published]:
+    """Give the router of a network the ways out that a project's guests there prefer, before there are any.
+
+    A pool that has no address left for the router is passed over: what is preferred by it does not leave.
+    """
+    router = tx.topology.router(network.router) if network.router is not None else None
+    changes: list[Published] = []
+    for known in tx.preferences.list(project) if router is not None else ():
+        if known.scope is EgressScope.PROJECT or known.target == network.id:
+            for way in (known.way, known.fallback):
+                pool = tx.topology.pool(way.pool) if way is not None else None
+                if pool is None or router is None or tx.topology.router_has_uplink(router.id, pool.uplink):
+                    continue
+                with suppress(Exhausted):
+                    changes += connect(door, tx, router, pool)
+    return changes
 
 
 def check_unpreferred(tx: Transaction, floating: FloatingIp) -> None:

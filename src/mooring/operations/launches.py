@@ -11,6 +11,7 @@ from mooring.model.ids import AddressId, HostId, InstanceId
 from mooring.model.nouns import AddressKind, Host, Instance, InstanceState, Network, NetworkKind, Nic
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Change, Door, Published, publish, withdraw
+from mooring.operations.egress import connect_preferred
 from mooring.operations.instances import withdraw_nic
 from mooring.operations.interfaces import AddressRow, RouterRow, Transaction
 from mooring.operations.membership import groups_of, reach, settle_in
@@ -226,6 +227,7 @@ class LaunchOperations:
                     nic=nic.id,
                 )
                 taken.append(take_next(tx, network.id, (usable(network.cidr),), row))
+            changes += connect_preferred(self._door, tx, instance.project, network)
             tx.preferences.number_sets([nic.id])
             key = SubjectKey(SubjectKind.NIC, nic.id)
             if nic.fixed and tx.deliveries.hosts(key):
