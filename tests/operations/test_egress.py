@@ -40,7 +40,7 @@ class Scene:
         return self.cloud.operations.addresses.associate(self.alice, instance.id, allocated.address)
 
     def prefer(
-        self, prefix: IPv4Network, way: FloatingIp | str, caller: Caller | None = None, **more: Any
+        self, prefix: IPv4Network, way: FloatingIp | str, caller: Caller | None = None, /, **more: Any
     ) -> PreferenceId:
         new = NewWay(pool=way) if isinstance(way, str) else NewWay(floating=way.address)
         return self.egress.create(caller or self.alice, NewPreference(prefix, new, **more)).id
