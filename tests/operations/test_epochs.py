@@ -49,6 +49,13 @@ def test_a_backup_that_is_put_back_twice_while_the_clock_is_off_begins_different
     assert len({EpochOperations(store, clock).begin(seen) for store in stores}) == 2
 
 
+def test_nobody_has_followed_because_the_clock_was_set_back(cloud, epochs, clock) -> None:
+    cloud.operations.hosts.heartbeat(cloud.operations.hosts.listing(cloud.caller("root"))[0].id)
+    clock.moment -= timedelta(days=1)
+    epochs.begin()
+    assert epochs.laggards(epochs.now()) == [Laggard("host1", "has not been heard of for long enough")]
+
+
 def test_who_has_not_followed(cloud, epochs, clock) -> None:
     made = cloud.operations.instances.create(cloud.caller("alice"), NewInstance("vm", IMAGES[0].id, FLAVORS[0].id))
     assert cloud.operations.instances.get(cloud.caller("alice"), made.id).state is InstanceState.ACTIVE

@@ -46,6 +46,10 @@ class EpochOperations:
                 # The clock was set back.  The next number may have been another epoch's, after the same backup was put back before.
                 epoch = least + 1 + int(self._chance.new_id()[4:8], 16)
             tx.deliveries.renew(epoch)
+            # Whoever spoke before the clock was set back has not spoken since.
+            ahead = [host.id for host in tx.topology.hosts() if host.last_seen is not None and host.last_seen > tx.now()]
+            if ahead:
+                tx.topology.heard_of(ahead, tx.now())
         return epoch
 
     def laggards(self, since: datetime) -> Sequence[Laggard]:
