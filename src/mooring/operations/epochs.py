@@ -47,7 +47,9 @@ class EpochOperations:
                 epoch = least + 1 + int(self._chance.new_id()[4:8], 16)
             tx.deliveries.renew(epoch)
             # Whoever spoke before the clock was set back has not spoken since.
-            ahead = [host.id for host in tx.topology.hosts() if host.last_seen is not None and host.last_seen > tx.now()]
+            ahead = [
+                host.id for host in tx.topology.hosts() if host.last_seen is not None and host.last_seen > tx.now()
+            ]
             if ahead:
                 tx.topology.heard_of(ahead, tx.now())
         return epoch
