@@ -40,7 +40,7 @@ demo: setup-$(if $(filter late-allocation,$(NAME)),lab,run) ## the story NAME, t
 	@exec $(mooring) demo $(NAME) $(if $(ONCE),--once) $(if $(SHORT),--short)
 
 test: check ## all checks, then all tests but the slow ones
-	$(call run_tests,not slow,tests/backends tests/guests)
+	$(call run_tests,not slow,tests/backends tests/guests tests/lab tests/main)
 
 test-slow: setup-test ## the slow tests
 	$(call run_tests,slow,tests/guests tests/vm)

@@ -94,11 +94,16 @@ def test_waiting_names_the_hosts_that_do_not_follow(store: SqlStore, mooring: Ca
     result = mooring("wait", "--timeout", "0")
     assert result.exit_code == 1
     assert result.stderr == "mooring: host host-1 has not been heard of for long enough\n"
-    with store.write() as tx:
-        # Later than the moment at which the command begins to wait.
-        tx.topology.heard_of([HOST], datetime(2100, 1, 1, tzinfo=UTC))
+
+    def speak() -> None:
+        """Let the host be heard of later than the moment at which the command begins to wait."""
+        with store.write() as tx:
+            tx.topology.heard_of([HOST], datetime(2100, 1, 1, tzinfo=UTC))
+
+    speak()
     assert mooring("wait", "--timeout", "60").stdout == "every host has followed\n"
     mooring("renew")
+    speak()
     result = mooring("wait", "--timeout", "1")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "mooring: host host-1 has not confirmed everything\n"

@@ -38,5 +38,8 @@ def demo(
 def sandbox(
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGUMENT]...", help="What to run.")],
 ) -> None:
-    """Run a command in private namespaces.  They vanish with it; root is not needed."""
+    """Run a command in mount and process namespaces of its own.  They vanish with it; root is not needed.
+
+    The network stays the caller's: what root does to it, it does to this machine.
+    """
     own_namespaces.run(command)
