@@ -2,10 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from ipaddress import IPv4Address
 from typing import Any
 
 import structlog
@@ -125,9 +126,13 @@ class Controller:
 
     def _allocate_fixed_ips(self, host: HostId, value: Any) -> None:
         instance, began = load_instance(value), time.perf_counter()
-        taken = self._operations.launches.allocate_fixed_ips(host, instance)
-        told = [str(address) for address in taken]
-        _log.info("fixed IPs taken", instance=instance, addresses=told, milliseconds=_since(began))
+
+        def took(taken: Sequence[IPv4Address]) -> None:
+            # Before hosts hear of them, and go on to the launch's next steps.
+            told = [str(address) for address in taken]
+            _log.info("fixed IPs taken", instance=instance, addresses=told, milliseconds=_since(began))
+
+        self._operations.launches.allocate_fixed_ips(host, instance, took)
 
     def _relaunch(self, instance: InstanceId, host: HostId, reason: str) -> None:
         if self._operations.launches.relaunch(instance, host, reason):

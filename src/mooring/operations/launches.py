@@ -1,7 +1,7 @@
 """The steps of a launch that hosts call for: a host, the networks there, and last the addresses."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
@@ -190,10 +190,13 @@ class LaunchOperations:
                 return claimed.host
         raise Unavailable(f"No host can be a gateway of network {network.name}.")
 
-    def allocate_fixed_ips(self, host: HostId, instance: InstanceId) -> Sequence[IPv4Address]:
+    def allocate_fixed_ips(
+        self, host: HostId, instance: InstanceId, took: Callable[[Sequence[IPv4Address]], object] | None = None
+    ) -> Sequence[IPv4Address]:
         """Give every NIC of an instance a fixed IP and bring it to the compute host, its gateway, and the hosts that must find it.
 
-        Returns the fixed IPs that it has then.  Without a free address the instance goes to the error state with the reason.
+        Returns the fixed IPs that it has then; `took` is told them before any host is.  Without a free address the instance goes to the
+        error state with the reason.
 
         Raises:
             NotFound: the instance is not on this host (any longer).
@@ -206,6 +209,8 @@ class LaunchOperations:
         except Exhausted as fault:
             self._give_up(host, instance, fault)
             return []
+        if took is not None:
+            took(taken)
         self._door.settle(changes)
         return taken
 

@@ -1,6 +1,5 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -31,13 +30,6 @@ class Client:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    made = Cloud(tmp_path / "cloud.db", StoppedClock(), settle_timeout=0.2)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def http(cloud: Cloud) -> Iterator[httpx2.Client]:
     yield from _served(cloud)
 
@@ -60,27 +52,3 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 @pytest.fixture
 def as_user(cloud: Cloud, http: httpx2.Client) -> Callable[[str], Client]:
     return lambda user: Client(http, {"X-Auth-Token": cloud.token(user)})
-
-
-@pytest.fixture
-def alice(as_user: Callable[[str], Client]) -> Client:
-    """A member of the project boats."""
-    return as_user("alice")
-
-
-@pytest.fixture
-def bob(as_user: Callable[[str], Client]) -> Client:
-    """A member of the project barges."""
-    return as_user("bob")
-
-
-@pytest.fixture
-def rita(as_user: Callable[[str], Client]) -> Client:
-    """A reader of the project boats."""
-    return as_user("rita")
-
-
-@pytest.fixture
-def root(as_user: Callable[[str], Client]) -> Client:
-    """The administrator."""
-    return as_user("root")

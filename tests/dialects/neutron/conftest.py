@@ -1,6 +1,5 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -8,8 +7,9 @@ import pytest
 
 from mooring.dialects import neutron
 from mooring.dialects.openstack import create_app
-from tests.cloud import Cloud, Server, StoppedClock
-from tests.dialects.openstack.conftest import PUBLIC_URL, Stage
+from tests.cloud import Cloud
+from tests.dialects.conftest import Stage
+from tests.dialects.openstack.conftest import PUBLIC_URL
 
 
 @dataclass
@@ -33,20 +33,6 @@ class Client:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    made = Cloud(tmp_path / "cloud.db", StoppedClock(), settle_timeout=0.2)
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="session")
-def stage() -> Iterator[tuple[Stage, str]]:
-    made = Stage()
-    with Server(made) as server:
-        yield made, server.url
-
-
-@pytest.fixture
 def http(cloud: Cloud, stage: tuple[Stage, str]) -> Iterator[httpx2.Client]:
     stage[0].app = create_app(cloud.operations, public_url=PUBLIC_URL, services=[neutron.SERVICE])
     with httpx2.Client(base_url=stage[1], timeout=30) as client:
@@ -56,21 +42,3 @@ def http(cloud: Cloud, stage: tuple[Stage, str]) -> Iterator[httpx2.Client]:
 @pytest.fixture
 def as_user(cloud: Cloud, http: httpx2.Client) -> Callable[[str], Client]:
     return lambda user: Client(http, {"X-Auth-Token": cloud.token(user)})
-
-
-@pytest.fixture
-def alice(as_user: Callable[[str], Client]) -> Client:
-    """A member of the project boats."""
-    return as_user("alice")
-
-
-@pytest.fixture
-def bob(as_user: Callable[[str], Client]) -> Client:
-    """A member of the project barges."""
-    return as_user("bob")
-
-
-@pytest.fixture
-def root(as_user: Callable[[str], Client]) -> Client:
-    """An administrator, in the project harbour."""
-    return as_user("root")

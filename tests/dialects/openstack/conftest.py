@@ -1,14 +1,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mooring.dialects.openstack import create_app
-from tests.cloud import Cloud, Server, StoppedClock
+from tests.cloud import Cloud
+from tests.dialects.conftest import Stage
 
 PUBLIC_URL = "http://cloud.example:8774"
 
@@ -27,29 +26,6 @@ class Client:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    made = Cloud(tmp_path / "cloud.db", StoppedClock(), settle_timeout=0.2)
-    yield made
-    made.close()
-
-
-class Stage:
-    """An application that is another one for each test: starting a server takes longer than most tests."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
-
-
-@pytest.fixture(scope="session")
-def stage() -> Iterator[tuple[Stage, str]]:
-    made = Stage()
-    with Server(made) as server:
-        yield made, server.url
-
-
-@pytest.fixture
 def http(cloud: Cloud, stage: tuple[Stage, str]) -> Iterator[httpx2.Client]:
     stage[0].app = create_app(cloud.operations, public_url=PUBLIC_URL)
     with httpx2.Client(base_url=stage[1], timeout=30) as client:
@@ -59,15 +35,3 @@ def http(cloud: Cloud, stage: tuple[Stage, str]) -> Iterator[httpx2.Client]:
 @pytest.fixture
 def as_user(cloud: Cloud, http: httpx2.Client) -> Callable[[str], Client]:
     return lambda user: Client(http, {"X-Auth-Token": cloud.token(user)})
-
-
-@pytest.fixture
-def alice(as_user: Callable[[str], Client]) -> Client:
-    """A member of the project boats."""
-    return as_user("alice")
-
-
-@pytest.fixture
-def bob(as_user: Callable[[str], Client]) -> Client:
-    """A member of the project barges."""
-    return as_user("bob")

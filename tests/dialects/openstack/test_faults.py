@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from mooring.dialects.http import Refused
-from mooring.dialects.openstack.faults import TABLE, Form, body_of, refusal, row_of
+from mooring.dialects.openstack.faults import TABLE, Form, body_of, refusal
 from mooring.dialects.openstack.routes import ROUTES
 from mooring.model import faults
 from mooring.model.faults import Fault
@@ -72,7 +72,7 @@ def test_rows_name_routes_that_exist() -> None:
 
 def test_a_fault_that_is_not_in_the_table_is_a_mistake() -> None:
     with pytest.raises(LookupError, match="Fault is not in the table"):
-        row_of(Fault("of no kind"), "server")
+        refusal(Fault("of no kind"), "server", {})
 
 
 def test_detail_stays_inside() -> None:

@@ -12,7 +12,8 @@ from mooring.dialects.openstack.routing import Route
 from mooring.dialects.openstack.services import Service
 from mooring.model.faults import NotFound
 from tests.cloud import Cloud
-from tests.dialects.openstack.conftest import Client, Stage
+from tests.dialects.conftest import Stage
+from tests.dialects.openstack.conftest import Client
 
 
 def _lost(_call: object) -> Answer:

@@ -251,12 +251,18 @@ _Decoder = Callable[[Element], tuple[Row, Row]]
 def _read(nfnetlink: Nfnetlink, place: Place, part: _Part, decode: _Decoder) -> dict[Key, Row]:
     table, where = part.table, part.where
     state: dict[Key, Row] = {}
+    count = 0
     try:
         for element in nfnetlink.elements(where.family, where.table, where.name):
             row, value = decode(element)
             state[Key(table, place, (*part.first, *row))] = value
+            count += 1
     except FileNotFoundError as error:
         raise Interrupted from error
+    if len(state) != count:
+        # The kernel lists piece by piece and goes on at a place, not after an element.  While it makes its table larger, places
+        # change: for each element that is then told once more, another one may not be told at all.
+        raise Interrupted
     return state
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from mooring.dialects.faults import retry_after
 from mooring.model.faults import (
     Conflict,
     Exhausted,
@@ -91,9 +92,7 @@ def kind_of(fault: Fault) -> Kind:
 def of_fault(fault: Fault, request_id: str) -> Response:
     """Tell a fault of an operation."""
     kind = kind_of(fault)
-    headers: dict[str, str] = {}
-    if isinstance(fault, Unavailable | TooManyAttempts):
-        headers["Retry-After"] = str(fault.retry_after)
+    headers = retry_after(fault)
     if isinstance(fault, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="mooring"'
     problem = Problem(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mooring.dialects.faults import line_for, retry_after, sentence
 from mooring.dialects.http import Refused
 from mooring.model.faults import (
     Conflict,
@@ -154,25 +155,10 @@ TITLES: Mapping[int, str] = {
 }
 
 
-def row_of(fault: Fault, route: str) -> Row:
-    """Return the line that says how a fault is told on a route."""
-    noun = fault.noun if isinstance(fault, NotFound) else None
-    for row in TABLE:
-        if not isinstance(fault, row.fault):
-            continue
-        if row.route in (None, route) and row.noun in (None, noun) and row.field in (None, fault.field):
-            return row
-    raise LookupError(f"{type(fault).__name__} is not in the table of OpenStack's faults") from fault
-
-
 def refusal(fault: Fault, route: str, words: Mapping[str, str]) -> Refused:
     """Turn a fault into what the client is told."""
-    row = row_of(fault, route)
-    named = {"in_pool": "", **words, "reason": fault.reason}
-    if isinstance(fault, NotFound):
-        named["name"] = fault.name
-    headers = {"Retry-After": str(fault.retry_after)} if isinstance(fault, Unavailable | TooManyAttempts) else {}
-    return Refused(row.status, row.message.format_map(named), headers)
+    row = line_for(TABLE, fault, route)
+    return Refused(row.status, sentence(row.message, fault, {"in_pool": "", **words}), retry_after(fault))
 
 
 def body_of(form: Form, refused: Refused) -> dict[str, object]:
