@@ -47,6 +47,29 @@ def test_nothing_is_done_about_a_subject_that_was_called_off(later: Later):
     assert said == []
 
 
+def test_who_calls_off_waits_for_what_is_being_done(later: Later):
+    """Whoever is told that an address has gone may give it to another host: no late announcement may follow."""
+    begun, may_end, called_off = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(10)
+
+    def call_off() -> None:
+        later.call_off("subject")
+        called_off.set()
+
+    later.do("subject", (0.0,), work)
+    _wait(begun)
+    later.call_off("another")
+    caller = threading.Thread(target=call_off)
+    caller.start()
+    assert not called_off.wait(0.1)
+    may_end.set()
+    _wait(called_off)
+    caller.join()
+
+
 def test_a_piece_of_work_costs_the_same_however_much_waits(later: Later):
     """Quadratic work would take minutes here: 90,000 pieces each looked at 90,000."""
     done = threading.Event()

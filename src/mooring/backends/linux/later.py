@@ -19,6 +19,7 @@ class Later:
         # When, which order, whether it is the order's last piece, about what, and what.
         self._queue: list[tuple[float, int, bool, Hashable, Callable[[], object]]] = []
         self._current: dict[Hashable, int] = {}
+        self._busy: tuple[Hashable] | None = None
         self._count = itertools.count()
         self._thread: threading.Thread | None = None
         self._ended = False
@@ -38,9 +39,10 @@ class Later:
             self._condition.notify()
 
     def call_off(self, subject: Hashable) -> None:
-        """Do nothing more about a subject; what is being done at this moment is not stopped."""
+        """Do nothing more about a subject, from when this returns: it waits for what is being done about it at this moment."""
         with self._condition:
             self._current.pop(subject, None)
+            self._condition.wait_for(lambda: self._busy != (subject,))
 
     def close(self) -> None:
         """Do nothing more at all."""
@@ -57,6 +59,9 @@ class Later:
                 work()
             except Exception:  # noqa: BLE001 - the next piece of work has nothing to do with this one
                 _log.exception("deferred work failed")
+            with self._condition:
+                self._busy = None
+                self._condition.notify_all()
 
     def _next(self) -> Callable[[], object] | None:
         with self._condition:
@@ -66,6 +71,7 @@ class Later:
                     if self._current.get(subject) == number:
                         if is_last:
                             del self._current[subject]
+                        self._busy = (subject,)
                         return work
                 self._condition.wait(self._queue[0][0] - time.monotonic() if self._queue else None)
             return None
