@@ -25,8 +25,9 @@ from mooring.config import AccountSettings, ApiSettings, HostSettings, IdentityS
 from mooring.logs import configure
 from mooring.main import process
 from mooring.main.node import Node
+from mooring.model.accounts import Caller, Role
 from mooring.model.ids import AddressId, InstanceId, NicId
-from mooring.model.nouns import AddressKind, AddressRange, Caller, Host, InstanceState, Network, Resource, Role
+from mooring.model.nouns import AddressKind, AddressRange, Host, InstanceState, Network, Resource
 from mooring.model.records import AddressRow, InstanceRow, NicRow
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations import NewInstance, NewNetwork, NewPool

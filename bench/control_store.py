@@ -21,8 +21,9 @@ from bench.world import FIRST_PUBLIC, LAST_PUBLIC, OUTSIDE, POOL, ROUTER, UPLINK
 from mooring.bus.inprocess import InProcessBus
 from mooring.config import Settings
 from mooring.main.service import Foundation, build_operations
+from mooring.model.accounts import Caller
 from mooring.model.ids import HostId, InstanceId, NetworkId, host_id
-from mooring.model.nouns import AddressRange, Caller, Instance, InstanceState
+from mooring.model.nouns import AddressRange, Instance, InstanceState
 from mooring.model.subjects import HostRole
 from mooring.operations import NewNetwork, NewPool
 from mooring.policy.rules import NewRule

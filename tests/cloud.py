@@ -26,9 +26,10 @@ import uvicorn
 from argon2 import PasswordHasher
 from starlette.types import ASGIApp
 
+from mooring.model.accounts import Caller, Role
 from mooring.model.faults import NotFound
 from mooring.model.ids import HostId, InstanceId
-from mooring.model.nouns import AddressRange, Caller, Flavor, Image, Instance, InstanceState, Resource, Role
+from mooring.model.nouns import AddressRange, Flavor, Image, Instance, InstanceState, Resource
 from mooring.model.subjects import HostRole, NicIntent, Placement, Report, SubjectKey, SubjectKind
 from mooring.operations import Door, Limits, NewInstance, NewNetwork, NewPool, Operations
 from mooring.operations.bootstrap import Account

@@ -18,8 +18,9 @@ from mooring.bus.messages import decode_request, load_instance, working_on
 from mooring.bus.topics import compute_topic, host_topic
 from mooring.control.bell import BusBell
 from mooring.control.controller import Controller
+from mooring.model.accounts import Caller, Role
 from mooring.model.ids import InstanceId
-from mooring.model.nouns import AddressRange, Caller, Flavor, Image, InstanceState, Resource, Role
+from mooring.model.nouns import AddressRange, Flavor, Image, InstanceState, Resource
 from mooring.model.subjects import InstanceIntent
 from mooring.operations import Door, Limits, NewInstance, NewNetwork, NewPool, Operations
 from mooring.operations.bootstrap import Account

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from mooring.model.accounts import Caller
 from mooring.model.ids import HostId, InstanceId, RouterId, router_namespace
-from mooring.model.nouns import AddressRange, Caller, Instance, InstanceState, Network, NetworkKind
+from mooring.model.nouns import AddressRange, Instance, InstanceState, Network, NetworkKind
 from mooring.model.subjects import HostRole, NicIntent, Placement, Report, SubjectKey
 from mooring.operations import Door, Limits, NewInstance, NewPool, Operations
 from mooring.operations.door import FirstNetwork

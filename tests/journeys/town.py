@@ -12,8 +12,9 @@ from pathlib import Path
 
 from mooring.demos.stage import OUTSIDE, PROVIDER_ADDRESS, PUBLIC, UPLINK_INTERFACE, Stage
 from mooring.guests.netns import IMAGES
+from mooring.model.accounts import Caller
 from mooring.model.ids import InstanceId
-from mooring.model.nouns import AddressRange, Caller, InstanceState
+from mooring.model.nouns import AddressRange, InstanceState
 from mooring.operations import NewInstance, NewNetwork, NewPool, Operations
 from mooring.policy.rules import NewRule
 

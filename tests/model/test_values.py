@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mooring.model.accounts import Caller, Project, Role, User
 from mooring.model.faults import Conflict, Exhausted, Fault, InUse, Invalid, NotFound, QuotaExceeded, Unavailable
 from mooring.model.ids import ProjectId, UserId
-from mooring.model.nouns import AddressRange, Caller, Project, Role, User
+from mooring.model.nouns import AddressRange
 from mooring.model.subjects import SubjectKey, SubjectKind
 from tests.strategies import clouds
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from mooring.model.accounts import Project, Role, User
 from mooring.model.faults import Conflict, Forbidden, InUse, Invalid, NotFound, TooManyAttempts, Unauthenticated
 from mooring.model.ids import ProjectId, UserId
-from mooring.model.nouns import Project, Resource, Role, User
+from mooring.model.nouns import Resource
 from mooring.operations import NewProject, NewRule, NewUser, Operations, ProjectChange, UserChange
 from mooring.operations.accounts import AccountOperations
 from mooring.operations.attempts import Attempts

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Fault, Forbidden, InUse, Invalid, NotFound
 from mooring.model.ids import NicId, PreferenceId
-from mooring.model.nouns import AddressRange, Caller, EgressScope, FloatingIp, Instance, NetworkKind
+from mooring.model.nouns import AddressRange, EgressScope, FloatingIp, Instance, NetworkKind
 from mooring.model.subjects import Egress, HostRole, NicIntent
 from mooring.operations import NewInstance, NewNetwork, NewNic, NewPreference, NewWay
 from mooring.operations.hosts import HostLinks

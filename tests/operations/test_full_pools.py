@@ -5,8 +5,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from mooring.model.accounts import Caller
 from mooring.model.ids import HostId
-from mooring.model.nouns import AddressRange, Caller, InstanceState, NetworkKind
+from mooring.model.nouns import AddressRange, InstanceState, NetworkKind
 from mooring.operations import NewInstance, NewNetwork, NewNic
 from mooring.operations.hosts import HostLinks
 from tests.cloud import FLAVORS, IMAGES, Cloud

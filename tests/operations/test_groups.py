@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import event
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Forbidden, InUse, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import GroupId, InstanceId, RuleId
-from mooring.model.nouns import Caller, InstanceState, Resource
+from mooring.model.nouns import InstanceState, Resource
 from mooring.model.subjects import MAX_GROUPS, Direction, HostRole, SubjectKey, SubjectKind
 from mooring.operations import NewInstance, NewNic, NewRule
 from tests.cloud import FLAVORS, IMAGES, Cloud

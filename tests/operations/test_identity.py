@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from mooring.model.accounts import Role
 from mooring.model.faults import Forbidden, Invalid, NotFound, Unauthenticated
-from mooring.model.nouns import Resource, Role
+from mooring.model.nouns import Resource
 from mooring.operations.bootstrap import Account
 from tests.cloud import Cloud, StoppedClock
 

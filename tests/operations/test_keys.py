@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from mooring.model.accounts import Caller, Key, Role, Token
 from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from mooring.model.ids import KeyId
-from mooring.model.nouns import Caller, Key, Role, Token
 from mooring.operations import NewKey, ProjectChange, UserChange
 from mooring.operations.identity import KeyName
 from mooring.operations.keys import KeyOperations

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Invalid, NotFound
 from mooring.model.ids import HostId
-from mooring.model.nouns import Caller, Instance, InstanceState
+from mooring.model.nouns import Instance, InstanceState
 from mooring.model.subjects import HostRole, Report, SubjectKind
 from mooring.operations import NewInstance, NewNic
 from tests.cloud import FLAVORS, IMAGES, Cloud

@@ -4,9 +4,10 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Forbidden, NotFound
 from mooring.model.ids import AddressId
-from mooring.model.nouns import Caller, NetworkKind
+from mooring.model.nouns import NetworkKind
 from mooring.operations import NewInstance, NewNetwork, NewNic
 from mooring.operations.hosts import HostLinks
 from tests.cloud import FLAVORS, IMAGES, Cloud

@@ -5,9 +5,10 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Exhausted, Forbidden, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import AddressId, NicId
-from mooring.model.nouns import AddressRange, Caller, NetworkKind, Nic
+from mooring.model.nouns import AddressRange, NetworkKind, Nic
 from mooring.model.subjects import MAX_GROUPS
 from mooring.operations import NewFloatingIp, NewNetwork
 from tests.cloud import Cloud

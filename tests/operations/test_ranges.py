@@ -4,8 +4,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Exhausted, Forbidden, InUse, Invalid, NotFound
-from mooring.model.nouns import AddressRange, Caller
+from mooring.model.nouns import AddressRange
 from mooring.model.subjects import RouterIntent, SubjectKind
 from mooring.operations import NewPool
 from tests.cloud import POOL_RANGE, Cloud

@@ -5,8 +5,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from mooring.model.accounts import Caller
 from mooring.model.ids import HostId, InstanceId
-from mooring.model.nouns import Caller, InstanceState
+from mooring.model.nouns import InstanceState
 from mooring.model.subjects import Report, SubjectKind
 from mooring.operations import NewInstance, NewNic
 from tests.cloud import FLAVORS, IMAGES, Cloud

@@ -6,8 +6,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Invalid, NotAssociated, NotFound, QuotaExceeded
-from mooring.model.nouns import AddressRange, Caller
+from mooring.model.nouns import AddressRange
 from mooring.operations import NewInstance, NewNetwork, NewPool
 from tests.cloud import FLAVORS, IMAGES, Cloud
 from tests.operations import laws

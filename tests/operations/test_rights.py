@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Forbidden, NotFound
 from mooring.model.ids import AddressId, InstanceId
-from mooring.model.nouns import Caller
 from mooring.operations import NewInstance, Operations
 from tests.cloud import FLAVORS, IMAGES, Cloud
 from tests.operations import laws

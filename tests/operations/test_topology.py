@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Exhausted, Fault, Forbidden, InUse, Invalid, NotFound
-from mooring.model.nouns import AddressRange, Caller
+from mooring.model.nouns import AddressRange
 from mooring.model.subjects import NetworkIntent, RouterIntent
 from mooring.operations import NewNetwork, NewPool
 from tests.cloud import Cloud

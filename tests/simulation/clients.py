@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol, TypeVar
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import (
     Conflict,
     Exhausted,
@@ -18,7 +19,7 @@ from mooring.model.faults import (
     Unavailable,
 )
 from mooring.model.ids import AddressId, InstanceId, ProjectId
-from mooring.model.nouns import Caller, Instance, InstanceState
+from mooring.model.nouns import Instance, InstanceState
 from mooring.operations import NewInstance, NewNic, Operations
 from tests.simulation.control import FLAVOR, IMAGE, ApiProcess, Lost
 from tests.simulation.surroundings import Surroundings

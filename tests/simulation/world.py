@@ -7,8 +7,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 import structlog
 
+from mooring.model.accounts import Caller, Project, Role, User
 from mooring.model.ids import HostId, ProjectId, UserId
-from mooring.model.nouns import AddressRange, Caller, NetworkKind, Project, Resource, Role, User
+from mooring.model.nouns import AddressRange, NetworkKind, Resource
 from mooring.model.records import Credentials
 from mooring.model.subjects import InstanceIntent
 from mooring.operations import NewNetwork, NewPool, Operations

@@ -21,7 +21,7 @@ WRITER = """
 import sys, time
 from ipaddress import IPv4Address
 from mooring.model.ids import AddressId, PoolId, ProjectId
-from mooring.model.nouns import AddressKind, Resource
+from mooring.model.nouns import (AddressKind, Resource)
 from mooring.model.records import AddressRow
 from mooring.store import SqlStore
 

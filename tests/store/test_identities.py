@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from mooring.model.accounts import Grant, Key, Project, Role, User
 from mooring.model.faults import NotFound
 from mooring.model.ids import KeyId, ProjectId, UserId
-from mooring.model.nouns import Grant, Key, Project, Resource, Role, User
+from mooring.model.nouns import Resource
 from mooring.model.records import Credentials, Duplicate, KeyCredentials, Referenced, Remembered, TokenRow
 from tests.store.world import START, Town, World
 

@@ -14,8 +14,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
+from mooring.model.accounts import Key, Project, Role, User
 from mooring.model.ids import KeyId, ProjectId, UserId
-from mooring.model.nouns import Key, Project, Role, User
 from mooring.model.records import KeyCredentials, TokenRow
 from mooring.store import Options, SchemaFault, SqlStore, migrate
 from mooring.store.schema import metadata

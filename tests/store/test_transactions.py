@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from mooring.model.nouns import Project
+from mooring.model.accounts import Project
 from mooring.operations.interfaces import Store
 from mooring.store import SqlStore
 from tests.store.world import World

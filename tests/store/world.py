@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 from uuid import UUID
 
+from mooring.model.accounts import Project, User
 from mooring.model.ids import (
     AddressId,
     HostId,
@@ -19,17 +20,7 @@ from mooring.model.ids import (
     UplinkId,
     UserId,
 )
-from mooring.model.nouns import (
-    AddressKind,
-    AddressPool,
-    AddressRange,
-    Host,
-    Network,
-    NetworkKind,
-    Project,
-    Uplink,
-    User,
-)
+from mooring.model.nouns import AddressKind, AddressPool, AddressRange, Host, Network, NetworkKind, Uplink
 from mooring.model.records import AddressRow, Credentials, InstanceRow, NicRow, RouterRow
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.interfaces import Store, Transaction

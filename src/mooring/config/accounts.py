@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from mooring.config.sections import Secret, Section, text_of
-from mooring.model.nouns import Role
+from mooring.model.accounts import Role
 
 _ARGON2 = re.compile(r"\$argon2id?\$v=\d+\$m=\d+,t=\d+,p=\d+\$[\w+/]+\$[\w+/]+")
 

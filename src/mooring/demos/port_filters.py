@@ -16,8 +16,8 @@ from mooring.demos.session import INTERVAL, Session
 from mooring.demos.stage import HOST, OUTSIDE, OUTSIDE_ADDRESS, PUBLIC, UPLINK_INTERFACE, Stage
 from mooring.demos.story import Demo, Story
 from mooring.demos.tenants import Guest, Tenant
+from mooring.model.accounts import Role
 from mooring.model.ids import InstanceId, guest_namespace
-from mooring.model.nouns import Role
 
 _NETWORK, _CIDR, _ROUTER = "shared", "10.0.0.0/24", IPv4Address("10.0.0.1")
 _DEMO, _RIVAL = "demo", "rival"

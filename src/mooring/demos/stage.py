@@ -22,7 +22,7 @@ from mooring import logs
 from mooring.config import AccountSettings, ApiSettings, HostSettings, IdentitySettings, QuotaSettings, Settings
 from mooring.lab.machine import forget
 from mooring.main.node import Node
-from mooring.model.nouns import Role
+from mooring.model.accounts import Role
 from mooring.sandbox import SandboxRefused, inside
 
 HOST, PROVIDER, OUTSIDE = "host", "provider", "outside"

@@ -15,9 +15,10 @@ from mooring.guests import netns, qemu
 from mooring.main.clock import SystemClock
 from mooring.main.measured import MeasuredBell
 from mooring.main.status import Check
+from mooring.model.accounts import Role
 from mooring.model.faults import Invalid, Unavailable
 from mooring.model.ids import HostId
-from mooring.model.nouns import Flavor, Resource, Role
+from mooring.model.nouns import Flavor, Resource
 from mooring.operations import Door, Limits, Operations
 from mooring.operations.bootstrap import Account, FirstProject, FirstUser
 from mooring.operations.door import FirstNetwork

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address
 
+from mooring.model.accounts import Key, Project, Role, User
 from mooring.model.ids import (
     AddressId,
     HostId,
@@ -15,7 +16,7 @@ from mooring.model.ids import (
     RouterId,
     UserId,
 )
-from mooring.model.nouns import AddressKind, Key, Project, Role, User
+from mooring.model.nouns import AddressKind
 from mooring.model.subjects import HostRole, SubjectKey
 
 

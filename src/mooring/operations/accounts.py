@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mooring.model.accounts import Caller, Grant, Project, Role, User
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound
 from mooring.model.ids import ProjectId, UserId
-from mooring.model.nouns import Caller, Grant, Project, Role, User
 from mooring.operations.door import Door, checked_name, once
 from mooring.operations.interfaces import Credentials, Duplicate, Referenced, Transaction
 from mooring.operations.passwords import Passwords, checked_password

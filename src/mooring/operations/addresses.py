@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Exhausted, Invalid, NotAssociated, NotFound, NotReady, QuotaExceeded
 from mooring.model.ids import AddressId, InstanceId, NicId
 from mooring.model.nouns import (
     AddressKind,
     AddressPool,
-    Caller,
     FixedIp,
     FloatingIp,
     Instance,

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from mooring.model.accounts import Project, Role, User
 from mooring.model.ids import ProjectId, UserId
-from mooring.model.nouns import Project, Role, User
 from mooring.operations.accounts import add_project
 from mooring.operations.door import Door, checked_name
 from mooring.operations.interfaces import Credentials, Transaction

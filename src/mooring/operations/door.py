@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 from typing import Protocol
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from mooring.model.ids import HostId, InstanceId, NicId
-from mooring.model.nouns import Caller, Flavor, Host, Image, Instance, NetworkKind, Nic, Resource
+from mooring.model.nouns import Flavor, Host, Image, Instance, NetworkKind, Nic, Resource
 from mooring.model.subjects import HostRole, SubjectKey
 from mooring.operations.interfaces import Bell, Chance, Duplicate, Remembered, Store, Transaction
 from mooring.policy.managers import VLAN_TAGS, VXLAN_IDENTIFIERS

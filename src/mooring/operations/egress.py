@@ -5,11 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, NotReady
 from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, PoolId, PreferenceId, ProjectId
 from mooring.model.nouns import (
     AddressPool,
-    Caller,
     EgressPreference,
     EgressScope,
     EgressWay,

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from functools import partial
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import GroupId, InstanceId, NicId, RuleId
-from mooring.model.nouns import Caller, GroupRule, Instance, InstanceState, Nic, Resource, SecurityGroup
+from mooring.model.nouns import GroupRule, Instance, InstanceState, Nic, Resource, SecurityGroup
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Change, Door, checked_name, once, publish, visible_instance, visible_nic
 from mooring.operations.interfaces import Duplicate, Transaction

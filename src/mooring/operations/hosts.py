@@ -6,9 +6,10 @@ from ipaddress import IPv4Address
 
 from mooring.compile.facts import HostState
 from mooring.compile.host import compile_host
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Fault, NotFound
 from mooring.model.ids import HostId, host_id
-from mooring.model.nouns import Caller, Host
+from mooring.model.nouns import Host
 from mooring.model.subjects import HostRole, Placement, Report, SubjectKind
 from mooring.operations.door import Door, Published, checked_name, publish
 from mooring.operations.interfaces import Transaction

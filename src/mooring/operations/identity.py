@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from mooring.model.accounts import Caller, Key, Project, Role, Token, User
 from mooring.model.faults import NotFound, Unauthenticated
 from mooring.model.ids import KeyId, ProjectId, UserId
-from mooring.model.nouns import Caller, Key, Project, Quota, Resource, Role, Token, User
+from mooring.model.nouns import Quota, Resource
 from mooring.operations.attempts import Attempts
 from mooring.operations.door import Door
 from mooring.operations.interfaces import Credentials, KeyCredentials, TokenRow, Transaction

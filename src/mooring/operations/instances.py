@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Exhausted, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId
 from mooring.model.nouns import (
     DEFAULT_GROUP,
     AddressKind,
-    Caller,
     Flavor,
     Image,
     Instance,

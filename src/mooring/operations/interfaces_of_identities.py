@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from mooring.model.accounts import Grant, Key, Project, Role, User
 from mooring.model.ids import KeyId, ProjectId, UserId
-from mooring.model.nouns import Grant, Key, Project, Role, User
 from mooring.model.records import Credentials, KeyCredentials, TokenRow
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from mooring.model.accounts import Caller, Key, Role
 from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound
 from mooring.model.ids import KeyId, UserId
-from mooring.model.nouns import Caller, Key, Role
 from mooring.operations.door import Door, checked_name, once
 from mooring.operations.interfaces import Duplicate, KeyCredentials
 from mooring.operations.passwords import Passwords, checked_password

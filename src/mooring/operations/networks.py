@@ -5,20 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
+from mooring.model.accounts import Caller, Project
 from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, Unavailable
 from mooring.model.ids import AddressId, NetworkId, ProjectId, RouterId
-from mooring.model.nouns import (
-    AddressKind,
-    AddressPool,
-    Caller,
-    Host,
-    Instance,
-    Network,
-    NetworkKind,
-    Project,
-    Router,
-    WayOut,
-)
+from mooring.model.nouns import AddressKind, AddressPool, Host, Instance, Network, NetworkKind, Router, WayOut
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, checked_name, once, publish, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction

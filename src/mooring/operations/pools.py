@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound
 from mooring.model.ids import PoolId, UplinkId
-from mooring.model.nouns import AddressPool, AddressRange, Caller, PoolUsage, Uplink
+from mooring.model.nouns import AddressPool, AddressRange, PoolUsage, Uplink
 from mooring.operations.door import Door, Published, checked_name, once
 from mooring.operations.interfaces import Duplicate, Referenced, Transaction
 from mooring.operations.routing import connect, disconnect

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from mooring.model.accounts import Caller, Project
 from mooring.model.faults import Invalid, NotFound
 from mooring.model.ids import ProjectId
-from mooring.model.nouns import Caller, Project, Quota, Resource
+from mooring.model.nouns import Quota, Resource
 from mooring.operations.door import Door
 from mooring.operations.interfaces import Transaction
 from mooring.policy.roles import Verb

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from itertools import islice
 
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound
-from mooring.model.nouns import AddressPool, AddressRange, Caller, FloatingIp
+from mooring.model.nouns import AddressPool, AddressRange, FloatingIp
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, publish
 from mooring.operations.interfaces import Transaction

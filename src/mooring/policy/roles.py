@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from mooring.model.nouns import Role
+from mooring.model.accounts import Role
 
 
 class Verb(StrEnum):

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from sqlalchemy import Row, bindparam, delete, insert, select, true, update
 
+from mooring.model.accounts import Grant, Key, Project, Role, User
 from mooring.model.faults import NotFound
 from mooring.model.ids import KeyId, ProjectId, UserId
-from mooring.model.nouns import Grant, Key, Project, Role, User
 from mooring.model.records import Credentials, KeyCredentials, TokenRow
 from mooring.store.schema import grants, key_roles, keys, memory, projects, quotas, tokens, users
 from mooring.store.session import Session

@@ -7,16 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from sqlalchemy import Row, bindparam, delete, func, null, select, update
 
 from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
-from mooring.model.nouns import (
-    AddressKind,
-    AddressPool,
-    AddressRange,
-    Host,
-    Network,
-    NetworkKind,
-    PoolUsage,
-    Uplink,
-)
+from mooring.model.nouns import AddressKind, AddressPool, AddressRange, Host, Network, NetworkKind, PoolUsage, Uplink
 from mooring.model.records import AddressRow, RouterRow
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs, numbers

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from mooring.model.accounts import Grant, Key, Project, Role, User
 from mooring.model.faults import NotFound
 from mooring.model.ids import KeyId, ProjectId, UserId
-from mooring.model.nouns import Grant, Key, Project, Quota, Resource, Role, User
+from mooring.model.nouns import Quota, Resource
 from mooring.model.records import Credentials, KeyCredentials, Remembered, TokenRow
 from tests.simulation.database.tables import Tables, check, needed, needs, unique
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from mooring.model.accounts import Project, Role
 from mooring.model.ids import (
     AddressId,
     GroupId,
@@ -25,7 +26,7 @@ from mooring.model.ids import (
     UplinkId,
     UserId,
 )
-from mooring.model.nouns import AddressPool, GroupRule, Host, InstanceState, Network, Project, Resource, Role, Uplink
+from mooring.model.nouns import AddressPool, GroupRule, Host, InstanceState, Network, Resource, Uplink
 from mooring.model.records import (
     AddressRow,
     Credentials,

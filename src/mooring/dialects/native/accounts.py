@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, BeforeValidator, Field, Strict
 
 from mooring.dialects.native.fields import Body, View
-from mooring.model.nouns import Grant, Key, Project, Role, User
+from mooring.model.accounts import Grant, Key, Project, Role, User
 from mooring.operations import NewKey, NewProject, NewUser, ProjectChange, UserChange
 
 

@@ -30,8 +30,8 @@ from mooring.dialects.native.routes import (
     traces,
 )
 from mooring.dialects.native.service import Service, operation_id
+from mooring.model.accounts import Caller
 from mooring.model.faults import Fault, Unauthenticated
-from mooring.model.nouns import Caller
 from mooring.operations import Operations
 
 ID_HEADERS = ("X-Request-Id",)

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 
 from mooring.dialects.http import Lane, Lanes
-from mooring.model.nouns import Caller
+from mooring.model.accounts import Caller
 from mooring.operations import Operations
 
 P = ParamSpec("P")

@@ -8,9 +8,9 @@ from pydantic import Field
 from mooring.dialects.http import Refused
 from mooring.dialects.openstack.bodies import Body, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
+from mooring.model.accounts import Caller, Project, User
 from mooring.model.faults import NotFound
 from mooring.model.ids import ProjectId, UserId
-from mooring.model.nouns import Caller, Project, User
 from mooring.operations import NewProject, NewUser, ProjectChange, UserChange
 
 # There is one domain: what keystone calls so is not a notion of mooring.

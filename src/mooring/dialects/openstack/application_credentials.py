@@ -9,9 +9,9 @@ from mooring.dialects.http import Refused, shown
 from mooring.dialects.openstack.accounts import own_link
 from mooring.dialects.openstack.bodies import Body, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
+from mooring.model.accounts import Key, Role
 from mooring.model.faults import Forbidden, NotFound
 from mooring.model.ids import KeyId, UserId
-from mooring.model.nouns import Key, Role
 from mooring.operations import NewKey
 
 _Text = Annotated[str, Field(max_length=4096)]

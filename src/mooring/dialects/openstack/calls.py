@@ -10,8 +10,8 @@ from mooring.dialects.http import Json, Refused, parse_json, shown, storable
 from mooring.dialects.openstack.bodies import Body, checked
 from mooring.dialects.openstack.xml import XML_TYPES, body_of_xml
 from mooring.dialects.openstack.xml.negotiation import is_compute
+from mooring.model.accounts import Caller, Token
 from mooring.model.faults import Unauthenticated
-from mooring.model.nouns import Caller, Token
 from mooring.operations import Operations
 
 B = TypeVar("B", bound=Body)

@@ -12,8 +12,8 @@ from mooring.dialects.http import Refused
 from mooring.dialects.openstack.accounts import DOMAIN, own_link
 from mooring.dialects.openstack.bodies import Body, Name
 from mooring.dialects.openstack.calls import UNAUTHENTICATED, Answer, Call
+from mooring.model.accounts import Role, Token
 from mooring.model.faults import NotFound, Unauthenticated
-from mooring.model.nouns import Role, Token
 from mooring.operations.identity import KeyName
 
 _SERVICES = (("identity", "keystone", "identity/v3"), ("compute", "nova", "compute/v2.1"), ("image", "glance", "image"))

@@ -8,7 +8,7 @@ from mooring.dialects.http import Refused
 from mooring.dialects.openstack.bodies import Body, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.dialects.openstack.identity import audit_id, services
-from mooring.model.nouns import Project, Token
+from mooring.model.accounts import Project, Token
 
 _Secret = Annotated[str, Field(max_length=4096)]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from mooring.dialects.openstack.accounts import DOMAIN, own_link
 from mooring.dialects.openstack.calls import Answer, Call
+from mooring.model.accounts import Grant, Role
 from mooring.model.faults import NotFound
 from mooring.model.ids import ProjectId, UserId
-from mooring.model.nouns import Grant, Role
 
 # Kinds of assignments that there are in keystone, and not here.
 _NONE_OF = ("group.id", "scope.domain.id", "scope.system", "scope.OS-INHERIT:inherited_to")

@@ -15,8 +15,8 @@ from sqlalchemy import (
     true,
 )
 
+from mooring.model.accounts import Role
 from mooring.model.ids import KeyId, ProjectId, UserId
-from mooring.model.nouns import Role
 from mooring.store.schema.columns import Listed, Moment, given, metadata, one_of, own_id, some_text, to
 
 

@@ -17,7 +17,7 @@ from mooring.dialects.native.accounts import (
 )
 from mooring.dialects.native.fields import Key, Listing, NamedPageOf, Page, listing
 from mooring.dialects.native.service import CallerOf, Service
-from mooring.model.nouns import Role
+from mooring.model.accounts import Role
 
 
 class GrantPage(Page):

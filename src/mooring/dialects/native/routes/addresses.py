@@ -9,9 +9,10 @@ from mooring.dialects.native.routes.instances import find_instance
 from mooring.dialects.native.service import CallerOf, Service
 from mooring.dialects.native.views import FloatingIpView
 from mooring.dialects.native.wishes import AssociationWish, FloatingIpWish
+from mooring.model.accounts import Caller
 from mooring.model.faults import NotAssociated, NotFound
 from mooring.model.ids import AddressId
-from mooring.model.nouns import Caller, FloatingIp
+from mooring.model.nouns import FloatingIp
 from mooring.operations import Operations
 
 

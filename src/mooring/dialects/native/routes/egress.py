@@ -10,8 +10,9 @@ from pydantic import Field, Strict
 from mooring.dialects.native.fields import Address, Body, Key, Listing, PageOf, Prefix, View, listing
 from mooring.dialects.native.routes.instances import find_instance
 from mooring.dialects.native.service import CallerOf, Service
+from mooring.model.accounts import Caller
 from mooring.model.ids import NicId, PreferenceId
-from mooring.model.nouns import Caller, EgressPreference, EgressScope, EgressWay
+from mooring.model.nouns import EgressPreference, EgressScope, EgressWay
 from mooring.operations import NewPreference, NewWay, Operations
 
 

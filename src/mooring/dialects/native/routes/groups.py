@@ -10,9 +10,10 @@ from mooring.dialects.native.routes.instances import find_instance
 from mooring.dialects.native.service import CallerOf, Service
 from mooring.dialects.native.views import GroupRuleView, InstanceView, SecurityGroupView
 from mooring.dialects.native.wishes import GroupRuleWish, SecurityGroupWish
+from mooring.model.accounts import Caller
 from mooring.model.faults import NotFound
 from mooring.model.ids import GroupId, NicId, RuleId, is_uuid
-from mooring.model.nouns import Caller, SecurityGroup
+from mooring.model.nouns import SecurityGroup
 from mooring.operations import Operations
 
 NicOf = Annotated[str | None, Query(description="Only this NIC of the instance, by id; all of them without it.")]

@@ -10,9 +10,10 @@ from mooring.dialects.native.fields import Key, Listing, NamedPage, NamedPageOf,
 from mooring.dialects.native.service import CallerOf, Service
 from mooring.dialects.native.views import FlavorView, ImageView, InstanceView
 from mooring.dialects.native.wishes import InstanceWish
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Invalid, NotFound
 from mooring.model.ids import InstanceId, is_uuid
-from mooring.model.nouns import Caller, Flavor, Image, Instance
+from mooring.model.nouns import Flavor, Image, Instance
 from mooring.operations import NewInstance, NewNic, Operations
 
 

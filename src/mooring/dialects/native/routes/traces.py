@@ -18,9 +18,9 @@ from mooring.dialects.native.fields import View
 from mooring.dialects.native.routes.hosts import TEXT_OR_JSON, wants_text
 from mooring.dialects.native.service import CallerOf, Service
 from mooring.dialects.native.wishes import TraceWish
+from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Invalid
 from mooring.model.ids import NetworkId, NicId, bridge_name, port_name
-from mooring.model.nouns import Caller
 from mooring.operations import Operations
 
 
