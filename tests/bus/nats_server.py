@@ -6,14 +6,14 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.ports import free_port
+
 
 class NatsServer:
     """One process; it can be killed and started again on the same port."""
 
     def __init__(self, directory: Path, authorization: str = "") -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._config = directory / "nats.conf"
         self._config.write_text(f"host: 127.0.0.1\nport: {self.port}\n{authorization}")

@@ -16,6 +16,7 @@ from mooring.config import load
 from mooring.demos.stage import HOST, OUTSIDE_ADDRESS, UPLINK_INTERFACE, Places
 from mooring.guests.netns import IMAGES
 from tests.journeys.town import eventually, ping_count, probe
+from tests.ports import free_port
 
 pytestmark = pytest.mark.kernel
 
@@ -43,7 +44,7 @@ class Service:
 
     def __init__(self, directory: Path) -> None:
         self.config = directory / "mooring.toml"
-        self.port = 18774
+        self.port = free_port()
         run = Path("/run/mooring-kill")
         self.config.write_text(_CONFIG.format(state=directory / "state", run=run, port=self.port, host=HOST))
         self.log = (directory / "log").open("a")

@@ -1,6 +1,8 @@
 """Three processes are one mooring: each may die at any time, and what they say to others and to the log has no secret in it."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -188,8 +190,6 @@ def test_the_agent_puts_right_what_others_change_and_counts_it(trio: Trio) -> No
     address = trio.float_to(server)
     before = drift()
     router = next(path.name for path in Path("/run/netns").iterdir() if path.name.startswith("mooring-r-"))
-    import subprocess
-
     subprocess.run([*trio.places.at(router, "nft", "flush", "ruleset")], check=True, timeout=30)
     eventually(lambda: trio.answers_ping(address), timeout=30)
     eventually(lambda: drift() > before)
@@ -197,11 +197,10 @@ def test_the_agent_puts_right_what_others_change_and_counts_it(trio: Trio) -> No
 
 def test_another_machine_cannot_take_a_living_hosts_name(trio: Trio) -> None:
     text = (trio.directory / "agent.toml").read_text()
-    text = text.replace("agent-state", "impostor-state").replace("status_port = 18803", "status_port = 0")
+    text = text.replace("agent-state", "impostor-state").replace(
+        f"status_port = {trio.ports['agent']}", "status_port = 0"
+    )
     trio._config("impostor", text)
-    import subprocess
-    import sys
-
     command = [sys.executable, "-m", "mooring.cli", "agent", "--config", str(trio.directory / "impostor.toml")]
     with subprocess.Popen(command, stdout=trio._log, stderr=trio._log) as impostor:
         try:

@@ -18,9 +18,9 @@ from mooring.guests.netns import IMAGES
 from mooring.main.busconfig import BusDirectory, Wish
 from tests.bus.nats_server import NatsServer
 from tests.journeys.town import eventually, ping_count
+from tests.ports import free_port
 
 PROCESSES = ("controller", "agent", "api")
-PORTS = {"api": 18801, "controller": 18802, "agent": 18803}
 _START = 60.0  # seconds: two slow cores are shared by many
 
 _SERVICE = """
@@ -91,7 +91,8 @@ class Trio:
         self._database = database or f"sqlite:///{directory}/state/mooring.db"
         self._log = self.log.open("a")
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self.url = f"http://127.0.0.1:{PORTS['api']}"
+        self.ports = {process: free_port() for process in PROCESSES}
+        self.url = f"http://127.0.0.1:{self.ports['api']}"
         self.http = httpx2.Client(base_url=self.url, timeout=30, trust_env=False)
         self.places = Places()
 
@@ -127,13 +128,13 @@ class Trio:
                 bus=self.nats.url,
                 process=process,
                 setting=setting,
-                port=PORTS[process],
+                port=self.ports[process],
             )
             if process == "api":
                 text += _ACCOUNTS.format(password=self.password)
             self._config(process, text)
         self._config(
-            "agent", _AGENT.format(directory=self.directory, bus=self.nats.url, port=PORTS["agent"], host=HOST)
+            "agent", _AGENT.format(directory=self.directory, bus=self.nats.url, port=self.ports["agent"], host=HOST)
         )
         for file in (self.directory / "bus").glob("*.credentials"):
             self.secrets.append(file.read_text().split("password = ")[1].strip().strip('"'))
@@ -167,7 +168,7 @@ class Trio:
     def status(self, process: str, path: str = "readyz") -> httpx2.Response | None:
         """Return what a process says of itself; None if it says nothing."""
         try:
-            return httpx2.get(f"http://127.0.0.1:{PORTS[process]}/{path}", timeout=5, trust_env=False)
+            return httpx2.get(f"http://127.0.0.1:{self.ports[process]}/{path}", timeout=5, trust_env=False)
         except httpx2.TransportError:
             return None
 
