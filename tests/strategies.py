@@ -206,7 +206,8 @@ def clouds(draw: st.DrawFn, max_nics: int = 5, max_uplinks: int = 2, *, busy: bo
         least = 1 if busy else draw(st.sampled_from((1, 1, 1, 0)))
         sides = draw(st.lists(st.integers(0, uplinks - 1), min_size=least, max_size=uplinks, unique=True))
         connected = tuple(router_uplink(number, uplink) for uplink in sorted(sides))
-        routers.append(RouterIntent(RouterId(uuid("b", number)), 1, tuple(ports), connected))
+        joined = draw(st.booleans())
+        routers.append(RouterIntent(RouterId(uuid("b", number)), 1, tuple(ports), connected, joined))
     routers = _told_of_each_other(routers)
     nics: list[NicIntent] = []
     for number in range(draw(st.integers(1 if busy else 0, max_nics))):

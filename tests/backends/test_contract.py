@@ -55,6 +55,14 @@ def test_a_floating_ip_comes_moves_and_goes(backend: Backend) -> None:
         check(backend, cloud.state)
 
 
+def test_a_router_joins_its_networks_and_parts_them_again(backend: Backend) -> None:
+    apart = small()
+    joined = replace(apart, routers=tuple(replace(router, joined=True) for router in apart.routers))
+    for cloud in (apart, joined, apart):
+        settle(backend, cloud.state)
+        check(backend, cloud.state)
+
+
 def test_addresses_swap_in_one_change(backend: Backend) -> None:
     one = small().associated(FIRST, ALICE, IPv4Address("10.0.1.3")).associated(SECOND, BOB, IPv4Address("10.0.1.4"))
     other = small().associated(SECOND, ALICE, IPv4Address("10.0.1.3")).associated(FIRST, BOB, IPv4Address("10.0.1.4"))

@@ -18,6 +18,7 @@ SUBJECTS: list[tuple[str, Subject, HostRole]] = [
     ("network", CLOUD.networks[0], HostRole.COMPUTE),
     ("network", CLOUD.networks[0], HostRole.GATEWAY),
     ("router", CLOUD.routers[0], HostRole.GATEWAY),
+    ("router-joined", replace(CLOUD.routers[0], joined=True), HostRole.GATEWAY),
     ("nic-compute", NICS[ALICE], HostRole.COMPUTE),
     ("nic-floating", NICS[ALICE], HostRole.GATEWAY),
     ("nic-shared", NICS[BOB], HostRole.GATEWAY),

@@ -4,14 +4,17 @@ from collections.abc import Iterator
 
 from mooring.compile.facts import Fact, Key
 from mooring.compile.links import router_place
-from mooring.compile.tables import FIP_IN, FIP_OUT, HAIR, MAY_OUT, OWNED, PAIR, PUBLIC
-from mooring.model.ids import uplink_name
+from mooring.compile.tables import FIP_IN, FIP_OUT, HAIR, JOINED, MAY_OUT, OWNED, PAIR, PUBLIC
+from mooring.model.ids import inner_name, uplink_name
 from mooring.model.subjects import NicIntent, RouterIntent
 
 
 def router(subject: RouterIntent) -> Iterator[Fact]:
-    """A router owns its own address on each uplink, and lets only that uplink's addresses leave there."""
+    """A router owns its own address on each uplink, and lets only that uplink's addresses leave there; it may join its networks."""
     place = router_place(subject.id)
+    if subject.joined and len(subject.ports) > 1:
+        for port in subject.ports:
+            yield Fact(Key(JOINED, place, (inner_name(port.network),)))
     for uplink in subject.uplinks:
         device = uplink_name(uplink.uplink)
         yield Fact(Key(OWNED, place, (device, uplink.address.ip)))

@@ -53,6 +53,7 @@ ROUTER: Mapping[str, tuple[str, ...]] = {
         "oifgroup 100 goto passing_out",
         "ct direction original ct original ip daddr . ip daddr @pair accept",
         "ct direction reply ct original ip daddr . ip saddr @pair accept",
+        "iifname @joined oifname @joined ct status ! dnat accept",
     ),
     "ip passing_in": (
         "ct direction original ct original ip daddr . ip daddr @pair accept",

@@ -86,6 +86,9 @@ PAIR = Table(Stage.ELEMENT, "pair", (IPv4Address, IPv4Address))
 MAY_OUT = Table(Stage.ELEMENT, "may_out", (IPv4Address, str))
 """private, uplink device: who may open flows there"""
 
+JOINED = Table(Stage.ELEMENT, "joined", (str,))
+"""device towards a network: its guests and those behind the router's other such devices reach each other as they are"""
+
 WAYS = Table(Stage.ELEMENT, "ways", (str,), (int,))
 """uplink device = number: flows that came or left by the device keep to it"""
 
@@ -192,6 +195,7 @@ TABLES = (
     HAIR,
     PAIR,
     MAY_OUT,
+    JOINED,
     WAYS,
     PREFERS,
     CLASSES,

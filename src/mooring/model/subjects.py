@@ -151,12 +151,16 @@ class RouterUplink:
 
 @dataclass(frozen=True, slots=True)
 class RouterIntent:
-    """The gateway of one or more networks: a network namespace on its gateway host."""
+    """The gateway of one or more networks: a network namespace on its gateway host.
+
+    Guests on different networks of a `joined` one reach each other; those of another one only by way of floating IPs.
+    """
 
     id: RouterId
     generation: int
     ports: tuple[RouterPort, ...]
     uplinks: tuple[RouterUplink, ...]
+    joined: bool = False
 
     @property
     def key(self) -> SubjectKey:
