@@ -1,6 +1,7 @@
 """The whole control plane on the fake back-end: late allocation, associations, deletion, and what a restart must not lose."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from structlog.testing import capture_logs
 
 from mooring.bus.messages import Request, working_on
 from mooring.compile.tables import DHCP_HOST, FIP_IN, OWNED, PAIR
+from mooring.control import controller
 from mooring.model.faults import Exhausted, NotFound
 from mooring.model.nouns import InstanceState
-from mooring.operations import NewInstance, NewNetwork, NewNic
+from mooring.operations import NewInstance, NewNetwork, NewNic, memory
 from tests.control.plane import Plane, eventually
 
 
@@ -159,3 +161,23 @@ def test_a_network_without_free_addresses_refuses_at_once(plane: Plane) -> None:
     with pytest.raises(Exhausted, match="tiny"):
         plane.operations.instances.create(demo, new)
     assert len(plane.operations.instances.listing(demo)) == 5
+
+
+def test_the_controller_forgets_what_is_remembered_only_for_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "REMEMBERED", timedelta(seconds=-60))  # too old as soon as it is there
+    monkeypatch.setattr(controller, "_FORGET_EVERY", 0.0)
+    plane = Plane(tmp_path)
+    plane.start()
+    plane.set_up()
+    demo = plane.caller()
+    first = plane.operations.addresses.allocate(demo, "public", "key")
+
+    def known() -> bool:
+        with plane.store.read() as tx:
+            return tx.memory.recall(demo.project.id, "key") is not None
+
+    eventually(lambda: not known())
+    assert plane.operations.addresses.allocate(demo, "public", "key").id != first.id
+    plane.stop()

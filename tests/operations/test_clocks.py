@@ -7,6 +7,7 @@ import pytest
 
 from mooring.model.nouns import InstanceState
 from mooring.operations import NewInstance
+from mooring.operations.memory import REMEMBERED
 from tests.cloud import FLAVORS, IMAGES, Cloud, StoppedClock
 
 WANTED = NewInstance("vm", IMAGES[0].id, FLAVORS[0].id)
@@ -86,3 +87,14 @@ def test_a_launch_waits_a_while_for_hosts_that_are_away(cloud, clock) -> None:
         InstanceState.ERROR,
         "No host can run this instance: host host1 is away.",
     )
+
+
+def test_an_idempotency_key_is_good_for_a_week(cloud, clock) -> None:
+    caller = cloud.caller("alice")
+    first = cloud.operations.addresses.allocate(caller, "public", "key")
+    clock.moment += REMEMBERED
+    assert cloud.operations.memory.forget() == 0
+    assert cloud.operations.addresses.allocate(caller, "public", "key").id == first.id
+    clock.moment += timedelta(seconds=1)
+    assert cloud.operations.memory.forget() == 1
+    assert cloud.operations.addresses.allocate(caller, "public", "key").id != first.id

@@ -52,7 +52,7 @@ def _check_tenant(tables: Tables, tenant: Tenant, rows: list[AddressRow]) -> Non
         row = mine.get(floating)
         require(row is not None and row.address == address, "I2 durable", f"floating IP {address} is gone")
     named = {
-        known.object_id for key in tenant.pending if (known := tables.memory.get((tenant.project, key))) is not None
+        known[0].object_id for key in tenant.pending if (known := tables.memory.get((tenant.project, key))) is not None
     }
     for row in mine.values():
         expected = row.id in tenant.floating or row.id in tenant.leaving or row.id in named

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,3 +101,22 @@ def test_an_idempotency_key_is_remembered_once_per_project(world):
         assert tx.memory.recall(one.id, "key") == Remembered("a", "made")
         assert tx.memory.recall(two.id, "key") == Remembered("b", "other")
         assert tx.memory.recall(one.id, "nothing") is None
+
+
+def test_old_idempotency_keys_are_forgotten_oldest_first(world):
+    with world.store.write() as tx:
+        project = world.project(tx)
+    for key in ("first", "second", "third"):
+        with world.store.write() as tx:
+            tx.memory.remember(project.id, key, Remembered("a", key))
+        world.watch.tick()
+    before = world.watch.moment - timedelta(seconds=1)  # the third was remembered just then
+
+    def known() -> list[str]:
+        with world.store.read() as tx:
+            return [key for key in ("first", "second", "third") if tx.memory.recall(project.id, key) is not None]
+
+    for expected, count in ((["second", "third"], 1), (["third"], 1), (["third"], 0)):
+        with world.store.write() as tx:
+            assert tx.memory.forget(before, 1) == count
+        assert known() == expected

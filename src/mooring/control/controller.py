@@ -34,6 +34,7 @@ Heartbeat = Callable[[HostId, str], None]
 """Records that a host is alive, as a machine; raises a Fault if it isn't the one that we know."""
 
 _REPEAT_EVERY = 1.0
+_FORGET_EVERY = 600.0
 _log = structlog.get_logger(__name__)
 
 
@@ -156,8 +157,24 @@ class Controller:
             self._bus.cast(compute_topic(host), ask(instance))
 
     def _repeat(self) -> None:
+        forget_at = time.monotonic() + _FORGET_EVERY
         while not self._stop.wait(_REPEAT_EVERY):
             self.repeat()
+            if time.monotonic() >= forget_at:
+                self.forget()
+                forget_at = time.monotonic() + _FORGET_EVERY
+
+    def forget(self) -> None:
+        """Let go of what is remembered only for a time; another controller, or the next round, does what this one can't."""
+        try:
+            forgotten = self._operations.memory.forget()
+        except Fault as fault:
+            _log.warning("controller waits", reason=fault.reason, detail=fault.detail)
+        except Exception:  # noqa: BLE001 - as of the loop itself
+            _log.exception("idempotency keys were not forgotten")
+        else:
+            if forgotten:
+                _log.info("idempotency keys forgotten", count=forgotten)
 
     def repeat(self) -> None:
         """Wake hosts that are behind and take launches up again that have not moved: any message may have been lost."""

@@ -15,6 +15,7 @@ from mooring.operations.identity import IdentityOperations
 from mooring.operations.instances import InstanceOperations, NewInstance, NewNic
 from mooring.operations.keys import KeyOperations, NewKey
 from mooring.operations.launches import LaunchOperations
+from mooring.operations.memory import MemoryOperations
 from mooring.operations.networks import NetworkOperations, NewNetwork
 from mooring.operations.passwords import Passwords
 from mooring.operations.pools import NewPool, PoolOperations
@@ -59,6 +60,7 @@ class Operations:
         self.egress = EgressOperations(door)
         self.instances = InstanceOperations(door)
         self.groups = GroupOperations(door)
+        self.memory = MemoryOperations(door)
         self.networks = NetworkOperations(door)
         self.pools = PoolOperations(door)
         self.quotas = QuotaOperations(door)

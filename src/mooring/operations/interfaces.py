@@ -91,6 +91,10 @@ class Memory(Protocol):
         """Insert; raises Duplicate if the key is known."""
         ...
 
+    def forget(self, before: datetime, at_most: int) -> int:
+        """Delete so many keys, of those that were remembered earlier than `before` the oldest, and return how many that were."""
+        ...
+
 
 class Transaction(Protocol):
     """One database transaction, by noun."""

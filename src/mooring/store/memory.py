@@ -1,6 +1,8 @@
 """Idempotency keys in the database."""
 
-from sqlalchemy import bindparam, select
+from datetime import datetime
+
+from sqlalchemy import bindparam, delete, select, tuple_
 
 from mooring.model.ids import ProjectId
 from mooring.model.records import Remembered
@@ -11,6 +13,14 @@ _RECALL = select(memory.c.fingerprint, memory.c.object_id).where(
     memory.c.project == bindparam("project"),
     memory.c.key == bindparam("key"),
 )
+
+_OLDEST = (
+    select(memory.c.project, memory.c.key)
+    .where(memory.c.created < bindparam("before"))
+    .order_by(memory.c.created)
+    .limit(bindparam("at_most"))
+)
+_FORGET = delete(memory).where(tuple_(memory.c.project, memory.c.key).in_(_OLDEST))
 
 
 class Memory:
@@ -32,3 +42,6 @@ class Memory:
             object_id=what.object_id,
             created=self._session.now(),
         )
+
+    def forget(self, before: datetime, at_most: int) -> int:
+        return self._session.change(_FORGET, before=before, at_most=at_most)

@@ -36,7 +36,7 @@ class MemoryTransaction:
         self.preferences = Preferences()
         self.quotas = Quotas(tables)
         self.deliveries = Deliveries(tables)
-        self.memory = Memory(tables)
+        self.memory = Memory(tables, now)
 
 
 class Gate:

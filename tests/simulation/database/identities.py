@@ -1,6 +1,6 @@
 """Projects, users, roles, tokens, quotas and idempotency keys in the simulated database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -225,13 +225,21 @@ class Quotas:
 class Memory:
     """See mooring.operations.interfaces.Memory."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, now: Callable[[], datetime]) -> None:
         self._tables = tables
+        self._now = now
 
     def recall(self, project: ProjectId, key: str) -> Remembered | None:
-        return self._tables.memory.get((project, key))
+        row = self._tables.memory.get((project, key))
+        return row[0] if row is not None else None
 
     def remember(self, project: ProjectId, key: str, what: Remembered) -> None:
         unique((project, key) in self._tables.memory, "memory.project, memory.key")
         needs(project in self._tables.projects)
-        self._tables.memory.put((project, key), what)
+        self._tables.memory.put((project, key), (what, self._now()))
+
+    def forget(self, before: datetime, at_most: int) -> int:
+        old = sorted((row[1], key) for key, row in self._tables.memory.items() if row[1] < before)[:at_most]
+        for _, key in old:
+            self._tables.memory.drop(key)
+        return len(old)

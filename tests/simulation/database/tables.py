@@ -180,7 +180,9 @@ class Tables:
     epochs: Table[int, None] = field(default_factory=Table[int, None])
     generations: Table[SubjectKey, int] = field(default_factory=Table[SubjectKey, int])
     deliveries: Table[Delivered, Delivery] = field(default_factory=Table[Delivered, Delivery])
-    memory: Table[tuple[ProjectId, str], Remembered] = field(default_factory=Table[tuple[ProjectId, str], Remembered])
+    memory: Table[tuple[ProjectId, str], tuple[Remembered, datetime]] = field(
+        default_factory=Table[tuple[ProjectId, str], tuple[Remembered, datetime]]
+    )
 
     def fork(self, *, writable: bool) -> "Tables":
         return Tables(*[getattr(self, name).fork(writable=writable) for name in _NAMES])
