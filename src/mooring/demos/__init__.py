@@ -6,10 +6,15 @@ A demo runs inside a sandbox (see mooring.sandbox): a host, providers and outsid
 from collections.abc import Sequence
 from typing import Any
 
-from mooring.demos import floating_ip, late_allocation, port_filters
+from mooring.demos import floating_ip, late_allocation, port_filters, uplinks
 from mooring.demos.story import Demo, tell
 
-_GALLERY: tuple[Demo[Any], ...] = (floating_ip.DEMO, port_filters.DEMO, late_allocation.of(late_allocation.WHOLE))
+_GALLERY: tuple[Demo[Any], ...] = (
+    floating_ip.DEMO,
+    port_filters.DEMO,
+    uplinks.DEMO,
+    late_allocation.of(late_allocation.WHOLE),
+)
 _SHORT: tuple[Demo[Any], ...] = (late_allocation.of(late_allocation.SHORT),)
 
 

@@ -34,12 +34,18 @@ _NAMESPACES = Path("/run/netns")
 _PORT = 8774
 
 
-def _ip(*arguments: str) -> None:
+def ip(*arguments: str) -> None:
+    """Run ip(8), which must succeed."""
     subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=30)
 
 
 class Places:
-    """The namespaces of the world and the wires between them; leaving them removes everything."""
+    """The namespaces of the world and the wires between them; leaving them removes everything.
+
+    A world that is another has other `names`, and other wires between them.
+    """
+
+    names: Sequence[str] = (HOST, PROVIDER, OUTSIDE)
 
     def __init__(self) -> None:
         """Plan the world."""
@@ -55,7 +61,7 @@ class Places:
             raise SandboxRefused("A world of namespaces is only built in a sandbox: mooring sandbox -- COMMAND.")
         try:
             self._stack.callback(_sweep)
-            for name in (HOST, PROVIDER, OUTSIDE):
+            for name in self.names:
                 self._namespace(name)
             self._wire()
         except BaseException:
@@ -77,23 +83,24 @@ class Places:
         path.touch()
         # Not `ip netns add`: it needs to come back into the network namespace that it left, which an ordinary user may not.
         subprocess.run(["unshare", f"--net={path}", "true"], check=True, timeout=30)
-        _ip("-n", name, "link", "set", "lo", "up")
+        ip("-n", name, "link", "set", "lo", "up")
 
     def _wire(self) -> None:
-        _ip("-n", HOST, "link", "add", UPLINK_INTERFACE, "type", "veth", "peer", "name", "isp0", "netns", PROVIDER)
-        _ip("-n", PROVIDER, "link", "add", "far0", "type", "veth", "peer", "name", "eth0", "netns", OUTSIDE)
-        _ip("-n", HOST, "link", "set", UPLINK_INTERFACE, "up")
-        _ip("-n", PROVIDER, "addr", "add", f"{PROVIDER_ADDRESS}/{PUBLIC.prefixlen}", "dev", "isp0")
-        _ip("-n", PROVIDER, "addr", "add", f"{OUTSIDE_ADDRESS - 9}/24", "dev", "far0")
-        _ip("-n", OUTSIDE, "addr", "add", f"{OUTSIDE_ADDRESS}/24", "dev", "eth0")
+        """Join the namespaces."""
+        ip("-n", HOST, "link", "add", UPLINK_INTERFACE, "type", "veth", "peer", "name", "isp0", "netns", PROVIDER)
+        ip("-n", PROVIDER, "link", "add", "far0", "type", "veth", "peer", "name", "eth0", "netns", OUTSIDE)
+        ip("-n", HOST, "link", "set", UPLINK_INTERFACE, "up")
+        ip("-n", PROVIDER, "addr", "add", f"{PROVIDER_ADDRESS}/{PUBLIC.prefixlen}", "dev", "isp0")
+        ip("-n", PROVIDER, "addr", "add", f"{OUTSIDE_ADDRESS - 9}/24", "dev", "far0")
+        ip("-n", OUTSIDE, "addr", "add", f"{OUTSIDE_ADDRESS}/24", "dev", "eth0")
         for namespace, device in ((PROVIDER, "isp0"), (PROVIDER, "far0"), (OUTSIDE, "eth0")):
-            _ip("-n", namespace, "link", "set", device, "up")
-        _ip("-n", OUTSIDE, "route", "add", "default", "via", str(OUTSIDE_ADDRESS - 9))
-        subprocess.run(
-            ["nsenter", f"--net={_NAMESPACES / PROVIDER}", "sysctl", "-qw", "net.ipv4.ip_forward=1"],
-            check=True,
-            timeout=30,
-        )
+            ip("-n", namespace, "link", "set", device, "up")
+        ip("-n", OUTSIDE, "route", "add", "default", "via", str(OUTSIDE_ADDRESS - 9))
+        self.set(PROVIDER, "net.ipv4.ip_forward", 1)
+
+    def set(self, namespace: str, setting: str, value: int) -> None:
+        """Change a kernel setting at a place of the world."""
+        subprocess.run(self.at(namespace, "sysctl", "-qw", f"{setting}={value}"), check=True, timeout=30)
 
     def at(self, namespace: str, *command: str) -> Sequence[str]:
         """Return a command that runs at a place of the world."""

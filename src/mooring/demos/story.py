@@ -65,14 +65,22 @@ class Story:
         self.output(done.stdout + done.stderr)
         return done.stdout + done.stderr
 
-    def mooring(self, user: str, environment: Mapping[str, str], *arguments: str, shown: bool = True) -> str:
-        """Run the command line as a user whose `environment` says so, and return its output, which is printed if `shown` or bad."""
+    def mooring(
+        self, user: str, environment: Mapping[str, str], *arguments: str, shown: bool = True, refused: bool = False
+    ) -> str:
+        """Run the command line as a user whose `environment` says so, and return its output, which is printed if `shown` or bad.
+
+        With `refused` it must fail, and what it says of that is returned.
+        """
         command = [sys.executable, "-m", "mooring.cli", *arguments]
         self.prompt(user, f"mooring {shlex.join(arguments)}")
         known = {**os.environ, **environment}
         done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=False, env=known)
         if shown or done.returncode:
             self.output(done.stdout + done.stderr)
+        if refused:
+            self.holds("the command is refused", done.returncode == 1)
+            return done.stderr
         self.holds("the command succeeded", done.returncode == 0)
         return done.stdout
 
