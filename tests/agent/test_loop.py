@@ -10,6 +10,7 @@ import pytest
 from mooring.agent.interfaces import GuestFailure
 from mooring.agent.loop import Agent
 from mooring.backends.fake import FakeBackend
+from mooring.compile.facts import HostState, Place
 from mooring.compile.tables import BRIDGE, FIP_IN, PORT
 from mooring.model.faults import Unavailable
 from mooring.model.ids import InstanceId
@@ -307,3 +308,31 @@ def test_what_a_controller_has_forgotten_is_said_again_but_not_what_is_in_troubl
     agent.step()
     assert scene.controller.confirmed == confirmed
     assert len(scene.controller.reports) == said + len(confirmed)
+
+
+@pytest.mark.parametrize(
+    "waits, works, rests",
+    [(0.0, 0.0, 5.0), (2.0, 0.0, 3.0), (8.0, 0.0, 8.0), (0.0, 2.0, 18.0), (8.0, 2.0, 18.0), (0.0, 20.0, 60.0)],
+)
+def test_work_takes_a_tenth_of_the_time_at_most_and_waiting_is_no_work(
+    waits: float, works: float, rests: float
+) -> None:
+    """What a busy controller lets a host wait must not put off the look at its kernel for ten times as long."""
+    scene, moment = _Scene(), [0.0]
+    digest, read = scene.controller.digest, scene.backend.read
+
+    def slow_digest() -> Digest:
+        moment[0] += waits
+        return digest()
+
+    def slow_read(place: Place | None = None) -> HostState:
+        moment[0] += works
+        return read(place)
+
+    scene.controller.digest, scene.backend.read = slow_digest, slow_read  # type: ignore[method-assign]
+    agent = Agent(scene.controller, scene.backend, scene.guests, compare_every=5.0, monotonic=lambda: moment[0])
+    scene.controller.place(scene.world.base())
+    agent.step()
+    moment[0] = agent.due  # the first one also makes what is missing
+    agent.step()
+    assert agent.due - moment[0] == rests

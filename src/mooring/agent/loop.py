@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -111,6 +112,7 @@ class Agent:
         self._untended = True
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
         self._due = 0.0
+        self._waited = 0.0
         self.figures = Figures()
 
     def start(self) -> None:
@@ -185,14 +187,16 @@ class Agent:
     def _turn(self, events: list[_Event]) -> None:
         outcomes = [event for event in events if isinstance(event, Outcome)]
         if self._monotonic() >= self._due:
-            start = self._monotonic()
+            start, self._waited = self._monotonic(), 0.0
             self._due = start + self._compare_every
             self._compare()
             # A large host takes long to compare, and meanwhile nothing else is done here: that may not take more than a tenth of the time.
-            took = self._monotonic() - start
-            self._due = max(self._due, start + min(_COMPARE_AT_LEAST_EVERY, 10 * took))
+            # Waiting for the controller is no work, and one that has much to do is not asked all the time.
+            end = self._monotonic()
+            rest = max(self._waited, 9 * (end - start - self._waited))
+            self._due = max(self._due, end + min(_COMPARE_AT_LEAST_EVERY, rest))
             self.figures.compares += 1
-            self.figures.compare_seconds += took
+            self.figures.compare_seconds += end - start
         elif self._introduced:
             for place in sorted({event.place for event in events if isinstance(event, _Doubt)}):
                 self._observe(self._backend.read(place), place)
@@ -248,11 +252,12 @@ class Agent:
     def _compare(self) -> None:
         """Compare the whole host with the controller's digest: what was lost on the way, and what changed unseen, ends here."""
         try:
-            digest = self._controller.digest()
+            digest = self._await(self._controller.digest)
             self._ledger.accept(digest)
             self.figures.estranged = False
             missing = self._ledger.missing(digest.entries)
-            placements = [placed for some in _in_parts(missing) for placed in self._controller.pull(some)]
+            pulls = [self._await(partial(self._controller.pull, some)) for some in _in_parts(missing)]
+            placements = [placed for pulled in pulls for placed in pulled]
             self._ledger.forget_absent(digest.entries)
             # What was refused gets another try: what stood in its way may be gone.
             self._ledger.refused.clear()
@@ -268,6 +273,12 @@ class Agent:
             self._untended = True
             if self._introduced:
                 self._settle()
+
+    def _await(self, ask: Callable[[], T]) -> T:
+        start = self._monotonic()
+        answer = ask()
+        self._waited += self._monotonic() - start
+        return answer
 
     def _tend(self, outcomes: list[Outcome]) -> None:
         """Start guests whose ports are in place, stop those that should not run."""
