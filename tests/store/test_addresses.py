@@ -1,13 +1,15 @@
 from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import Any
 
 import pytest
 
 from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId
 from mooring.model.nouns import AddressKind, FloatingIp, Host
-from mooring.model.records import AddressRow, Duplicate, NicRow, Referenced
+from mooring.model.records import AddressRow, Duplicate, FloatingChoice, NicRow, Referenced
 from mooring.model.subjects import HostRole, Report
 from mooring.operations.interfaces import Transaction
+from mooring.store import addresses
 from tests.store.world import Town
 
 
@@ -106,6 +108,38 @@ def test_a_floating_ip_is_its_projects(town):
         assert tx.addresses.floating_by_address(town.own.address) is None
         assert tx.addresses.floating_ips(town.project.id) == [seen]
         assert [known.id for known in tx.addresses.floating_ips(None)] == [row.id, second.id]
+
+
+def test_floating_ips_are_chosen(town, monkeypatch):
+    monkeypatch.setattr(addresses, "PIECE", 2)
+    with town.world.store.write() as tx:
+        other = town.world.project(tx)
+        rows = [town.floating(tx, f"198.51.100.{last}") for last in (20, 25, 22, 23)]
+        foreign = town.world.floating(tx, other, town.pool, "198.51.100.24")
+        tx.addresses.associate(rows[1].id, town.fixed.id, town.pool.id)
+        ids = [row.id for row in rows]
+
+        def chosen(project: Any = town.project.id, **choice: Any) -> list[str]:
+            pieces = list(tx.addresses.walk_floating_ips(project, FloatingChoice(**choice)))
+            assert all(1 <= len(piece) <= 2 for piece in pieces)
+            every = {each.id: each for each in tx.addresses.floating_ips(project)}
+            found = [each for piece in pieces for each in piece]
+            assert found == [every[each.id] for each in found]
+            return [each.id for each in found]
+
+        assert chosen() == ids
+        assert chosen(None) == [*ids, foreign.id]
+        assert chosen(None, projects=(other.id,)) == chosen(other.id) == [foreign.id]
+        assert chosen(ids=(ids[2], ids[0], "none")) == [ids[0], ids[2]]
+        assert chosen(ids=()) == chosen(ids=(foreign.id,)) == chosen(pools=("none",)) == []
+        assert chosen(addresses=(rows[3].address, foreign.address)) == [ids[3]]
+        assert chosen(nics=(town.nic.id,)) == chosen(fixed=(town.fixed.address,)) == chosen(associated=True) == [ids[1]]
+        assert chosen(associated=False, pools=(town.pool.id,)) == [ids[0], *ids[2:]]
+        assert chosen(after=ids[1]) == ids[2:]
+        assert chosen(until=ids[1]) == chosen(limit=2) == ids[:2]
+        assert chosen(after=ids[0], limit=1, associated=False) == [ids[2]]
+        tx.addresses.release(rows[0].id)
+        assert chosen() == chosen(after=ids[0]) == ids[1:]
 
 
 def test_an_associated_floating_ip_names_its_guest(town):

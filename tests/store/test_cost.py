@@ -18,7 +18,7 @@ from sqlalchemy import event, insert
 
 from mooring.model.ids import AddressId, GroupId, NicId, RuleId
 from mooring.model.nouns import GroupRule, InstanceState, Resource
-from mooring.model.records import AddressRow, NicRow, Remembered
+from mooring.model.records import AddressRow, FloatingChoice, NicRow, Remembered
 from mooring.model.subjects import Direction, HostRole, Report, SubjectKey, SubjectKind
 from mooring.operations.interfaces import Transaction
 from mooring.store import Options, SqlStore, schema
@@ -224,6 +224,20 @@ class Story:
             assert tx.deliveries.confirm(self.town.host.id, Report(self.key, role, 2))
         tx.addresses.releasing(self.nic.id)
 
+    def list_floating(self, tx: Transaction) -> None:
+        assert self.floating
+        assert self.nic
+        project = self.town.project.id
+        for choice in (
+            FloatingChoice(addresses=(self.floating.address,)),
+            FloatingChoice(ids=(self.floating.id, "none")),
+            FloatingChoice(nics=(self.nic.id,)),
+            FloatingChoice(until=self.floating.id, limit=3),
+            FloatingChoice(limit=3),
+        ):
+            assert [len(piece) for piece in tx.addresses.walk_floating_ips(project, choice)] == [choice.limit or 1]
+        assert not list(tx.addresses.walk_floating_ips(project, FloatingChoice(after=self.floating.id, limit=3)))
+
     def release(self, tx: Transaction) -> None:
         assert self.floating
         assert self.nic
@@ -271,6 +285,7 @@ class Story:
             self.pull,
             self.look,
             self.report,
+            self.list_floating,
             self.release,
             self.join_group,
             self.change_rules,

@@ -57,6 +57,26 @@ class TokenRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FloatingChoice:
+    """Which floating IPs are asked for, in the order of their allocation.
+
+    Of each kind that is given, those that have one of the values; an empty tuple is none at all.  `associated` is whether they lead somewhere.
+    `after` and `until` are ids: what was allocated after that one, or until and with it.  At most `limit` are returned.
+    """
+
+    ids: tuple[str, ...] | None = None
+    addresses: tuple[IPv4Address, ...] | None = None
+    pools: tuple[str, ...] | None = None
+    projects: tuple[str, ...] | None = None
+    nics: tuple[str, ...] | None = None
+    fixed: tuple[IPv4Address, ...] | None = None
+    associated: bool | None = None
+    after: AddressId | None = None
+    until: AddressId | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AddressRow:
     """An address in use, of whatever kind.
 

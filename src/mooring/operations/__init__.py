@@ -13,6 +13,7 @@ from mooring.operations.groups import GroupOperations
 from mooring.operations.hosts import HostOperations
 from mooring.operations.identity import IdentityOperations
 from mooring.operations.instances import InstanceOperations, NewInstance, NewNic
+from mooring.operations.interfaces import FloatingChoice
 from mooring.operations.keys import KeyOperations, NewKey
 from mooring.operations.launches import LaunchOperations
 from mooring.operations.memory import MemoryOperations
@@ -26,6 +27,7 @@ from mooring.policy.rules import NewRule
 
 __all__ = [
     "Door",
+    "FloatingChoice",
     "Limits",
     "NewFloatingIp",
     "NewInstance",

@@ -1,6 +1,6 @@
 """Floating IPs: allocate, release, associate, disassociate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
@@ -21,11 +21,13 @@ from mooring.model.nouns import (
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, once, publish, visible_instance, visible_nic
 from mooring.operations.egress import check_unpreferred
-from mooring.operations.interfaces import AddressRow, Duplicate, Transaction
+from mooring.operations.interfaces import AddressRow, Duplicate, FloatingChoice, Transaction
 from mooring.operations.pools import find_pool
 from mooring.operations.routing import connect, take_next
 from mooring.policy.roles import Verb
 from mooring.policy.told import TOLD_OF_FLOATING_IPS
+
+_EVERY = FloatingChoice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,24 @@ class AddressOperations:
         self._door.allow(caller, Verb.READ)
         with self._door.store.read() as tx:
             return tx.addresses.floating_ips(None if every_project and caller.is_admin else caller.project.id)
+
+    def walk(
+        self, caller: Caller, choice: FloatingChoice = _EVERY, *, every_project: bool = False
+    ) -> Iterator[Sequence[FloatingIp]]:
+        """Return those of the same that are asked for, a bounded piece at a time.
+
+        A read transaction is open until the last piece, so that all of it is of one moment: whoever asks takes them without delay.
+
+        Raises:
+            NotFound: the project has no such floating IP as `after` names.
+        """
+        self._door.allow(caller, Verb.READ)
+        with self._door.store.read() as tx:
+            if choice.after is not None:
+                _visible(tx, caller, choice.after)
+            yield from tx.addresses.walk_floating_ips(
+                None if every_project and caller.is_admin else caller.project.id, choice
+            )
 
     def quota(self, caller: Caller) -> Quota:
         """Return how many floating IPs the project has and may have."""

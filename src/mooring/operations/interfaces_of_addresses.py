@@ -1,6 +1,6 @@
 """What operations need of a store for addresses of every kind; see mooring.operations.interfaces for what holds of all of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from mooring.model.nouns import (
 )
 from mooring.model.records import (
     AddressRow,
+    FloatingChoice,
 )
 
 
@@ -58,6 +59,10 @@ class Addresses(Protocol):
 
     def floating_ips(self, project: ProjectId | None) -> Sequence[FloatingIp]:
         """Return a project's floating IPs, or everybody's for None; releasing ones are left out."""
+        ...
+
+    def walk_floating_ips(self, project: ProjectId | None, choice: FloatingChoice) -> Iterator[Sequence[FloatingIp]]:
+        """Return those of the same that are asked for, a bounded piece at a time, while the transaction lasts."""
         ...
 
     def associate(self, floating: AddressId, fixed: AddressId, pool: PoolId) -> None:

@@ -1,16 +1,24 @@
 """Addresses in use, the gaps between them, and associations in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
 from sqlalchemy import Row, and_, bindparam, case, delete, exists, literal, select, update
 
 from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId
 from mooring.model.nouns import AddressKind, FloatingIp
-from mooring.model.records import AddressRow, Duplicate, Referenced
+from mooring.model.records import AddressRow, Duplicate, FloatingChoice, Referenced
 from mooring.model.subjects import HostRole, SubjectKind
 from mooring.store import gaps
-from mooring.store.floating import FLOATING, FLOATING_BY_ID, FLOATING_BY_POSITION, FLOATING_OF_PROJECT, floating_ips
+from mooring.store.floating import (
+    FLOATING,
+    FLOATING_BY_ID,
+    FLOATING_BY_POSITION,
+    FLOATING_OF_PROJECT,
+    PIECE,
+    chosen,
+    floating_ips,
+)
 from mooring.store.schema import addresses, associations, cursors, deliveries, lingering
 from mooring.store.schema.deliveries import concerned
 from mooring.store.session import Session
@@ -209,6 +217,10 @@ class Addresses:
         if project is None:
             return floating_ips(self._session.rows(FLOATING))
         return floating_ips(self._session.rows(FLOATING_OF_PROJECT, project=project))
+
+    def walk_floating_ips(self, project: ProjectId | None, choice: FloatingChoice) -> Iterator[Sequence[FloatingIp]]:
+        for rows in self._session.pieces(chosen(project, choice), PIECE):
+            yield floating_ips(rows)
 
     def associate(self, floating: AddressId, fixed: AddressId, pool: PoolId) -> None:
         if len(self._session.rows(_LOCK_USABLE, floating=floating, fixed=fixed)) != 2:

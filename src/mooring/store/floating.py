@@ -1,15 +1,18 @@
 """Floating IPs as the database shows them: one statement for any number, with what they are associated with."""
 
+import operator
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, ScalarSelect, Select, bindparam, null, select
 
 from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, PoolId, ProjectId
 from mooring.model.nouns import AddressKind, FloatingIp
+from mooring.model.records import FloatingChoice
 from mooring.store.schema import addresses, associations, nics, pools
 
 _FIXED = addresses.alias("fixed")
+_OTHER = addresses.alias("other")
 
 _FIELDS = select(
     addresses.c.id,
@@ -48,6 +51,18 @@ FLOATING_BY_ID = FLOATING.where(addresses.c.id == bindparam("address"), addresse
 FLOATING_BY_POSITION = FLOATING.where(addresses.c.scope == "public", addresses.c.position == bindparam("position"))
 FLOATING_OF_PROJECT = FLOATING.where(addresses.c.project == bindparam("project"))
 
+# By `seq`, which every index ends with in SQLite: so it is not the project's other addresses that are looked through.
+_SEQS_OF_NICS = (
+    select(_OTHER.c.seq)
+    .select_from(nics)
+    .join(_FIXED, _FIXED.c.nic == nics.c.id)
+    .join(associations, associations.c.fixed == _FIXED.c.id)
+    .join(_OTHER, _OTHER.c.id == associations.c.floating)
+)
+
+PIECE = 500
+"""So many floating IPs are read at a time."""
+
 FloatingFields = Row[
     AddressId,
     int,
@@ -59,6 +74,36 @@ FloatingFields = Row[
     NicId,
     NetworkId,
 ]
+
+
+def chosen(
+    project: ProjectId | None, choice: FloatingChoice
+) -> Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId, NetworkId]:
+    """Return the statement that reads those of a project's floating IPs that are asked for, or of everybody's for None."""
+    statement = FLOATING if project is None else FLOATING.where(addresses.c.project == project)
+    if choice.addresses is not None:
+        # Public addresses are unique in their scope: that is what finds them.
+        statement = statement.where(addresses.c.scope == "public", addresses.c.position.in_(map(int, choice.addresses)))
+    if choice.fixed is not None:
+        statement = statement.where(_FIXED.c.position.in_(map(int, choice.fixed)))
+    if choice.ids is not None:
+        statement = statement.where(addresses.c.seq.in_(select(_OTHER.c.seq).where(_OTHER.c.id.in_(choice.ids))))
+    if choice.nics is not None:
+        statement = statement.where(addresses.c.seq.in_(_SEQS_OF_NICS.where(nics.c.id.in_(choice.nics))))
+    for column, wanted in ((addresses.c.pool, choice.pools), (addresses.c.project, choice.projects)):
+        if wanted is not None:
+            statement = statement.where(column.in_(wanted))
+    if choice.associated is not None:
+        leads = associations.c.floating.is_not(null())
+        statement = statement.where(leads if choice.associated else ~leads)
+    for id, is_part in ((choice.after, operator.gt), (choice.until, operator.le)):
+        if id is not None:
+            statement = statement.where(is_part(addresses.c.seq, _seq_of(id)))
+    return statement if choice.limit is None else statement.limit(choice.limit)
+
+
+def _seq_of(id: AddressId) -> ScalarSelect[int]:
+    return select(_OTHER.c.seq).where(_OTHER.c.id == id).scalar_subquery()
 
 
 def floating_ips(rows: Iterable[FloatingFields]) -> Sequence[FloatingIp]:

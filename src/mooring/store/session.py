@@ -1,6 +1,6 @@
 """One open transaction as the nouns use it: statements in, typed rows out, and refusals by constraints as exceptions of ours."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,6 +71,12 @@ class Session:
     def rows(self, statement: TypedReturnsRows[*_Columns], **parameters: object) -> Sequence[Row[*_Columns]]:
         """Return all rows."""
         return self.connection.execute(statement, parameters).all()
+
+    def pieces(
+        self, statement: TypedReturnsRows[*_Columns], size: int, **parameters: object
+    ) -> Iterator[Sequence[Row[*_Columns]]]:
+        """Return all rows, at most `size` of them at a time: no more are in memory, and in between others have their turn."""
+        return self.connection.execute(statement, parameters).partitions(size)
 
     def row(self, statement: TypedReturnsRows[*_Columns], **parameters: object) -> Row[*_Columns] | None:
         """Return the first row, if there is one."""

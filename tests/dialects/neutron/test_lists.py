@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mooring.dialects.http import Refused
 from mooring.dialects.neutron.lists import View, collection, single
-from mooring.dialects.openstack.calls import Call, Site
+from mooring.dialects.openstack.calls import Answer, Call, Site
+from mooring.dialects.pieces import Pieces
 
 VIEWS = st.lists(
     st.fixed_dictionaries(
@@ -40,9 +41,12 @@ def call(*query: tuple[str, object]) -> Call:
 
 
 def asked(views: list[View], *query: tuple[str, object]) -> dict[str, Any]:
-    body = collection(call(*query), "ships", views).body
-    assert isinstance(body, dict)
-    return body
+    return whole(collection(call(*query), "ships", views))
+
+
+def whole(answer: Answer) -> dict[str, Any]:
+    assert isinstance(answer.body, Pieces)
+    return answer.body.whole()
 
 
 def follow(views: list[View], relation: str, *query: tuple[str, object]) -> list[list[View]]:
@@ -55,9 +59,7 @@ def follow(views: list[View], relation: str, *query: tuple[str, object]) -> list
             return pages
         here = call()
         here.query_string = links[0].partition("?")[2]
-        answer = collection(here, "ships", views).body
-        assert isinstance(answer, dict)
-        body = answer
+        body = whole(collection(here, "ships", views))
 
 
 @given(views=VIEWS, limit=st.integers(1, 5), name=st.sampled_from("abc"))

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, ProjectId
 from mooring.model.nouns import AddressKind, FloatingIp
-from mooring.model.records import AddressRow, Duplicate, Referenced
+from mooring.model.records import AddressRow, Duplicate, FloatingChoice, Referenced
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from tests.simulation.database.tables import Tables, check, needed, needs, unique
 
@@ -117,6 +117,26 @@ class Addresses:
             row for row in self._tables.addresses.values() if row.kind is AddressKind.FLOATING and not row.releasing
         ]
         return [self._floating(row) for row in rows if project is None or row.project == project]
+
+    def walk_floating_ips(self, project: ProjectId | None, choice: FloatingChoice) -> Iterator[Sequence[FloatingIp]]:
+        every = [row.id for row in self._tables.addresses.values()]
+        asked = (
+            (choice.ids, lambda each: each.id),
+            (choice.addresses, lambda each: each.address),
+            (choice.pools, lambda each: each.pool),
+            (choice.projects, lambda each: each.project),
+            (choice.nics, lambda each: each.nic),
+            (choice.fixed, lambda each: each.fixed),
+            (None if choice.associated is None else (choice.associated,), lambda each: each.nic is not None),
+            (None if choice.after is None else every[every.index(choice.after) + 1 :], lambda each: each.id),
+            (None if choice.until is None else every[: every.index(choice.until) + 1], lambda each: each.id),
+        )
+        kept = [
+            each
+            for each in self.floating_ips(project)
+            if all(wanted is None or of(each) in wanted for wanted, of in asked)
+        ][: choice.limit]
+        yield from ([each] for each in kept)
 
     def floating_of_nic(self, nic: NicId) -> Sequence[FloatingIp]:
         """Return the floating IPs associated with a NIC, in the order in which they were allocated."""

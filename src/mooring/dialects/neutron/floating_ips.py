@@ -1,17 +1,18 @@
 """Floating IPs, which are allocated, associated, moved and disassociated by the port that they lead to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from mooring.dialects.neutron.faults import NeutronRefused
-from mooring.dialects.neutron.lists import View, collection, single
+from mooring.dialects.neutron.lists import View, single
 from mooring.dialects.neutron.networks import external
 from mooring.dialects.neutron.owners import check_owner
+from mooring.dialects.neutron.walks import walked
 from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.model.faults import NotFound
 from mooring.model.ids import AddressId, NetworkId, NicId, RouterId
 from mooring.model.nouns import FloatingIp
-from mooring.operations import NewFloatingIp
+from mooring.operations import FloatingChoice, NewFloatingIp
 
 
 class Association(Body):
@@ -51,8 +52,12 @@ class UpdateBody(Body):
 def list_floating_ips(call: Call) -> Answer:
     """GET /network/v2.0/floatingips."""
     routers = _routers(call)
-    found = call.operations.addresses.listing(call.caller, every_project=True)
-    return collection(call, "floatingips", [_view(each, routers) for each in found])
+
+    def views(choice: FloatingChoice) -> Iterator[Sequence[View]]:
+        for piece in call.operations.addresses.walk(call.caller, choice, every_project=True):
+            yield [_view(each, routers) for each in piece]
+
+    return walked(call, "floatingips", views)
 
 
 def show_floating_ip(call: Call) -> Answer:

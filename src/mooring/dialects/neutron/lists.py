@@ -11,37 +11,44 @@ from urllib.parse import urlencode
 
 from mooring.dialects.http import Refused, shown
 from mooring.dialects.openstack.calls import Answer, Call
+from mooring.dialects.pieces import Pieces
 
 View: TypeAlias = dict[str, object]
 
-_CONTROLS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"})
+CONTROLS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"})
 _TRUE = frozenset({"true", "1"})
 _MAX_DIGITS = 9
 
 
 def collection(call: Call, plural: str, views: Sequence[View]) -> Answer:
     """Answer a list: what its query keeps of `views`, which all have the same attributes and an id."""
-    wanted = _values(call)
+    wanted = values(call)
     ordered = _sorted(views, wanted)
-    page = _page([view for view in ordered if _kept(view, wanted)], ordered, _Window.of(wanted))
-    body: dict[str, object] = {plural: [_chosen(view, wanted) for view in page.views]}
-    links = [
-        _link(call, "next", [("marker", str(page.views[-1]["id"]))]) if page.more else None,
-        _link(call, "previous", [("marker", str(page.views[0]["id"])), ("page_reverse", "True")])
-        if page.views and page.earlier
-        else None,
-    ]
-    if any(links):
-        body[f"{plural}_links"] = [link for link in links if link is not None]
-    return Answer(body=body)
+    page = _page([view for view in ordered if _kept(view, wanted)], ordered, Window.of(wanted))
+    views = [chosen(view, wanted) for view in page.views]
+    first, last = (page.views[0], page.views[-1]) if page.views else (None, None)
+    return Answer(
+        body=Pieces.of(plural, views, links(call, plural, first if page.earlier else None, last if page.more else None))
+    )
+
+
+def links(call: Call, plural: str, first: View | None, last: View | None) -> dict[str, object]:
+    """Return the links to what comes after a page's `last` view, and before its `first`, where they are given."""
+    found: list[dict[str, str]] = []
+    if last is not None:
+        found.append(_link(call, "next", [("marker", str(last["id"]))]))
+    if first is not None:
+        found.append(_link(call, "previous", [("marker", str(first["id"])), ("page_reverse", "True")]))
+    return {f"{plural}_links": found} if found else {}
 
 
 def single(call: Call, singular: str, view: View, status: int = 200) -> Answer:
     """Answer one thing, or those of its attributes that `fields` names."""
-    return Answer(status, {singular: _chosen(view, _values(call))})
+    return Answer(status, {singular: chosen(view, values(call))})
 
 
-def _values(call: Call) -> Mapping[str, list[str]]:
+def values(call: Call) -> Mapping[str, list[str]]:
+    """Return what a query asks for, by name; what is empty asks for nothing."""
     wanted: dict[str, list[str]] = {}
     for name, value in call.parameters:
         # As in Neutron, and as clients count on that leave a filter empty: nothing is asked.
@@ -50,7 +57,8 @@ def _values(call: Call) -> Mapping[str, list[str]]:
     return wanted
 
 
-def _chosen(view: View, wanted: Mapping[str, list[str]]) -> View:
+def chosen(view: View, wanted: Mapping[str, list[str]]) -> View:
+    """Return those of a view's attributes that `fields` names."""
     names = wanted.get("fields", [])
     return {name: view[name] for name in names if name in view} if names else view
 
@@ -59,7 +67,7 @@ def _chosen(view: View, wanted: Mapping[str, list[str]]) -> View:
 
 
 def _kept(view: View, wanted: Mapping[str, list[str]]) -> bool:
-    return all(_fits(view[name], texts) for name, texts in wanted.items() if name in view and name not in _CONTROLS)
+    return all(_fits(view[name], texts) for name, texts in wanted.items() if name in view and name not in CONTROLS)
 
 
 def _fits(value: object, texts: list[str]) -> bool:
@@ -117,7 +125,7 @@ def _rank(value: object) -> tuple[bool, str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class Window:
     """The part of a list that is asked for: at most `limit` things (0 is all) after `marker`, or with `reverse` before it."""
 
     limit: int
@@ -125,7 +133,8 @@ class _Window:
     reverse: bool
 
     @classmethod
-    def of(cls, wanted: Mapping[str, list[str]]) -> "_Window":
+    def of(cls, wanted: Mapping[str, list[str]]) -> "Window":
+        """Read it from a query."""
         limit = wanted.get("limit", ["0"])[-1]
         if not (limit.isascii() and limit.isdecimal() and len(limit) <= _MAX_DIGITS):
             raise Refused(400, f"Invalid input for query parameter limit: {shown(limit)} is not a whole number from 0.")
@@ -145,7 +154,7 @@ class _Page:
     earlier: bool = False
 
 
-def _page(views: Sequence[View], every: Sequence[View], window: _Window) -> _Page:
+def _page(views: Sequence[View], every: Sequence[View], window: Window) -> _Page:
     """Cut a page out of `views`; the marker may be one of `every` that was filtered out."""
     before: Sequence[View] = ()
     after = views

@@ -15,6 +15,7 @@ from mooring.dialects.openstack.routes import ROUTES
 from mooring.dialects.openstack.routing import DRAFT, Access, Found, Missed, Route, Router, form_of
 from mooring.dialects.openstack.services import Service, Tell
 from mooring.dialects.openstack.xml import XML_TYPES, answer_type, fault_as_xml, view_as_xml
+from mooring.dialects.pieces import InParts, Pieces
 from mooring.model.faults import Fault, Unauthenticated
 from mooring.operations import Operations
 
@@ -167,7 +168,9 @@ def _response(route: Route, call: Call, answer: Answer) -> Response:
         return Response(None, answer.status, headers)
     media_type = answer_type(call.path, call.headers)
     if media_type in XML_TYPES:
-        body = view_as_xml(answer.body, route.name, draft=call.path.startswith(DRAFT))
-    else:
-        body = orjson.dumps(answer.body)
-    return Response(body, answer.status, headers, media_type)
+        told = answer.body.whole() if isinstance(answer.body, Pieces) else answer.body
+        body = view_as_xml(told, route.name, draft=call.path.startswith(DRAFT))
+        return Response(body, answer.status, headers, media_type)
+    if isinstance(answer.body, Pieces):
+        return InParts(answer.body.written(), answer.status, headers, media_type)
+    return Response(orjson.dumps(answer.body), answer.status, headers, media_type)

@@ -183,7 +183,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response; `body` is what JSON can say, or None for none."""
+    """A response; `body` is what JSON can say, maybe in pieces (mooring.dialects.pieces), or None for none."""
 
     status: int = 200
     body: object = None

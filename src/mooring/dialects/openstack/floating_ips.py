@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from mooring.dialects.http import Refused
 from mooring.dialects.openstack.bodies import Body, Ip, Name, checked
 from mooring.dialects.openstack.calls import Answer, Call
+from mooring.dialects.pieces import Pieces
 from mooring.model.faults import NotFound
 from mooring.model.ids import AddressId, InstanceId
 from mooring.model.nouns import FloatingIp
@@ -47,7 +48,8 @@ class AssociateAddress(Body):
 
 def list_floating_ips(call: Call) -> Answer:
     """GET /os-floating-ips."""
-    return Answer(body={"floating_ips": [_view(each) for each in call.operations.addresses.listing(call.caller)]})
+    found = call.operations.addresses.walk(call.caller)
+    return Answer(body=Pieces("floating_ips", ([_view(each) for each in piece] for piece in found)))
 
 
 def show_floating_ip(call: Call) -> Answer:

@@ -13,7 +13,7 @@ from mooring.model.accounts import Caller
 from mooring.model.faults import NotAssociated, NotFound
 from mooring.model.ids import AddressId
 from mooring.model.nouns import FloatingIp
-from mooring.operations import Operations
+from mooring.operations import FloatingChoice, Operations
 
 
 def find_floating(operations: Operations, caller: Caller, name: str) -> FloatingIp:
@@ -26,9 +26,8 @@ def find_floating(operations: Operations, caller: Caller, name: str) -> Floating
         address = IPv4Address(name)
     except AddressValueError:
         return operations.addresses.get(caller, AddressId(name))
-    for floating in operations.addresses.listing(caller):
-        if floating.address == address:
-            return floating
+    for found in operations.addresses.walk(caller, FloatingChoice(addresses=(address,))):
+        return found[0]
     raise NotFound("Floating IP", address)
 
 
