@@ -16,6 +16,7 @@ from mooring.store.floating import (
     FLOATING_BY_POSITION,
     FLOATING_OF_PROJECT,
     PIECE,
+    SEQS_OF_NICS,
     chosen,
     floating_ips,
 )
@@ -219,7 +220,8 @@ class Addresses:
         return floating_ips(self._session.rows(FLOATING_OF_PROJECT, project=project))
 
     def walk_floating_ips(self, project: ProjectId | None, choice: FloatingChoice) -> Iterator[Sequence[FloatingIp]]:
-        for rows in self._session.pieces(chosen(project, choice), PIECE):
+        seqs = [seq for (seq,) in self._session.rows(SEQS_OF_NICS, nics=choice.nics)] if choice.nics else []
+        for rows in self._session.pieces(chosen(project, choice, seqs), PIECE):
             yield floating_ips(rows)
 
     def associate(self, floating: AddressId, fixed: AddressId, pool: PoolId) -> None:

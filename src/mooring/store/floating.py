@@ -1,7 +1,7 @@
 """Floating IPs as the database shows them: one statement for any number, with what they are associated with."""
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Address
 
 from sqlalchemy import Row, ScalarSelect, Select, bindparam, null, select
@@ -51,14 +51,14 @@ FLOATING_BY_ID = FLOATING.where(addresses.c.id == bindparam("address"), addresse
 FLOATING_BY_POSITION = FLOATING.where(addresses.c.scope == "public", addresses.c.position == bindparam("position"))
 FLOATING_OF_PROJECT = FLOATING.where(addresses.c.project == bindparam("project"))
 
-# By `seq`, which every index ends with in SQLite: so it is not the project's other addresses that are looked through.
-_SEQS_OF_NICS = (
-    select(_OTHER.c.seq)
-    .select_from(nics)
-    .join(_FIXED, _FIXED.c.nic == nics.c.id)
+SEQS_OF_NICS = (
+    select(addresses.c.seq)
+    .select_from(_FIXED)
     .join(associations, associations.c.fixed == _FIXED.c.id)
-    .join(_OTHER, _OTHER.c.id == associations.c.floating)
+    .join(addresses, addresses.c.id == associations.c.floating)
+    .where(_FIXED.c.nic.in_(bindparam("nics", expanding=True)))
 )
+"""Which floating IPs some NICs have, read from the NICs' end: planners begin at the other one, with all that a project has."""
 
 PIECE = 500
 """So many floating IPs are read at a time."""
@@ -77,9 +77,12 @@ FloatingFields = Row[
 
 
 def chosen(
-    project: ProjectId | None, choice: FloatingChoice
+    project: ProjectId | None, choice: FloatingChoice, seqs: Collection[int]
 ) -> Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId, NetworkId]:
-    """Return the statement that reads those of a project's floating IPs that are asked for, or of everybody's for None."""
+    """Return the statement that reads those of a project's floating IPs that are asked for, or of everybody's for None.
+
+    `seqs` are those that the choice's NICs have.
+    """
     statement = FLOATING if project is None else FLOATING.where(addresses.c.project == project)
     if choice.addresses is not None:
         # Public addresses are unique in their scope: that is what finds them.
@@ -87,9 +90,10 @@ def chosen(
     if choice.fixed is not None:
         statement = statement.where(_FIXED.c.position.in_(map(int, choice.fixed)))
     if choice.ids is not None:
+        # By `seq`, which every index ends with in SQLite: so it is not the project's other addresses that are looked through.
         statement = statement.where(addresses.c.seq.in_(select(_OTHER.c.seq).where(_OTHER.c.id.in_(choice.ids))))
     if choice.nics is not None:
-        statement = statement.where(addresses.c.seq.in_(_SEQS_OF_NICS.where(nics.c.id.in_(choice.nics))))
+        statement = statement.where(addresses.c.seq.in_(seqs))
     for column, wanted in ((addresses.c.pool, choice.pools), (addresses.c.project, choice.projects)):
         if wanted is not None:
             statement = statement.where(column.in_(wanted))
