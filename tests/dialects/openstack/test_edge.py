@@ -238,7 +238,7 @@ def test_an_error_of_ours_tells_nothing(cloud: Cloud, alice: Client, monkeypatch
     def broken(_caller: object) -> None:
         raise RuntimeError("the secret is amber")
 
-    monkeypatch.setattr(cloud.operations.addresses, "listing", broken)
+    monkeypatch.setattr(cloud.operations.addresses, "walk", broken)
     with capture_logs() as logs:
         response = alice("GET", "/os-floating-ips")
     assert response.status_code == 500
@@ -253,7 +253,7 @@ def test_a_part_that_is_away(cloud: Cloud, alice: Client, monkeypatch: pytest.Mo
     def away(_caller: object) -> None:
         raise Unavailable("The database is away.", retry_after=3, detail="disk I/O error")
 
-    monkeypatch.setattr(cloud.operations.addresses, "listing", away)
+    monkeypatch.setattr(cloud.operations.addresses, "walk", away)
     with capture_logs() as logs:
         response = alice("GET", "/os-floating-ips")
     assert response.status_code == 503
