@@ -7,6 +7,8 @@ SHELL := /bin/bash
 export PATH := $(PATH):/usr/sbin:/sbin
 
 demo: NAME = floating-ip
+setup_of_late-allocation = lab
+setup_of_openstack = clients
 bench: NAME = associate
 
 python := .venv/bin/python
@@ -23,7 +25,7 @@ define run_tests # MARKERS,FOLDERS
 	wait $$beside || failed=$$?; cat build/beside.log; exit $$failed)
 endef
 
-.PHONY: help run demo test test-slow check format bench bless lock clean setup setup-run setup-lab setup-bench setup-test
+.PHONY: help run demo test test-slow check format bench bless lock clean setup setup-run setup-clients setup-lab setup-bench setup-test setup-slow
 
 help: ## this list
 	@echo 'mooring: type one of these; each installs what it needs first, says what, and is quick the second time'
@@ -36,13 +38,13 @@ help: ## this list
 
 run: demo ## a small cloud with a floating IP that answers, to play with; the same as `make demo`
 
-demo: setup-$(if $(filter late-allocation,$(NAME)),lab,run) ## the story NAME, told with real packets; stays until Ctrl-C, or ends with ONCE=1
+demo: setup-$(or $(setup_of_$(NAME)),run) ## the story NAME, told with real packets; stays until Ctrl-C, or ends with ONCE=1
 	@exec $(mooring) demo $(NAME) $(if $(ONCE),--once) $(if $(SHORT),--short)
 
 test: check ## all checks, then all tests but the slow ones
 	$(call run_tests,not slow,tests/backends tests/guests tests/lab tests/main)
 
-test-slow: setup-test ## the slow tests
+test-slow: setup-slow ## the slow tests
 	$(call run_tests,slow,tests/guests tests/vm)
 
 check: setup-test ## format, lint, types and import order; runs nothing of mooring
@@ -75,6 +77,9 @@ setup: setup-test ## install what is needed, without running anything
 setup-run:
 	@scripts/setup run
 
+setup-clients:
+	@scripts/setup clients
+
 setup-lab:
 	@scripts/setup lab
 
@@ -83,3 +88,6 @@ setup-bench:
 
 setup-test:
 	@scripts/setup test
+
+setup-slow:
+	@scripts/setup slow

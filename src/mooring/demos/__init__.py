@@ -6,11 +6,12 @@ A demo runs inside a sandbox (see mooring.sandbox): a host, providers and outsid
 from collections.abc import Sequence
 from typing import Any
 
-from mooring.demos import floating_ip, late_allocation, port_filters, uplinks
+from mooring.demos import floating_ip, four_clients, late_allocation, port_filters, uplinks
 from mooring.demos.story import Demo, tell
 
 _GALLERY: tuple[Demo[Any], ...] = (
     floating_ip.DEMO,
+    four_clients.DEMO,
     port_filters.DEMO,
     uplinks.DEMO,
     late_allocation.of(late_allocation.WHOLE),
