@@ -52,8 +52,10 @@ def peer(subject: NicIntent) -> Iterator[Fact]:
         return
     device = vxlan_name(subject.network)
     yield Fact(Key(FDB, HOST, (device, subject.mac)), (subject.endpoint,))
-    for fixed in subject.addresses:
-        yield _neighbour(subject.network, fixed.address, subject.mac)
+    extra = subject.filter.extra if subject.filter is not None else ()
+    own = (*(fixed.address for fixed in subject.addresses), *(it for it in extra if isinstance(it, IPv4Address)))
+    for address in dict.fromkeys(own):
+        yield _neighbour(subject.network, address, subject.mac)
 
 
 def _peer(network: NetworkId, peer: TunnelPeer) -> Iterator[Fact]:

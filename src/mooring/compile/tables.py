@@ -128,10 +128,14 @@ TARGET6 = Table(Stage.ELEMENT, "target6", (str, str, IPv6Address))
 NUMBER = Table(Stage.ELEMENT, "number", (str,), (int,))
 """port = its number on its bridge"""
 
-SLOTS4 = tuple(Table(Stage.ELEMENT, f"slot4_{slot + 1}", (str, IPv4Address), (int,)) for slot in range(MAX_GROUPS))
-"""bridge, address = security group: of the filtered port that has the address; one group in each slot"""
+SLOTS4 = tuple(
+    Table(Stage.ELEMENT, f"slot4_{slot + 1}", (str, IPv4Address), (int,), shared=True) for slot in range(MAX_GROUPS)
+)
+"""bridge, address = security group: of the filtered ports that may use the address, all in the same groups; one group in each slot"""
 
-SLOTS6 = tuple(Table(Stage.ELEMENT, f"slot6_{slot + 1}", (str, IPv6Address), (int,)) for slot in range(MAX_GROUPS))
+SLOTS6 = tuple(
+    Table(Stage.ELEMENT, f"slot6_{slot + 1}", (str, IPv6Address), (int,), shared=True) for slot in range(MAX_GROUPS)
+)
 """the same for IPv6"""
 
 SLOTS_MANY = tuple(Table(Stage.ELEMENT, f"many_{slot + 1}", (str, int), (int,)) for slot in range(MAX_GROUPS))

@@ -241,6 +241,13 @@ class QuotaSettings(Section):
     security_group_members: Annotated[
         int, Field(ge=-1, description="how many NICs in each security group; -1 is no limit")
     ] = 1000
+    nic_addresses: Annotated[
+        int,
+        Field(
+            ge=-1,
+            description="how many addresses of NICs beside the first of each: fixed and allowed ones; -1 is no limit",
+        ),
+    ] = 256
 
 
 class NetworkSettings(Section):

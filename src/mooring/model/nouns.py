@@ -51,13 +51,17 @@ class AddressKind(StrEnum):
 
 
 class Resource(StrEnum):
-    """What a project's quota counts: rules and members of security groups in each group, the others in the whole project."""
+    """What a project's quota counts: rules and members of security groups in each group, the others in the whole project.
+
+    Addresses of NICs are those beside the first of each: fixed IPs, and others that it may use.
+    """
 
     INSTANCES = "instances"
     FLOATING_IPS = "floating_ips"
     SECURITY_GROUPS = "security_groups"
     SECURITY_GROUP_RULES = "security_group_rules"
     SECURITY_GROUP_MEMBERS = "security_group_members"
+    NIC_ADDRESSES = "nic_addresses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +246,8 @@ class GroupName:
 class Nic:
     """A guest's network card.  `fixed` is empty until the compute host has asked for an address.
 
-    `groups` are its security groups by name; they say nothing unless it is `filtered`.
+    `groups` are its security groups by name; they say nothing unless it is `filtered`.  `allowed` are addresses, as prefixes, that it may use
+    beside its own.
     """
 
     id: NicId
@@ -253,6 +258,7 @@ class Nic:
     floating: tuple[FloatingIp, ...] = ()
     groups: tuple[GroupName, ...] = ()
     filtered: bool = False
+    allowed: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,6 +269,9 @@ class GroupIntent:
 MAX_GROUPS = 8
 """A NIC may be in so many security groups."""
 
+MAX_EXTRA = 256
+"""A NIC may use so many addresses of each family beside its first fixed IP."""
+
 
 @dataclass(frozen=True, slots=True)
 class NicFilter:

@@ -18,6 +18,7 @@ from mooring.operations.keys import KeyOperations, NewKey
 from mooring.operations.launches import LaunchOperations
 from mooring.operations.memory import MemoryOperations
 from mooring.operations.networks import NetworkOperations, NewNetwork
+from mooring.operations.nics import NicChange, NicOperations
 from mooring.operations.passwords import Passwords
 from mooring.operations.pools import NewPool, PoolOperations
 from mooring.operations.quotas import QuotaOperations
@@ -40,6 +41,7 @@ __all__ = [
     "NewRule",
     "NewUser",
     "NewWay",
+    "NicChange",
     "Operations",
     "PoolAddress",
     "ProjectChange",
@@ -64,6 +66,7 @@ class Operations:
         self.groups = GroupOperations(door)
         self.memory = MemoryOperations(door)
         self.networks = NetworkOperations(door)
+        self.nics = NicOperations(door)
         self.pools = PoolOperations(door)
         self.quotas = QuotaOperations(door)
         self.ranges = RangeOperations(door)

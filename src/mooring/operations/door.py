@@ -11,7 +11,7 @@ from typing import Protocol
 from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from mooring.model.ids import HostId, InstanceId, NicId
-from mooring.model.nouns import Flavor, Host, Image, Instance, NetworkKind, Nic, Resource
+from mooring.model.nouns import Flavor, Host, Image, Instance, InstanceState, NetworkKind, Nic, Resource
 from mooring.model.subjects import HostRole, SubjectKey
 from mooring.operations.interfaces import Bell, Chance, Duplicate, Remembered, Store, Transaction
 from mooring.policy.managers import VLAN_TAGS, VXLAN_IDENTIFIERS
@@ -47,6 +47,7 @@ class Limits:
             Resource.SECURITY_GROUPS: 10,
             Resource.SECURITY_GROUP_RULES: 50,
             Resource.SECURITY_GROUP_MEMBERS: 1000,
+            Resource.NIC_ADDRESSES: 256,
         },
     )
     settle_timeout: float = 5.0
@@ -184,6 +185,20 @@ def visible_nic(tx: Transaction, caller: Caller, nic: NicId) -> tuple[Instance, 
     if found is None or (found.project != caller.project.id and not caller.is_admin):
         raise NotFound("NIC", nic)
     return found, next(card for card in found.nics if card.id == nic)
+
+
+def check_own(caller: Caller, target: Instance, unknown: NotFound) -> None:
+    """Refuse to change an instance that is another project's, or on its way out.
+
+    Raises:
+        NotFound: `unknown`, for another project's.
+        Conflict: it is being deleted.
+    """
+    if target.project != caller.project.id:
+        # An administrator sees it, and still may not tie one project's things to another project's instance.
+        raise unknown
+    if target.state is InstanceState.DELETING:
+        raise Conflict(f"Instance {target.id} is being deleted.")
 
 
 def once(tx: Transaction, caller: Caller, key: str | None, request: tuple[object, ...], make: Callable[[], str]) -> str:

@@ -6,11 +6,19 @@ from functools import partial
 from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import GroupId, InstanceId, NicId, RuleId
-from mooring.model.nouns import GroupRule, Instance, InstanceState, Nic, Resource, SecurityGroup
+from mooring.model.nouns import GroupRule, Instance, Nic, Resource, SecurityGroup
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
-from mooring.operations.door import Change, Door, checked_name, once, publish, visible_instance, visible_nic
+from mooring.operations.door import Change, Door, check_own, checked_name, once, publish, visible_instance, visible_nic
 from mooring.operations.interfaces import Duplicate, Transaction
-from mooring.operations.membership import Reached, default_group, find_group, make_group, put_into, settle_in
+from mooring.operations.membership import (
+    Reached,
+    check_alike,
+    default_group,
+    find_group,
+    make_group,
+    put_into,
+    settle_in,
+)
 from mooring.policy.names import text_fault
 from mooring.policy.roles import Verb
 from mooring.policy.rules import Flows, NewRule, checked_flows
@@ -266,24 +274,28 @@ class GroupOperations:
         self._door.allow(caller, Verb.GROUP_CHANGE)
         with self._door.store.write() as tx:
             target, card = visible_nic(tx, caller, nic)
-            _check_own(caller, target, NotFound("NIC", nic))
-            wanted = {
-                known.id: known for known in (find_group(self._door, tx, target.project, name) for name in groups)
-            }
-            had = {name.id for name in card.groups}
-            for group in had - wanted.keys():
-                tx.groups.leave(nic, group)
-            for group in wanted.keys() - had:
-                put_into(tx, nic, wanted[group])
-            changed = had ^ wanted.keys()
-            changes = _changed(tx, [card], changed) if changed else []
+            check_own(caller, target, NotFound("NIC", nic))
+            changes = assign(self._door, tx, target, card, groups)
         self._door.settle(changes)
+
+
+def assign(door: Door, tx: Transaction, target: Instance, card: Nic, groups: Collection[str]) -> list[Change]:
+    """Put a NIC into some groups and take it out of all others; see `GroupOperations.assign`."""
+    wanted = {known.id: known for known in (find_group(door, tx, target.project, name) for name in groups)}
+    had = {name.id for name in card.groups}
+    for group in had - wanted.keys():
+        tx.groups.leave(card.id, group)
+    for group in wanted.keys() - had:
+        put_into(tx, card.id, wanted[group])
+    changed = had ^ wanted.keys()
+    return _changed(tx, [card], changed) if changed else []
 
 
 def _changed(tx: Transaction, nics: Sequence[Nic], groups: Collection[GroupId]) -> list[Change]:
     """Tell hosts of NICs that came to some groups or left them; one that isn't placed yet, nobody knows."""
     changes: list[Change] = []
     for nic in nics:
+        check_alike(tx, nic.id)
         key = SubjectKey(SubjectKind.NIC, nic.id)
         for host in [host for host, role in tx.deliveries.hosts(key) if role is HostRole.COMPUTE]:
             changes += settle_in(tx, [nic.id], host, groups)
@@ -292,19 +304,11 @@ def _changed(tx: Transaction, nics: Sequence[Nic], groups: Collection[GroupId]) 
 
 def _cards(tx: Transaction, caller: Caller, instance: InstanceId, nic: NicId | None) -> tuple[Instance, Sequence[Nic]]:
     target = visible_instance(tx, caller, instance)
-    _check_own(caller, target, NotFound("Instance", instance))
+    check_own(caller, target, NotFound("Instance", instance))
     nics = [card for card in target.nics if nic in (None, card.id)]
     if not nics:
         raise NotFound("NIC", nic)
     return target, nics
-
-
-def _check_own(caller: Caller, target: Instance, unknown: NotFound) -> None:
-    if target.project != caller.project.id:
-        # An administrator sees it, and still may not tie one project's group to another project's instance.
-        raise unknown
-    if target.state is InstanceState.DELETING:
-        raise Conflict(f"Instance {target.id} is being deleted.")
 
 
 def _visible(tx: Transaction, caller: Caller, group: GroupId) -> SecurityGroup:

@@ -6,10 +6,9 @@ from ipaddress import IPv4Address
 
 from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Exhausted, Invalid, NotFound, QuotaExceeded
-from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId
+from mooring.model.ids import InstanceId, NetworkId, NicId
 from mooring.model.nouns import (
     DEFAULT_GROUP,
-    AddressKind,
     Flavor,
     Image,
     Instance,
@@ -32,12 +31,12 @@ from mooring.operations.door import (
     visible_nic,
     withdraw,
 )
-from mooring.operations.interfaces import AddressRow, Duplicate, InstanceRow, NicRow, Transaction
+from mooring.operations.interfaces import Duplicate, InstanceRow, NicRow, Transaction
 from mooring.operations.membership import find_group, groups_of, put_into, reach
 from mooring.operations.networks import NetworkOperations
-from mooring.operations.routing import next_fixed
+from mooring.operations.nics import further_addresses
+from mooring.operations.routing import next_fixed, take_fixed
 from mooring.operations.settlement import finish_deletion
-from mooring.policy.addresses import usable
 from mooring.policy.roles import Verb
 
 _MAX_NICS = 8
@@ -129,7 +128,7 @@ class InstanceOperations:
             for group in groups.values():
                 put_into(tx, nic.id, group)
             if address is not None:
-                self._take_chosen(tx, nic.id, network, address)
+                take_fixed(self._door, tx, nic.id, network, address)
         return row.id
 
     def _add_nic(self, tx: Transaction, instance: InstanceId, network: NetworkId, position: int) -> NicRow:
@@ -143,20 +142,6 @@ class InstanceOperations:
                 continue
             return row
         raise Conflict("No unused MAC address was found.")
-
-    def _take_chosen(self, tx: Transaction, nic: NicId, network: Network, address: IPv4Address) -> None:
-        if address not in usable(network.cidr):
-            raise Invalid("fixed_ip", f"{address} is not an address of network {network.name} ({network.cidr})")
-        row = AddressRow(
-            AddressId(self._door.chance.new_id()),
-            network.id,
-            address,
-            AddressKind.FIXED,
-            network=network.id,
-            nic=nic,
-        )
-        if not tx.addresses.take(row):
-            raise Conflict(f"Fixed address {address} is taken on network {network.name}.", field="fixed_ip")
 
     def get(self, caller: Caller, instance: InstanceId) -> Instance:
         """Return an instance.
@@ -236,6 +221,7 @@ class InstanceOperations:
             ):
                 return
             tx.quotas.give(target.project, Resource.INSTANCES)
+            tx.quotas.give(target.project, Resource.NIC_ADDRESSES, further_addresses(target.nics))
             changes: list[Change] = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
             for nic in target.nics:
                 for floating in nic.floating:

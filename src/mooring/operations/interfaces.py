@@ -34,6 +34,7 @@ from mooring.model.records import (
     TokenRow,
 )
 from mooring.operations.interfaces_of_addresses import Addresses
+from mooring.operations.interfaces_of_allowances import Allowances
 from mooring.operations.interfaces_of_deliveries import Deliveries
 from mooring.operations.interfaces_of_egress import Preferences
 from mooring.operations.interfaces_of_groups import Groups
@@ -44,6 +45,7 @@ from mooring.operations.interfaces_of_topology import Topology
 __all__ = [
     "AddressRow",
     "Addresses",
+    "Allowances",
     "Bell",
     "Chance",
     "Credentials",
@@ -107,6 +109,8 @@ class Transaction(Protocol):
     def topology(self) -> Topology: ...
     @property
     def addresses(self) -> Addresses: ...
+    @property
+    def allowances(self) -> Allowances: ...
     @property
     def instances(self) -> Instances: ...
     @property

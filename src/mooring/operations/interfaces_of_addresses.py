@@ -87,7 +87,10 @@ class Addresses(Protocol):
         ...
 
     def free(self, address: AddressId) -> None:
-        """Delete the row: the address may be given again.  Raises Referenced while an association or a router needs it."""
+        """Delete the row: the address may be given again.  Raises Referenced while an association or a router needs it.
+
+        One that NICs may use beside their own is kept, as nobody's fixed IP.
+        """
         ...
 
     def releasing(self, nic: NicId) -> Sequence[AddressRow]:

@@ -7,16 +7,15 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 
 from mooring.model.faults import Conflict, Exhausted, NotFound, Unavailable
-from mooring.model.ids import AddressId, HostId, InstanceId
-from mooring.model.nouns import AddressKind, Host, Instance, InstanceState, Network, NetworkKind, Nic
+from mooring.model.ids import HostId, InstanceId
+from mooring.model.nouns import Host, Instance, InstanceState, Network, NetworkKind, Nic
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Change, Door, Published, publish, withdraw
 from mooring.operations.egress import connect_preferred
 from mooring.operations.instances import withdraw_nic
-from mooring.operations.interfaces import AddressRow, RouterRow, Transaction
+from mooring.operations.interfaces import RouterRow, Transaction
 from mooring.operations.membership import groups_of, reach, settle_in
-from mooring.operations.routing import connect, take_next
-from mooring.policy.addresses import usable
+from mooring.operations.routing import connect, take_fixed
 from mooring.policy.hosts import rank_compute, rank_gateway
 from mooring.policy.managers import why_not
 
@@ -223,15 +222,7 @@ class LaunchOperations:
             if network is None or (network.router is not None and (router is None or router.host is None)):
                 raise Conflict(f"Network {nic.network_name} has not been set up.")
             if not nic.fixed:
-                row = AddressRow(
-                    AddressId(self._door.chance.new_id()),
-                    network.id,
-                    IPv4Address(0),
-                    AddressKind.FIXED,
-                    network=network.id,
-                    nic=nic.id,
-                )
-                taken.append(take_next(tx, network.id, (usable(network.cidr),), row))
+                taken.append(take_fixed(self._door, tx, nic.id, network, None).address)
             changes += connect_preferred(self._door, tx, instance.project, network)
             tx.preferences.number_sets([nic.id])
             key = SubjectKey(SubjectKind.NIC, nic.id)

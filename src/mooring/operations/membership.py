@@ -88,6 +88,24 @@ def put_into(tx: Transaction, nic: NicId, group: SecurityGroup) -> None:
         raise QuotaExceeded(f"members of security group {group.name}", most)
 
 
+def check_alike(tx: Transaction, nic: NicId) -> None:
+    """Refuse that NICs which may use one address are in different groups: hosts know an address's groups, and not whose turn it is.
+
+    Raises:
+        Conflict: with which NIC it is.
+    """
+    known = tx.instances.nic(nic)
+    for other in tx.allowances.sharers(nic):
+        theirs = tx.instances.nic(other)
+        if known is None or theirs is None or not (known.filtered and theirs.filtered):
+            continue
+        if set(tx.groups.of_nic(nic)) != set(tx.groups.of_nic(other)):
+            raise Conflict(
+                f"NICs {nic} and {other} may use the same address: they must be in the same security groups.",
+                field="security_group",
+            )
+
+
 def groups_of(nics: Iterable[Nic]) -> frozenset[GroupId]:
     """Return the groups that some NICs were in when they were read, and that mean something: those of filtered ones."""
     return frozenset(name.id for nic in nics if nic.filtered for name in nic.groups)

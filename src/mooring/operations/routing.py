@@ -1,10 +1,11 @@
 """Which router serves which networks and uplinks, and the addresses that routers take for themselves."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 
-from mooring.model.faults import Exhausted, Unavailable
-from mooring.model.ids import AddressId, NetworkId, PoolId, RouterId
+from mooring.model.faults import Conflict, Exhausted, Invalid, Unavailable
+from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, RouterId
 from mooring.model.nouns import AddressKind, AddressPool, AddressRange, Network
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, publish
@@ -37,6 +38,31 @@ def take_next(
             return gap
         cursor = gap
     raise Unavailable("Too many requests for addresses at once.", retry_after=1)
+
+
+def take_fixed(door: Door, tx: Transaction, nic: NicId, network: Network, wanted: IPv4Address | None) -> AddressRow:
+    """Take a fixed IP of a network for a NIC: the one that is wanted, or the next.
+
+    Raises:
+        Invalid: it is none that the network gives to machines.
+        Conflict: it is in use.
+        Exhausted: all of them are.
+    """
+    row = AddressRow(
+        AddressId(door.chance.new_id()),
+        network.id,
+        wanted or IPv4Address(0),
+        AddressKind.FIXED,
+        network=network.id,
+        nic=nic,
+    )
+    if wanted is None:
+        return replace(row, address=take_next(tx, network.id, (usable(network.cidr),), row))
+    if wanted not in usable(network.cidr):
+        raise Invalid("fixed_ip", f"{wanted} is not an address of network {network.name} ({network.cidr})")
+    if not tx.addresses.take(row):
+        raise Conflict(f"Fixed address {wanted} is taken on network {network.name}.", field="fixed_ip")
+    return row
 
 
 def next_fixed(tx: Transaction, network: Network) -> IPv4Address | None:

@@ -96,6 +96,7 @@ def _nic_reported(tx: Transaction, report: Report, failed: list[FailedLaunch]) -
         return _launched_further(tx, nic, report, failed)
     for row in tx.addresses.releasing(nic):
         reclaim_unheld(tx, row.id)
+    tx.allowances.confirmed(nic)
     # What it had, and another NIC has got since, was kept from that one's gateway until now.
     changes = [publish(tx, SubjectKey(SubjectKind.NIC, heir), TOLD_OF_FLOATING_IPS) for heir in tx.addresses.heirs(nic)]
     return [*changes, *_launched_further(tx, nic, report, failed)]
@@ -170,6 +171,7 @@ def finish_deletion(tx: Transaction, instance: InstanceId) -> bool:
     if any(tx.deliveries.digest_of(key) for key in keys):
         return False
     for nic in known.nics:
+        tx.allowances.forget(nic.id)
         for row in tx.addresses.fixed_of_nic(nic.id):
             tx.addresses.free(row.id)
         tx.instances.delete_nic(nic.id)

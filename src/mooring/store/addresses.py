@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
-from sqlalchemy import Row, and_, bindparam, case, delete, exists, literal, select, update
+from sqlalchemy import Row, and_, bindparam, case, delete, exists, literal, null, select, update
 
 from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId
 from mooring.model.nouns import AddressKind, FloatingIp
@@ -20,7 +20,7 @@ from mooring.store.floating import (
     chosen,
     floating_ips,
 )
-from mooring.store.schema import addresses, associations, cursors, deliveries, lingering
+from mooring.store.schema import addresses, associations, claims, cursors, deliveries, lingering
 from mooring.store.schema.deliveries import concerned
 from mooring.store.session import Session
 
@@ -108,6 +108,13 @@ _IS_ASSOCIATED = select(literal(1)).where(
 _RELEASE = (
     update(addresses).where(addresses.c.id == bindparam("address_id"), ~addresses.c.releasing).values(releasing=True)
 )
+_KEEP = (
+    update(addresses)
+    .where(addresses.c.id == bindparam("kept"), exists(select(claims.c.own).where(claims.c.own == bindparam("kept"))))
+    .values(nic=null(), releasing=False)
+)
+"""Leave an address in use that NICs may use beside their own."""
+
 _FREE = delete(addresses).where(addresses.c.id == bindparam("address"))
 _FORGET_CONFIRMED = delete(lingering).where(lingering.c.address == bindparam("address"), ~exists(_BEHIND))
 _FORGET_CONFIRMED_OF = delete(lingering).where(lingering.c.nic == bindparam("of_nic"), ~exists(_BEHIND))
@@ -261,7 +268,7 @@ class Addresses:
 
     def free(self, address: AddressId) -> None:
         row = self._session.row(_ROW, address=address)
-        if row is None:
+        if row is None or self._session.change(_KEEP, kept=address):
             return
         if self._session.refusable(_FREE, address=address):
             gaps.count_down(self._session, row[1], row[2])

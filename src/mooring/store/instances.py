@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import Self
 
 from sqlalchemy import (
@@ -28,9 +28,19 @@ from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, GroupName, Ins
 from mooring.model.records import InstanceRow, NicRow, Referenced
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs
+from mooring.store.allowances import PREFIXES
 from mooring.store.floating import FLOATING_OF_NICS, floating_ips
 from mooring.store.generations import forget
-from mooring.store.schema import addresses, failed_launches, instances, networks, nic_groups, nics, security_groups
+from mooring.store.schema import (
+    addresses,
+    allowances,
+    failed_launches,
+    instances,
+    networks,
+    nic_groups,
+    nics,
+    security_groups,
+)
 from mooring.store.session import Session
 
 _INSTANCES = select(
@@ -80,13 +90,14 @@ _InstanceFields = Row[
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """The statements that read some instances whole: five, however many there are."""
+    """The statements that read some instances whole: six, however many there are."""
 
     instances: Select[InstanceId, str, ProjectId, UserId, str, str, str, HostId | None, datetime, datetime, str | None]
     nics: Select[NicId, InstanceId, NetworkId, str, str, bool]
     fixed: Select[NicId | None, AddressId, int]
     floating: Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId, NetworkId]
     groups: Select[NicId, str, GroupId]
+    allowed: Select[NicId, str]
 
     @classmethod
     def where(cls, condition: ColumnElement[bool]) -> Self:
@@ -98,6 +109,7 @@ class _View:
             _FIXED_VIEW.where(theirs),
             FLOATING_OF_NICS.where(theirs),
             _GROUP_VIEW.where(theirs),
+            PREFIXES.join(nics, nics.c.id == allowances.c.nic).where(theirs),
         )
 
 
@@ -234,6 +246,9 @@ class Instances:
         groups: defaultdict[NicId, list[GroupName]] = defaultdict(list)
         for nic, name, group in self._session.rows(view.groups, **parameters):
             groups[nic].append(GroupName(name, group))
+        allowed: defaultdict[NicId, list[IPv4Network | IPv6Network]] = defaultdict(list)
+        for nic, prefix in self._session.rows(view.allowed, **parameters):
+            allowed[nic].append(ip_network(prefix))
         for nic, instance, network, network_name, mac, filtered in self._session.rows(view.nics, **parameters):
             card = Nic(
                 id=nic,
@@ -244,6 +259,7 @@ class Instances:
                 floating=tuple(floating[nic]),
                 groups=tuple(sorted(groups[nic])),
                 filtered=filtered,
+                allowed=tuple(sorted(allowed[nic], key=_in_order)),
             )
             cards[instance].append(card)
         return [_instance(row, tuple(cards[row[0]])) for row in found]
@@ -308,6 +324,10 @@ class Instances:
     def delete(self, instance: InstanceId) -> None:
         self._session.refusable(_DELETE, instance=instance)
         forget(self._session, SubjectKey(SubjectKind.INSTANCE, instance))
+
+
+def _in_order(prefix: IPv4Network | IPv6Network) -> tuple[int, int, int]:
+    return prefix.version, int(prefix.network_address), prefix.prefixlen
 
 
 def _instance(row: _InstanceFields, cards: tuple[Nic, ...]) -> Instance:

@@ -9,10 +9,12 @@ from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, exists, s
 from mooring.model.ids import GroupId, HostId, InstanceId, NetworkId, NicId, PoolId, RouterId, UplinkId
 from mooring.model.nouns import AddressKind
 from mooring.model.subjects import HostRole, SubjectKind
+from mooring.store.allowances import ADDRESSES
 from mooring.store.egress import TellsSelect, tells
 from mooring.store.rules import RULES, RuleSelect
 from mooring.store.schema import (
     addresses,
+    allowances,
     associations,
     deliveries,
     egress_renewals,
@@ -93,6 +95,7 @@ class Selection:
     told: TellsSelect
     shared: Select[RouterId, int, UplinkId]
     memberships: Select[NicId, int]
+    allowed: Select[NicId, str]
     groups: Select[GroupId, int]
     rules: RuleSelect
     instances: Select[InstanceId, str, str]
@@ -200,6 +203,7 @@ class Selection:
             .join(security_groups, security_groups.c.id == nic_groups.c.group_id)
             .where(chosen(nic_groups.c.nic, SubjectKind.NIC))
             .order_by(security_groups.c.number),
+            allowed=ADDRESSES.where(chosen(allowances.c.nic, SubjectKind.NIC)),
             groups=select(security_groups.c.id, security_groups.c.number).where(
                 chosen(security_groups.c.id, SubjectKind.GROUP),
             ),

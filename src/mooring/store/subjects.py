@@ -3,7 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, collapse_addresses, summarize_address_range
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    collapse_addresses,
+    ip_address,
+    summarize_address_range,
+)
 
 from mooring.model.ids import GroupId, InstanceId, NicId, PoolId, RouterId, UplinkId
 from mooring.model.nouns import Host, NetworkKind
@@ -154,6 +162,9 @@ class _Read:
         numbers: defaultdict[NicId, list[int]] = defaultdict(list)
         for nic, number in self.session.rows(self.selection.memberships, **self.parameters):
             numbers[nic].append(number)
+        extra: defaultdict[NicId, list[IPv4Address | IPv6Address]] = defaultdict(list)
+        for nic, text in self.session.rows(self.selection.allowed, **self.parameters):
+            extra[nic].append(ip_address(text))
         told = told_of(self.session.rows(self.selection.told, **self.parameters))
         rows = self.session.rows(self.selection.nics, **self.parameters)
         preferring = [
@@ -185,7 +196,7 @@ class _Read:
                 shared=tuple(shared[gate]),
                 bridge=bridge,
                 endpoint=IPv4Address(endpoint) if endpoint and kind == NetworkKind.VXLAN.value else None,
-                filter=NicFilter(tuple(numbers.get(nic, ()))) if filtered else None,
+                filter=NicFilter(tuple(numbers[nic]), tuple(sorted(extra[nic], key=_in_order))) if filtered else None,
             )
 
     def _groups(self) -> Iterator[GroupIntent]:
@@ -219,6 +230,10 @@ class _Read:
             generation = self._generation(SubjectKind.INSTANCE, instance)
             if generation is not None:
                 yield InstanceIntent(instance, generation, name, image, tuple(nics[instance]))
+
+
+def _in_order(address: IPv4Address | IPv6Address) -> tuple[int, int]:
+    return address.version, int(address)
 
 
 def _by_uplink(shared: Sequence[PublicAddress]) -> dict[UplinkId, IPv4Address]:

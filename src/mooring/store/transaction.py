@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from mooring.store.addresses import Addresses
+from mooring.store.allowances import Allowances
 from mooring.store.deliveries import Deliveries
 from mooring.store.egress import Preferences
 from mooring.store.groups import Groups
@@ -22,6 +23,7 @@ class SqlTransaction:
         self.identities = Identities(session)
         self.topology = Topology(session)
         self.addresses = Addresses(session)
+        self.allowances = Allowances(session)
         self.instances = Instances(session)
         self.groups = Groups(session)
         self.preferences = Preferences(session)

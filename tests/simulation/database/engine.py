@@ -13,6 +13,7 @@ from datetime import datetime
 
 from mooring.model.faults import Unavailable
 from tests.simulation.database.addresses import Addresses
+from tests.simulation.database.allowances import Allowances
 from tests.simulation.database.deliveries import Deliveries
 from tests.simulation.database.egress import Preferences
 from tests.simulation.database.groups import Groups
@@ -31,6 +32,7 @@ class MemoryTransaction:
         self.identities = Identities(tables)
         self.topology = Topology(tables)
         self.addresses = Addresses(tables)
+        self.allowances = Allowances()
         self.instances = Instances(tables, now)
         self.groups = Groups(tables)
         self.preferences = Preferences()

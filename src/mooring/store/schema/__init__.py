@@ -18,6 +18,7 @@ from mooring.store.schema.addresses import (
     lingering,
     router_uplinks,
 )
+from mooring.store.schema.allowances import allowances, claims
 from mooring.store.schema.columns import macs, metadata
 from mooring.store.schema.deliveries import deliveries, epochs, generations, memory, quotas
 from mooring.store.schema.egress import egress_preferences, egress_renewals, egress_sets
@@ -30,7 +31,9 @@ __all__ = [
     "BLOCK",
     "address_blocks",
     "addresses",
+    "allowances",
     "associations",
+    "claims",
     "counters",
     "cursors",
     "deliveries",

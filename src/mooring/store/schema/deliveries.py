@@ -129,7 +129,7 @@ deliveries = Table(
 )
 
 
-def concerned(generation: ColumnElement[int]) -> ColumnElement[bool]:
+def concerned(generation: ColumnElement[int] | ColumnElement[int | None]) -> ColumnElement[bool]:
     """Say of a delivery that a generation was told there: who keeps the subject may have been left out, and who gives it up never is."""
     return or_(~deliveries.c.present, deliveries.c.generation >= generation)
 

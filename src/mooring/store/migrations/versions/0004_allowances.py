@@ -1,0 +1,96 @@
+"""Addresses that NICs may use beside their own, and how many of those a project may have."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+_BEFORE = "'instances', 'floating_ips', 'security_groups', 'security_group_rules', 'security_group_members'"
+_RESOURCES = f"{_BEFORE}, 'nic_addresses'"
+_LIMIT = 256
+"""What projects that are there may have of them: the default of new ones."""
+
+
+def upgrade() -> None:
+    _count(_RESOURCES)
+    op.execute(f"INSERT INTO quotas SELECT id, 'nic_addresses', 0, {_LIMIT} FROM projects")  # noqa: S608 - ours
+    op.create_table(
+        "claims",
+        sa.Column("network", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("own", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["network"], ["networks.id"], name="fk_claims_network", ondelete="RESTRICT"),
+        sa.ForeignKeyConstraint(["project"], ["projects.id"], name="fk_claims_project", ondelete="RESTRICT"),
+        sa.ForeignKeyConstraint(["own"], ["addresses.id"], name="fk_claims_own", ondelete="RESTRICT"),
+        sa.PrimaryKeyConstraint("network", "address", name="pk_claims"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_claims_project", "claims", ["project"])
+    _given("claims", "own")
+    op.create_table(
+        "allowances",
+        sa.Column("nic", sa.Text(), nullable=False),
+        sa.Column("network", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("family", sa.Integer(), nullable=False),
+        sa.Column("prefix", sa.Text(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=True),
+        sa.Column("leaving", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("family IN (4, 6)", name="ck_allowances_family"),
+        sa.CheckConstraint("place BETWEEN 0 AND 255", name="ck_allowances_place"),
+        sa.CheckConstraint("(place IS NULL) <> (leaving IS NULL)", name="ck_allowances_leaving"),
+        sa.ForeignKeyConstraint(["nic"], ["nics.id"], name="fk_allowances_nic", ondelete="RESTRICT"),
+        sa.ForeignKeyConstraint(
+            ["network", "address"],
+            ["claims.network", "claims.address"],
+            name="fk_allowances_network_address",
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("nic", "address", name="pk_allowances"),
+        sa.UniqueConstraint("nic", "family", "place", name="uq_allowances_nic_family_place"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_allowances_network_address", "allowances", ["network", "address"])
+    _given("allowances", "leaving")
+
+
+def _given(table: str, column: str) -> None:
+    given = sa.text(f"{column} IS NOT NULL")
+    op.create_index(f"ix_{table}_{column}", table, [column], sqlite_where=given, postgresql_where=given)
+
+
+def _count(resources: str) -> None:
+    """Let quotas be of these resources."""
+    check = f"resource IN ({resources})"
+    if op.get_bind().dialect.name != "sqlite":
+        op.drop_constraint("ck_quotas_resource", "quotas")
+        op.create_check_constraint("ck_quotas_resource", "quotas", check)
+        return
+    # It can change no constraint of a table that is there.
+    op.rename_table("quotas", "quotas_before")
+    op.create_table(
+        "quotas",
+        sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("resource", sa.Text(), nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.Column("ceiling", sa.Integer(), nullable=False),
+        sa.CheckConstraint(check, name="ck_quotas_resource"),
+        sa.CheckConstraint("ceiling >= -1", name="ck_quotas_ceiling"),
+        sa.CheckConstraint("used >= 0", name="ck_quotas_used"),
+        sa.ForeignKeyConstraint(["project"], ["projects.id"], name="fk_quotas_project", ondelete="RESTRICT"),
+        sa.PrimaryKeyConstraint("project", "resource", name="pk_quotas"),
+        sqlite_with_rowid=False,
+    )
+    op.execute("INSERT INTO quotas SELECT project, resource, used, ceiling FROM quotas_before")
+    op.drop_table("quotas_before")
+
+
+def downgrade() -> None:
+    op.drop_table("allowances")
+    op.drop_table("claims")
+    op.execute("DELETE FROM quotas WHERE resource = 'nic_addresses'")
+    _count(_BEFORE)
