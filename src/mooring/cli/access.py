@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import quote
 
 import typer
@@ -148,9 +148,9 @@ class Session:
         """Make something so."""
         return self._read(self._send("PUT", self._at(path), body, query=query))
 
-    def delete(self, path: str) -> None:
-        """Delete what is at a path."""
-        self._read(self._send("DELETE", self._at(path)))
+    def delete(self, path: str, **query: object) -> None:
+        """Delete what is at a path; a list in the query stands for one value after the other."""
+        self._read(self._send("DELETE", self._at(path), query=query))
 
     def path(self, collection: str, name: str) -> str:
         """Return the path of a thing by its name or id."""
@@ -174,7 +174,10 @@ class Session:
         query: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> "httpx2.Response":
-        parameters = {name: str(value) for name, value in (query or {}).items()}
+        parameters = {
+            name: [str(each) for each in cast("list[object]", value)] if isinstance(value, list) else str(value)
+            for name, value in (query or {}).items()
+        }
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return self._http.request(method, url, json=body, params=parameters, headers=dict(headers or {}))

@@ -17,6 +17,7 @@ from mooring.cli.instances import instance, ip, quota
 from mooring.cli.keys import key as keys
 from mooring.cli.lab import lab
 from mooring.cli.networks import network, pool, uplink
+from mooring.cli.nics import nic
 from mooring.cli.openrc import openrc
 from mooring.cli.run import demo, sandbox
 from mooring.cli.service import agent, api, bus, config, controller, up
@@ -87,6 +88,7 @@ app.add_typer(uplink, name="uplink")
 app.add_typer(ip, name="ip")
 app.add_typer(egress, name="egress")
 app.add_typer(instance, name="instance")
+app.add_typer(nic, name="nic")
 app.add_typer(group, name="group")
 app.add_typer(quota, name="quota")
 app.add_typer(projects, name="project")

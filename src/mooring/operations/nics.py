@@ -64,7 +64,7 @@ class NicOperations:
         """Keep the door."""
         self._door = door
 
-    def allow(self, caller: Caller, nic: NicId, addresses: Collection[str]) -> Nic:
+    def allow(self, caller: Caller, nic: NicId, addresses: Collection[str], idempotency_key: str | None = None) -> Nic:
         """Let a NIC use addresses or prefixes beside its own; those that it may use already stay.
 
         When this returns, what its guest sends as one of them passes, and what is sent to one of them reaches it.  Other NICs of the project
@@ -82,8 +82,12 @@ class NicOperations:
         self._door.allow(caller, Verb.INSTANCE_CHANGE)
         with self._door.store.write() as tx:
             card = _card(tx, caller, nic)
-            new = [prefix for prefix in prefixes if prefix not in card.nic.allowed]
-            self._add(tx, caller, card, new)
+
+            def add() -> NicId:
+                self._add(tx, caller, card, [prefix for prefix in prefixes if prefix not in card.nic.allowed])
+                return nic
+
+            once(tx, caller, idempotency_key, ("allow", nic, *prefixes), add)
             changed = visible_nic(tx, caller, nic)[1]
         self._door.settle(card.changes)
         return changed

@@ -65,6 +65,12 @@ RULES = {
     "create_instance": Rule("/instances", "member", INSTANCE),
     "show_instance": Rule("/instances/vm", "reader"),
     "delete_instance": Rule("/instances/vm", "member"),
+    "show_nic": Rule("/nics/vm", "reader"),
+    "add_fixed_address": Rule("/nics/vm/fixed-addresses", "member", {"address": "10.0.0.66"}),
+    "remove_fixed_address": Rule("/nics/vm/fixed-addresses/10.0.0.66", "member"),
+    "set_allowed_addresses": Rule("/nics/vm/allowed-addresses", "member", {"addresses": ["10.0.0.77"]}),
+    "allow_addresses": Rule("/nics/vm/allowed-addresses", "member", {"addresses": ["10.0.0.78"]}),
+    "disallow_addresses": Rule("/nics/vm/allowed-addresses?address=10.0.0.77", "member"),
     "list_security_groups": Rule("/security-groups", "reader"),
     "create_security_group": Rule("/security-groups", "member", GROUP),
     "show_security_group": Rule(f"{SG}", "reader"),
@@ -192,6 +198,7 @@ def test_another_project_finds_nothing(operations: dict[str, str], things: None,
         "/instances/vm": instance["id"],
         FIP: floating["id"],
         SG: alice("GET", SG).json()["id"],
+        "/nics/vm": instance["nics"][0]["id"],
         "/egress-preferences/PREFERENCE": alice("GET", "/egress-preferences").json()["items"][0]["id"],
     }
     walked = 0
@@ -210,7 +217,7 @@ def test_another_project_finds_nothing(operations: dict[str, str], things: None,
                 assert answer.json()["type"] == "urn:mooring:not-found"
                 assert missing.status_code == 404
                 walked += 1
-    assert walked == 32
+    assert walked == 44
     # Nor can bob's own address lead to alice's instance.
     mine = bob.made("/floating-ips", {})
     assert bob("PUT", f"/floating-ips/{mine['address']}/association", {"instance": instance["id"]}).status_code == 404

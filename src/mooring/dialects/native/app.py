@@ -25,6 +25,7 @@ from mooring.dialects.native.routes import (
     instances,
     keys,
     networks,
+    nics,
     pools,
     quotas,
     traces,
@@ -74,7 +75,7 @@ def build(service: Service) -> FastAPI:
         generate_unique_id_function=operation_id,
         exception_handlers={Fault: _fault, RequestValidationError: _fields, HTTPException: _status},
     )
-    for module in (networks, pools, addresses, egress, instances, groups, hosts, quotas, accounts, keys, traces):
+    for module in (networks, pools, addresses, egress, instances, nics, groups, hosts, quotas, accounts, keys, traces):
         api.include_router(module.routes(service))
     describe(api)
     return api

@@ -23,6 +23,7 @@ from mooring.model.nouns import (
 )
 from mooring.model.subjects import Direction
 from mooring.operations.hosts import Condition
+from mooring.policy.allowed import written
 from mooring.policy.rules import ICMP, protocol_name
 
 
@@ -167,7 +168,8 @@ class FloatingIpView(View):
 class NicView(View):
     """A guest's network card; `fixed` is empty until the instance's host has asked for an address.
 
-    `security_groups` are names of groups; hosts hold only a `filtered` NIC to them.
+    `security_groups` are names of groups; hosts hold only a `filtered` NIC to them.  `allowed` are addresses, and prefixes, that it may use
+    beside its own.
     """
 
     id: str
@@ -178,6 +180,7 @@ class NicView(View):
     floating: list[IPv4Address]
     security_groups: list[str]
     filtered: bool
+    allowed: list[str]
 
     @classmethod
     def of(cls, nic: Nic) -> Self:
@@ -191,6 +194,7 @@ class NicView(View):
             floating=[floating.address for floating in nic.floating],
             security_groups=[group.name for group in nic.groups],
             filtered=nic.filtered,
+            allowed=[written(prefix) for prefix in nic.allowed],
         )
 
 

@@ -103,6 +103,18 @@ class NicWish(Body):
     fixed_ip: Address | None = None
 
 
+class FixedAddressWish(Body):
+    """A fixed IP that a NIC gets beside what it has: this one, or the network's next."""
+
+    address: Address | None = None
+
+
+class AllowedAddressesWish(Body):
+    """Addresses that a NIC may use beside its own: each an address, or a prefix that holds 256 at most."""
+
+    addresses: list[str]
+
+
 class InstanceWish(Body):
     """An instance to be made; image and flavor by name or id.  Without networks it gets a NIC on the project's only network.
 
