@@ -6,6 +6,7 @@ routers of some networks too.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
@@ -24,11 +25,13 @@ from mooring.model.subjects import (
     NetworkIntent,
     NicAddress,
     NicIntent,
+    PortForwarding,
     PublicAddress,
     RouterIntent,
     RouterPort,
     RouterUplink,
     Subject,
+    Transport,
     Trunk,
     TunnelPeer,
     Vlan,
@@ -59,6 +62,23 @@ DESTINATIONS = tuple(
     for text in ("192.0.2.77", "192.0.2.76", "192.0.2.78", "192.0.2.64", "192.0.2.63", "192.0.2.128", "192.0.2.255")
 ) + tuple(IPv4Address(text) for text in ("192.0.3.0", "9.9.9.9", "126.255.255.255", "198.51.101.200", "198.51.100.200"))
 """Addresses outside, many of them where a prefix begins or ends."""
+
+PORTS = tuple(
+    (protocol, first, last, to)
+    for first, last, to in (
+        (22, 22, 22),
+        (80, 80, 8080),
+        (2222, 2223, 22),
+        (8000, 8100, 8000),
+        (16, 21, 16),
+        (512, 1300, 512),
+        (9000, 9040, 9020),
+    )
+    for protocol in Transport
+)
+"""Ports that can be forwarded from one address: protocol, first, last, and the first port of the guest; no two are the same."""
+FORWARDED_PORTS = (15, 16, 21, 22, 80, 512, 1023, 1300, 1301, 2223, 8015, 8016, 8100, 8101, 9000, 9019, 9040)
+"""Ports to ask at, many of them where a block begins or ends."""
 
 
 def uuid(kind: str, number: int) -> str:
@@ -161,6 +181,33 @@ class Cloud:
         uplinks = sorted({uplink.uplink for router in self.routers for uplink in router.uplinks})
         return [public for number in range(8) if uplink_id(number) in uplinks for public in pool(number)]
 
+    @property
+    def forwards(self) -> dict[PortForwarding, tuple[NicIntent, IPv4Address]]:
+        """The forwarded ports, and where they lead."""
+        return {
+            forward: (nic, fixed.address) for nic in self.nics for fixed in nic.addresses for forward in fixed.forwards
+        }
+
+    def forwarding(self, forward: PortForwarding, nic: NicId, fixed: IPv4Address) -> "Cloud":
+        """Return the cloud after ports are forwarded to a fixed address; if they were to another, they have moved."""
+        return self.unforwarding(forward)._each_address(
+            lambda one, it: (
+                replace(it, forwards=tuple(sorted((*it.forwards, forward))))
+                if (one.id, it.address) == (nic, fixed)
+                else it
+            )
+        )
+
+    def unforwarding(self, forward: PortForwarding) -> "Cloud":
+        """Return the cloud after ports are forwarded no longer."""
+        return self._each_address(
+            lambda _, it: replace(it, forwards=tuple(each for each in it.forwards if each != forward))
+        )
+
+    def _each_address(self, change: Callable[[NicIntent, NicAddress], NicAddress]) -> "Cloud":
+        nics = (replace(nic, addresses=tuple(change(nic, it) for it in nic.addresses)) for nic in self.nics)
+        return replace(self, nics=tuple(nics))
+
     def without(self, public: PublicAddress) -> "Cloud":
         """Return the cloud after a floating IP is disassociated."""
         return replace(self, nics=tuple(_without(nic, public) for nic in self.nics))
@@ -230,6 +277,27 @@ def clouds(draw: st.DrawFn, max_nics: int = 5, max_uplinks: int = 2, *, busy: bo
         must = busy and not cloud.associations
         if takers and (taker := draw(st.sampled_from(takers if must else [None, *takers]))) is not None:
             cloud = cloud.associated(public, *taker)
+    return cloud
+
+
+@st.composite
+def forwarding(draw: st.DrawFn, max_nics: int = 4, max_uplinks: int = 2) -> Cloud:
+    """Draw a cloud that forwards ports of most of the addresses that are not associated, each behind one router and there to any guest."""
+    cloud: Cloud = draw(clouds(max_nics, max_uplinks, busy=True))
+    for public in cloud.pools()[:: POOL_SIZE // 4]:
+        takers = [
+            (router.id, nic.id, fixed.address)
+            for router in cloud.routers
+            for nic in cloud.nics
+            for fixed in nic.addresses
+            if nic.router == router.id and public.uplink in {side.uplink for side in router.uplinks}
+        ]
+        if public in cloud.associations or not takers:
+            continue
+        router = draw(st.sampled_from(takers))[0]
+        for ports in draw(st.lists(st.sampled_from(PORTS), max_size=4, unique=True)):
+            _, nic_id, fixed_ip = draw(st.sampled_from([taker for taker in takers if taker[0] == router]))
+            cloud = cloud.forwarding(PortForwarding(public, *ports), nic_id, fixed_ip)
     return cloud
 
 
@@ -330,9 +398,11 @@ def packets(draw: st.DrawFn, cloud: Cloud) -> Packet:
     owns += [port.address.ip for router in cloud.routers for port in router.ports]
     # Those that lead somewhere twice: the others are many.
     publics = [public.address for public in (*cloud.associations, *cloud.pools())]
+    forwarded = [forward.public.address for forward in cloud.forwards]
+    publics += forwarded * 2
     strangers = [OUTSIDE, IPv4Address("198.51.100.200")]
     anywhere = [*privates, *owns, *publics, *strangers, IPv4Address("10.0.0.250"), IPv4Address("255.255.255.255")]
-    ports = st.sampled_from((80, 53, 67, 40000, None))
+    ports = st.sampled_from((80, 53, 67, 40000, None, *(FORWARDED_PORTS if forwarded else ())))
     protocol, sport, dport = draw(st.sampled_from(IpProtocol)), draw(ports), draw(ports)
     guests: list[tuple[Entry, IPv4Address]] = [
         (FromGuest(nic.network), fixed.address) for nic in cloud.nics for fixed in nic.addresses

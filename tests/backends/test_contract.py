@@ -14,7 +14,7 @@ from mooring.compile.tables import ADDRESS, BRIDGE, DHCP_HOST, FIP_IN, INNER, NA
 from mooring.model.ids import NetworkId, bridge_name, port_name
 from tests.backends.histories import check, history, same_host, settle
 from tests.compile.small import ALICE, BOB, CAROL, FIRST, FREE, RED, ROUTER, SECOND, small
-from tests.strategies import Cloud, clouds, preferring, uuid
+from tests.strategies import Cloud, clouds, forwarding, preferring, uuid
 
 PLACE = router_place(ROUTER)
 
@@ -212,14 +212,14 @@ def test_ports_of_a_bridge_that_goes_are_wrong_then(backend: Backend) -> None:
     assert Key(PORT, HOST, (port_name(ALICE),)) in backend.read()
 
 
-@given(steps=st.lists(clouds() | preferring(max_uplinks=2), min_size=1, max_size=6))
+@given(steps=st.lists(clouds() | preferring(max_uplinks=2) | forwarding(), min_size=1, max_size=6))
 @settings(same_host, max_examples=100)
 def test_any_history_ends_as_its_last_state(fake: Backend, steps: list[Cloud]) -> None:
     history(fake, [cloud.state for cloud in steps])
 
 
 @pytest.mark.kernel
-@given(steps=st.lists(clouds() | preferring(max_uplinks=2), min_size=1, max_size=4))
+@given(steps=st.lists(clouds() | preferring(max_uplinks=2) | forwarding(), min_size=1, max_size=4))
 @settings(same_host, max_examples=8)
 def test_any_history_ends_as_its_last_state_in_the_kernel(kernel: Backend, steps: list[Cloud]) -> None:
     history(kernel, [cloud.state for cloud in steps])

@@ -25,7 +25,16 @@ from mooring.compile.facts import (
 )
 from mooring.compile.facts import _order as order
 from mooring.compile.host import compile_host, facts_of
-from mooring.compile.tables import ADDRESS, BRIDGE, SLOTS4, SLOTS6, SLOTS_MANY, TABLES
+from mooring.compile.tables import (
+    ADDRESS,
+    BRIDGE,
+    PF_IN_BLOCKS,
+    PF_PAIR_BLOCKS,
+    SLOTS4,
+    SLOTS6,
+    SLOTS_MANY,
+    TABLES,
+)
 from mooring.model.ids import short
 from mooring.model.nouns import AddressRange
 from mooring.model.subjects import HostRole
@@ -138,7 +147,7 @@ def test_two_facts_in_one_place_are_a_contradiction_that_names_both():
 def test_table_names_are_unique_and_each_table_is_listed():
     assert len({table.name for table in TABLES}) == len(TABLES)
     single = {value for value in vars(tables).values() if isinstance(value, Table)}
-    assert single | {*SLOTS4, *SLOTS6, *SLOTS_MANY} == set(TABLES)
+    assert single | {*SLOTS4, *SLOTS6, *SLOTS_MANY, *PF_IN_BLOCKS, *PF_PAIR_BLOCKS} == set(TABLES)
 
 
 @given(clouds())

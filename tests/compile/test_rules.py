@@ -51,7 +51,7 @@ WORDS = {
     IPv6Address: {"ipv6_addr", "@th,64,128"},
     IPv6Network: {"ipv6_addr"},
     str: {"ifname", "iifname", "ether_addr", "ether saddr", "nf_proto"},
-    int: {"mark", "classid", "ct zone"},
+    int: {"mark", "classid", "ct zone", "inet_proto", "inet_service"},
     AddressRange: {"ipv4_addr"},
 }
 KERNELS_OWN = {"current", "epoch", "groups_in", "groups_out", "flows4", "flows6"}

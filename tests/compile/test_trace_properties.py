@@ -23,7 +23,19 @@ from mooring.compile.trace import round_trip, trace, ways_in
 from mooring.model.ids import bridge_name, port_name, uplink_name
 from mooring.model.subjects import NicFilter, NicIntent, Vxlan
 from tests.compile.walled import OPEN, OWN, RICH, WEB
-from tests.strategies import ENDPOINT, OUTSIDE, PEERS, Cloud, carried, clouds, packets, preferring, provider, uplink_id
+from tests.strategies import (
+    ENDPOINT,
+    OUTSIDE,
+    PEERS,
+    Cloud,
+    carried,
+    clouds,
+    forwarding,
+    packets,
+    preferring,
+    provider,
+    uplink_id,
+)
 
 GOT_THROUGH = {Outcome.DELIVERED, Outcome.LEFT, Outcome.TAKEN}
 
@@ -60,7 +72,9 @@ def fenced(draw: st.DrawFn) -> Cloud:
 
 @st.composite
 def asked(draw) -> tuple[Cloud, Packet]:
-    cloud = draw(clouds(busy=draw(st.booleans())) | carried() | tunnelled() | fenced() | preferring(max_uplinks=2))
+    cloud = draw(
+        clouds(busy=draw(st.booleans())) | carried() | tunnelled() | fenced() | preferring(max_uplinks=2) | forwarding()
+    )
     packet = draw(packets(cloud))
     ports = [None, *(port_name(nic.id) for nic in (*cloud.nics, *cloud.foreign))]
     if isinstance(packet.entry, FromGuest) and (port := draw(st.sampled_from(ports))) is not None:
@@ -75,7 +89,8 @@ def check(cloud: Cloud, state: HostState, journey: Journey) -> None:
         (number,) = (number for number in range(2) if uplink_name(uplink_id(number)) == journey.device)
         assert header.src in provider(number), "only an uplink's own addresses leave there"
         if isinstance(journey.packet.entry, FromGuest):
-            assert header.src in {public.address for public in cloud.associations} | owns(cloud)
+            faces = {public.address for public in cloud.associations} | owns(cloud)
+            assert header.src in faces | {forward.public.address for forward in cloud.forwards}
     if journey.outcome is not Outcome.CARRIED:  # that is answered where the other host sends its answer
         assert (journey.reached is not None) is (journey.outcome in GOT_THROUGH)
     assert (journey.device is not None) is (journey.outcome in {Outcome.DELIVERED, Outcome.LEFT, Outcome.CARRIED})

@@ -12,6 +12,7 @@ from mooring.compile.naming import Names
 from mooring.compile.rules import Set
 
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
+_FORWARDED = frozenset({tables.PF_PAIR, *tables.PF_PAIR_BLOCKS})
 _LOOKED_THROUGH = frozenset({tables.PUBLIC, tables.CLASSES, tables.WAYS})
 
 
@@ -86,6 +87,8 @@ class Router:
     ranges: dict[Set, list[Row]] = field(default_factory=dict[Set, list[Row]])
     ways: dict[int, str] = field(default_factory=dict[int, str])
     """Uplink devices by their numbers."""
+    forwarded: dict[Address, Fact] = field(default_factory=dict[Address, Fact])
+    """Private addresses that have forwarded ports, and one fact that says so: the first, by its key."""
 
     @property
     def elements(self) -> Elements:
@@ -122,8 +125,10 @@ class Router:
         if guest := self.guests.get((server.network, address)):
             return guest
         # Of an address without a DHCP entry, the translations tell that there is somebody.
-        hair = self.fact(tables.HAIR, address) if address in server.own.network else None
-        return None if hair is None else Guest(None, hair)
+        if address not in server.own.network:
+            return None
+        known = self.fact(tables.HAIR, address) or self.forwarded.get(address)
+        return None if known is None else Guest(None, known)
 
     def is_asked_for(self, device: str, address: Address) -> bool:
         """Say whether the outside looks for an address on the wire of this uplink: it lies in a provider's subnet there."""
@@ -165,6 +170,16 @@ class Router:
                 self.inner[device] = fact
             case tables.DHCP_SERVER, (str(network),), (str(device), IPv4Interface() as own, *_):
                 self.servers.append(Server(network, device, own, fact))
+            case _:
+                pass
+
+    def take_in_forwarded(self, fact: Fact) -> None:
+        """Learn from a fact that lets flows to forwarded ports pass."""
+        match fact.key.row:
+            case _, _, _, IPv4Address() as private, *_:
+                known = self.forwarded.get(private)
+                if known is None or str(fact) < str(known):
+                    self.forwarded[private] = fact
             case _:
                 pass
 
@@ -220,7 +235,9 @@ def atlas(state: HostState, names: Names | None = None) -> Atlas:
             if router is None:
                 router = found[key.place] = Router(key.place, state, names or Names())
             # Elements are found by their keys; only sets of prefixes and ranges have to be searched, and uplinks to be found by number.
-            if key.table.stage is not Stage.ELEMENT or key.table in _LOOKED_THROUGH:
+            if key.table in _FORWARDED:
+                router.take_in_forwarded(Fact(key, value))
+            elif key.table.stage is not Stage.ELEMENT or key.table in _LOOKED_THROUGH:
                 router.take_in(key, value)
         elif key.table == tables.TRUNK:
             trunks[str(value[0])] = Fact(key, value)

@@ -12,7 +12,9 @@ from mooring.compile.journey import Address, Event, Header, Step
 
 def told(router: Router, header: Header, before: int, decision: Decision) -> Step | None:
     """Tell what steered a packet with this header, whose mark was `before`; None if nothing did."""
-    passed = decision.way[-1] if decision.way else None
+    # That ports of the destination are forwarded steers nothing.
+    way = [each for each in decision.way if each.facts[-1].key.table != tables.PORTS]
+    passed = way[-1] if way else None
     if passed is None:
         if decision.mark in {0, before}:
             return None
@@ -21,8 +23,8 @@ def told(router: Router, header: Header, before: int, decision: Decision) -> Ste
         text = f"keeps to {router.names.uplink(device) if device else 'an uplink that is no more'}, as its flow began"
         return Step(router.place, decision.chain, Event.PASSED, text, facts=() if fact is None else (fact,))
     by = {fact.key.table.name: fact for fact in passed.facts}
-    if (way := by.get(tables.WAYS.name)) is not None:
-        text = f"came by {router.names.uplink(str(way.key.row[0]))}: so will answers leave"
+    if (came := by.get(tables.WAYS.name)) is not None:
+        text = f"came by {router.names.uplink(str(came.key.row[0]))}: so will answers leave"
     elif (choice := by.get(tables.CHOICES.name)) is not None:
         text = _chosen(router, header, by[tables.CLASSES.name], choice)
     else:

@@ -106,6 +106,24 @@ class Moment:
         """Return the number of the flow's protocol."""
         return _NUMBERS[self.original.dst.version][self.original.protocol]
 
+    def aim(self) -> int | None:
+        """Return the packet's destination port, if it has ports.
+
+        Raises:
+            NotModelledError: it has, but was described without.
+        """
+        protocol = self.header.protocol
+        return None if protocol is IpProtocol.ICMP else _known(self.header.dport, protocol)
+
+    def answering(self) -> int | None:
+        """Return the port that answers in the flow, if it has ports.
+
+        Raises:
+            NotModelledError: it has, but was described without.
+        """
+        protocol = self.reply.protocol
+        return None if protocol is IpProtocol.ICMP else _known(self.reply.sport, protocol)
+
     def audience(self) -> str:
         """Return to whom the frame goes."""
         dst = self.header.dst
@@ -116,6 +134,10 @@ def _known(port: int | None, protocol: IpProtocol) -> int:
     if port is None:
         raise NotModelledError(f"a rule asks for the {protocol} port, and the packet was described without one")
     return port
+
+
+def _masked(port: int | None, mask: int) -> int | None:
+    return None if port is None else port & mask
 
 
 def _absent(_: Moment) -> None:
@@ -141,9 +163,12 @@ SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
     "ct original ip6 daddr": _of(6, lambda moment: moment.original.dst),
     "ct original ip6 saddr": _of(6, lambda moment: moment.original.src),
     "ct original proto-dst": Moment.goal,
+    "(ct original proto-dst & 0xfff0)": lambda moment: moment.goal() & 0xFFF0,
+    "(ct original proto-dst & 0xff00)": lambda moment: moment.goal() & 0xFF00,
     "ct protocol": Moment.number,
     "ct reply ip daddr": lambda moment: moment.reply.dst,
     "ct reply ip saddr": lambda moment: moment.reply.src,
+    "ct reply proto-src": Moment.answering,
     "ct direction": lambda moment: moment.direction,
     "ct mark": lambda moment: moment.flow_mark,
     "ct state": lambda moment: "new" if moment.new else "established",
@@ -156,6 +181,7 @@ SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
     "iifgroup": lambda moment: moment.group(moment.iif),
     "iifname": lambda moment: moment.iif or None,
     "ip daddr": _of(4, lambda moment: moment.header.dst),
+    "ip protocol": Moment.number,
     "ip saddr": _of(4, lambda moment: moment.header.src),
     "ip6 daddr": _of(6, lambda moment: moment.header.dst),
     "ip6 saddr": _of(6, lambda moment: moment.header.src),
@@ -165,6 +191,9 @@ SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
     "meta priority": lambda moment: moment.priority or "none",
     "oifgroup": lambda moment: moment.group(moment.oif),
     "oifname": lambda moment: moment.oif or None,
+    "th dport": Moment.aim,
+    "(th dport & 0xfff0)": lambda moment: _masked(moment.aim(), 0xFFF0),
+    "(th dport & 0xff00)": lambda moment: _masked(moment.aim(), 0xFF00),
     "tcp dport": lambda moment: moment.port(IpProtocol.TCP),
     "udp dport": lambda moment: moment.port(IpProtocol.UDP),
     "udp sport": lambda moment: moment.source_port(IpProtocol.UDP),

@@ -20,6 +20,11 @@ from mooring.model.ids import RouterId
 
 _DHCP, _DNS = 67, 53
 
+_FORWARDING, _FORWARDED = "forwarding", "forwarded"
+"""The chains that lead forwarded ports to guests, and let their flows pass."""
+
+_PF_PAIRS = (tables.PF_PAIR, *tables.PF_PAIR_BLOCKS)
+
 _LACKING = {
     tables.PAIR: "no association in force joins these two addresses",
     tables.MAY_OUT: "this source may not open flows to the outside",
@@ -146,11 +151,15 @@ class Passage:
 
     def _passed(self, chain: Chain, decision: Decision) -> Step | None:
         """Translate as the chain says, and tell what it did."""
-        address = decision.facts[-1].value[0] if decision.facts and decision.facts[-1].value else None
+        address, *port = decision.facts[-1].value if decision.facts and decision.facts[-1].value else (None,)
         before, place = self.header, self.router.place
         if decision.verb is Verb.DNAT and isinstance(address, IPv4Address):
             self.header = replace(before, dst=address)
             text = f"destination {before.dst} becomes {address}"
+            if decision.chain == _FORWARDING:
+                to = port[0] if port and isinstance(port[0], int) else before.dport
+                self.header = replace(self.header, dport=to)
+                text = f"destination {before.dst}:{before.dport} becomes {address}:{to}"
             return Step(place, decision.chain, Event.TRANSLATED, text, decision.rule, decision.facts)
         if decision.verb is Verb.SNAT and isinstance(address, IPv4Address):
             self.header = replace(before, src=address)
@@ -158,9 +167,10 @@ class Passage:
             return Step(place, decision.chain, Event.TRANSLATED, text, decision.rule, decision.facts)
         if chain.nat and decision.missing:
             if chain.hook == "prerouting":
-                return Step(
-                    place, decision.chain, Event.UNCHANGED, f"destination stays {before.dst}", missing=decision.missing
-                )
+                # That an address has forwarded ports is a reason only where it has.
+                missing = tuple(key for key in decision.missing if key.table != tables.PORTS)
+                text = f"destination stays {before.dst}"
+                return Step(place, decision.chain, Event.UNCHANGED, text, missing=missing)
             if isinstance(self.packet.entry, FromGuest):
                 return Step(
                     place, decision.chain, Event.UNCHANGED, f"source stays {before.src}", missing=decision.missing
@@ -219,7 +229,13 @@ def _dropped(place: Place, decision: Decision) -> Step:
     """Tell why a chain dropped a packet: the first element that would have let it pass, where there is one."""
     missing = decision.missing[:1]
     why = "no rule lets it pass"
-    if missing:
+    if decision.chain == _FORWARDED and missing:
+        missing = tuple(key for key in decision.missing if key.table in _PF_PAIRS)
+        why = f"of {decision.missing[0].row[0]} only ports are forwarded"
+        if missing:
+            public, _, port = missing[0].row[:3]
+            why = f"port {port} of {public} is not forwarded there"
+    elif missing:
         row = missing[0].row
         why = _LACKING.get(missing[0].table, why)
         if missing[0].table == tables.PAIR and row[0] == row[-1]:

@@ -18,6 +18,12 @@ ROUTER: Mapping[str, tuple[str, ...]] = {
     "ip arriving": (
         "type nat hook prerouting priority dstnat; policy accept;",
         "dnat to ip daddr map @fip_in",
+        "ip daddr @ports goto forwarding",
+    ),
+    "ip forwarding": (
+        "dnat to ip daddr . ip protocol . th dport map @pf_in",
+        "dnat to ip daddr . ip protocol . (th dport & 0xfff0) map @pf_in_16",
+        "dnat to ip daddr . ip protocol . (th dport & 0xff00) map @pf_in_256",
     ),
     "ip steering": (
         "type filter hook prerouting priority dstnat + 10; policy accept;",
@@ -54,14 +60,26 @@ ROUTER: Mapping[str, tuple[str, ...]] = {
         "ct direction original ct original ip daddr . ip daddr @pair accept",
         "ct direction reply ct original ip daddr . ip saddr @pair accept",
         "iifname @joined oifname @joined ct status ! dnat accept",
+        "ct original ip daddr @ports goto forwarded",
     ),
     "ip passing_in": (
         "ct direction original ct original ip daddr . ip daddr @pair accept",
         "ct direction reply ct reply ip daddr . ip daddr @pair accept",
+        "ct direction original ct original ip daddr @ports goto forwarded",
+        "drop",
+    ),
+    "ip forwarded": (
+        "ct protocol { 6, 17 } ct original ip daddr . ct protocol . ct original proto-dst . ct reply ip saddr . "
+        "ct reply proto-src @pf_pair accept",
+        "ct protocol { 6, 17 } ct original ip daddr . ct protocol . (ct original proto-dst & 0xfff0) . ct reply "
+        "ip saddr @pf_pair_16 accept",
+        "ct protocol { 6, 17 } ct original ip daddr . ct protocol . (ct original proto-dst & 0xff00) . ct reply "
+        "ip saddr @pf_pair_256 accept",
         "drop",
     ),
     "ip passing_out": (
         "ct direction reply ct original ip daddr . ip saddr @pair accept",
+        "ct direction reply ct original ip daddr @ports goto forwarded",
         "ct status ! confirmed ip saddr . oifname @may_out accept",
         "ct reply ip daddr . ip saddr @pair accept",
         "drop",

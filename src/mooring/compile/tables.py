@@ -65,14 +65,33 @@ ROUTE_IN = Table(Stage.ROUTE, "route_in", (int, IPv4Network), (str, str))
 MARKED = Table(Stage.ROUTE, "marked", (int, int, int), (int,))
 """priority, mark, mask = number of a table of routes: packets that have the mark, under the mask, look there first"""
 
-OWNED = Table(Stage.ELEMENT, "owned", (str, IPv4Address))
-"""uplink device, address: ARP for the address is answered on that device"""
+OWNED = Table(Stage.ELEMENT, "owned", (str, IPv4Address), shared=True)
+"""uplink device, address: ARP for the address is answered on that device; each guest says so that has ports of the address"""
 
 PUBLIC = Table(Stage.ELEMENT, "public", (str, IPv4Network))
 """uplink device, prefix: sources that may leave there"""
 
 FIP_IN = Table(Stage.ELEMENT, "fip_in", (IPv4Address,), (IPv4Address,))
 """public = private: where packets to a floating IP go"""
+
+PORTS = Table(Stage.ELEMENT, "ports", (IPv4Address,), shared=True)
+"""public: ports of it are forwarded"""
+
+PF_IN = Table(Stage.ELEMENT, "pf_in", (IPv4Address, int, int), (IPv4Address, int))
+"""public, protocol, port = private, port: where packets to a forwarded port go"""
+
+PF_IN_BLOCKS = tuple(
+    Table(Stage.ELEMENT, f"pf_in_{size}", (IPv4Address, int, int), (IPv4Address,)) for size in (16, 256)
+)
+"""public, protocol, first port = private: where packets to any of so many ports from this one go, to the same port there"""
+
+PF_PAIR = Table(Stage.ELEMENT, "pf_pair", (IPv4Address, int, int, IPv4Address, int))
+"""public, protocol, port, private, port: forwardings whose flows may pass; forwarding fails closed without it"""
+
+PF_PAIR_BLOCKS = tuple(
+    Table(Stage.ELEMENT, f"pf_pair_{size}", (IPv4Address, int, int, IPv4Address)) for size in (16, 256)
+)
+"""public, protocol, first port, private: the same for so many ports from this one, each to its like"""
 
 FIP_OUT = Table(Stage.ELEMENT, "fip_out", (IPv4Address, str), (IPv4Address,))
 """private, uplink device = public: as what packets leave"""
@@ -195,6 +214,11 @@ TABLES = (
     OWNED,
     PUBLIC,
     FIP_IN,
+    PORTS,
+    PF_IN,
+    *PF_IN_BLOCKS,
+    PF_PAIR,
+    *PF_PAIR_BLOCKS,
     FIP_OUT,
     HAIR,
     PAIR,

@@ -211,16 +211,39 @@ class Egress:
     renewed: int = 0
 
 
+class Transport(StrEnum):
+    """A protocol that has ports which can be forwarded."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PortForwarding:
+    """The ports from `first` to `last` of a public address, both included, lead to as many of a fixed IP, the first of them to `to`.
+
+    No other fixed IP is reached by the same ports of the address, but others may be by other ones.  The address leads nowhere else.
+    """
+
+    public: PublicAddress
+    protocol: Transport
+    first: int
+    last: int
+    to: int
+
+
 @dataclass(frozen=True, slots=True)
 class NicAddress:
-    """A fixed IP of a NIC and the floating IPs associated with it, sorted.
+    """A fixed IP of a NIC, the floating IPs associated with it and the ports of others that are forwarded to it, sorted.
 
-    The first of each uplink is its outbound source there.  Which uplink that is, `egress` says; where it says nothing, it is the router's first.
+    The first of each uplink is its outbound source there; a forwarding says nothing of that.  Which uplink it is, `egress` says; where it says
+    nothing, it is the router's first.
     """
 
     address: IPv4Address
     floating: tuple[PublicAddress, ...] = ()
     egress: Egress | None = None
+    forwards: tuple[PortForwarding, ...] = ()
 
 
 class Direction(StrEnum):

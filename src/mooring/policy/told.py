@@ -13,6 +13,6 @@ TOLD_OF_FLOATING_IPS = frozenset({HostRole.COMPUTE, HostRole.GATEWAY})
 def as_told(subject: Subject, role: HostRole, generation: int) -> Subject:
     """Return a subject as a host in a role is told of it, in the generation that it was told there."""
     if isinstance(subject, NicIntent) and role not in TOLD_OF_FLOATING_IPS:
-        fixed = tuple(replace(address, floating=(), egress=None) for address in subject.addresses)
+        fixed = tuple(replace(address, floating=(), egress=None, forwards=()) for address in subject.addresses)
         return replace(subject, generation=generation, addresses=fixed, shared=())
     return subject if subject.generation == generation else replace(subject, generation=generation)

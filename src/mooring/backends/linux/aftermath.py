@@ -58,8 +58,8 @@ class Aftermath:
     def _cut(self, space: Space, delta: Delta) -> None:
         place = space.place
         with self._lock:
-            ended = self._ended.setdefault(place, set())
-            ended.difference_update(effects.cuts(Delta({}, delta.put)))
+            ended = effects.outlast(self._ended.get(place, ()), delta)
+            self._ended[place] = ended
             cuts, is_waiting = effects.cuts(delta), bool(ended)
             ended.update(cuts)
         renewals = effects.renewals(delta)

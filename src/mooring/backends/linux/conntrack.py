@@ -6,7 +6,9 @@ then the filter dumps, and what it finds is deleted one by one.
 
 import asyncio
 import errno
+from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -87,7 +89,8 @@ class Conntrack:
         return bool(found)
 
     def _delete(self, cut: Cut) -> None:
-        if self._filters_delete:
+        # The kernel filters by one port only, and not in all versions.
+        if self._filters_delete and cut.ports is None:
             try:
                 self._ask(_message(cut), _DELETE, _REQUEST | _ACK)
             except OSError as error:
@@ -106,9 +109,16 @@ class Conntrack:
     def _end_many(self, cuts: list[Cut]) -> list[Cut]:
         """Read all flows once, end those of any cut, and return the cuts that had some."""
         found: list[Cut] = []
-        wanted = set(cuts)
+        wanted = {cut for cut in cuts if cut.ports is None}
+        of_ports: defaultdict[Cut, list[Cut]] = defaultdict(list)
+        for cut in cuts:
+            if cut.ports is not None:
+                of_ports[replace(cut, protocol=None, ports=None)].append(cut)
         for flow in self._ask(pyroute.flow_message(), _GET, _REQUEST | _DUMP):
-            if hit := [cut for cut in _possible(flow) if cut in wanted]:
+            possible = _possible(flow)
+            hit = [cut for cut in possible if cut in wanted]
+            hit += [cut for any_port in possible for cut in of_ports.get(any_port, ()) if _began_so(flow, cut)]
+            if hit:
                 self._delete_flow(flow)
                 found += hit
         return found
@@ -151,7 +161,17 @@ def _addresses(flow: Any) -> tuple[str, str, str, str]:
 
 def _matches(flow: Any, cut: Cut) -> bool:
     wanted = (cut.original_source, cut.original_target, cut.reply_source, cut.reply_target)
-    return all(want is None or str(want) == have for want, have in zip(wanted, _addresses(flow), strict=True))
+    fitting = all(want is None or str(want) == have for want, have in zip(wanted, _addresses(flow), strict=True))
+    return fitting and (cut.ports is None or _began_so(flow, cut))
+
+
+def _began_so(flow: Any, cut: Cut) -> bool:
+    """Say whether a flow's first packet was of a cut's protocol, and for one of its ports."""
+    proto = flow.get_attr("CTA_TUPLE_ORIG").get_attr("CTA_TUPLE_PROTO")
+    port = proto.get_attr("CTA_PROTO_DST_PORT")
+    if cut.ports is None or port is None or proto.get_attr("CTA_PROTO_NUM") != cut.protocol:
+        return False
+    return cut.ports.first <= int(port) <= cut.ports.last
 
 
 def _possible(flow: Any) -> tuple[Cut, ...]:

@@ -187,7 +187,8 @@ def _word(kind: str, atom: Atom) -> str:
 
 
 def _columns(types: str | list[str]) -> tuple[str, ...]:
-    return (types,) if isinstance(types, str) else tuple(types)
+    # Those of a key are told one by one, those of a value in one text.
+    return tuple(types.split(" . ")) if isinstance(types, str) else tuple(types)
 
 
 _FAMILIES: Mapping[int, Atom] = {2: "ipv4", 10: "ipv6"}  # linux/netfilter.h
