@@ -78,7 +78,7 @@ class NicOperations:
             QuotaExceeded: the project has as many addresses of NICs as it may.
             NotReady: the instance is being launched.
         """
-        prefixes = [prefix_of(text) for text in dict.fromkeys(addresses)]
+        prefixes = [*dict.fromkeys(prefix_of(text) for text in addresses)]
         self._door.allow(caller, Verb.INSTANCE_CHANGE)
         with self._door.store.write() as tx:
             card = _card(tx, caller, nic)
@@ -100,7 +100,7 @@ class NicOperations:
             Invalid: one cannot be allowed to a guest.
             Conflict: the instance is being deleted, or its hosts hold too much still that was taken from it.
         """
-        prefixes = [prefix_of(text) for text in dict.fromkeys(addresses)]
+        prefixes = [*dict.fromkeys(prefix_of(text) for text in addresses)]
         self._door.allow(caller, Verb.INSTANCE_CHANGE)
         with self._door.store.write() as tx:
             card = _card(tx, caller, nic)
@@ -117,7 +117,7 @@ class NicOperations:
 
         What holds of `allow`, `disallow`, `add_fixed`, `remove_fixed` and of the groups' `assign` holds here.
         """
-        allowed = [prefix_of(text) for text in dict.fromkeys(wanted.allowed or ())]
+        allowed = [*dict.fromkeys(prefix_of(text) for text in wanted.allowed or ())]
         self._door.allow(caller, Verb.INSTANCE_CHANGE)
         if wanted.groups is not None:
             self._door.allow(caller, Verb.GROUP_CHANGE)

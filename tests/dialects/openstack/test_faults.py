@@ -39,7 +39,7 @@ def test_every_fault_has_an_example() -> None:
 @pytest.mark.parametrize("fault", EXAMPLES, ids=lambda fault: type(fault).__name__)
 @pytest.mark.parametrize("route", sorted({route.name for route in ROUTES}))
 def test_every_fault_is_told_on_every_route(fault: Fault, route: str) -> None:
-    words = {"address": "198.51.100.1", "server": "s1", "host": "h1", "fixed": "10.0.0.1"}
+    words = {"address": "198.51.100.1", "server": "s1", "host": "h1", "fixed": "10.0.0.1", "network": "n1"}
     refused = refusal(fault, route, words)
     assert 400 <= refused.status < 500 or isinstance(fault, faults.Unavailable)
     assert "{" not in refused.reason

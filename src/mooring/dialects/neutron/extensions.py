@@ -18,6 +18,12 @@ class Extension:
 
 
 EXTENSIONS = (
+    Extension(
+        "allowed-address-pairs",
+        "Allowed Address Pairs",
+        "What ports may use beside their fixed IPs",
+        "2013-07-23T10:00:00-07:00",
+    ),
     Extension("ext-gw-mode", "Gateway mode", "Routers say that they translate addresses", "2013-03-28T10:00:00-00:00"),
     Extension("external-net", "External networks", "Pools of floating IPs as networks", "2013-01-14T10:00:00-00:00"),
     Extension("net-mtu", "Network MTU", "Networks say how large packets may be", "2015-03-25T10:00:00-00:00"),

@@ -67,6 +67,10 @@ TABLE: tuple[Row, ...] = (
         "Invalid input for field floatingip.fixed_ip_address: {reason}",
         field="fixed_address",
     ),
+    # Ports
+    Row(Invalid, 400, "InvalidInput", "Invalid input for allowed_address_pairs: {reason}", field="allowed_addresses"),
+    Row(Invalid, 400, "InvalidIpForSubnet", field="fixed_ip"),
+    Row(Conflict, 409, "IpAddressAlreadyAllocated", field="fixed_ip"),
     # Security groups
     Row(InUse, 409, "SecurityGroupInUse", "Security group in use: {reason}", route="network-security-group-delete"),
     Row(Conflict, 409, "SecurityGroupCannotRemoveDefault", route="network-security-group-delete", field="group"),

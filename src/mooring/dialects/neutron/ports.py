@@ -5,12 +5,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from mooring.dialects.http import shown
+from mooring.dialects.neutron.faults import NeutronRefused
 from mooring.dialects.neutron.lists import View, collection, single
-from mooring.dialects.openstack.bodies import Body, Name, NotOffered
+from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.model.faults import NotFound
 from mooring.model.ids import GroupId, InstanceId, NicId
 from mooring.model.nouns import Instance, InstanceState, Nic
+from mooring.operations import NicChange
+from mooring.policy.allowed import written
 
 # As nova calls itself in its only zone.
 _OWNER = "compute:nova"
@@ -22,14 +26,29 @@ _STATUS: Mapping[InstanceState, str] = {
 }
 
 
+class WantedFixedIp(Body):
+    """A fixed IP of a port: this one, or any of the subnet, which is the only one of its network."""
+
+    subnet_id: Name | None = None
+    ip_address: Ipv4 | None = None
+
+
+class WantedPair(Body):
+    """An address, or a prefix, that a port may use beside its fixed IPs, with the hardware address that it has anyhow."""
+
+    ip_address: Name
+    mac_address: Name | None = None
+
+
 class WantedPort(Body):
-    """What changes of a port: its security groups.  What mooring has no notion of may be there, but empty."""
+    """What changes of a port: what isn't there stays.  What mooring has no notion of may be there, but empty."""
 
     security_groups: list[Name] | None = None
+    fixed_ips: list[WantedFixedIp] | None = None
+    allowed_address_pairs: list[WantedPair] | None = None
     admin_state_up: Literal[True] = True
     name: NotOffered = None
     description: NotOffered = None
-    allowed_address_pairs: NotOffered = None
     extra_dhcp_opts: NotOffered = None
     dns_name: NotOffered = None
     qos_policy_id: NotOffered = None
@@ -57,10 +76,48 @@ def show_port(call: Call) -> Answer:
 def update_port(call: Call) -> Answer:
     """PUT /network/v2.0/ports/{port}."""
     nic = NicId(call.params["port"])
-    groups = call.read(PortBody).port.security_groups
-    if groups is not None:
-        call.operations.groups.assign(call.caller, nic, [_by_id(call, group) for group in groups])
+    wanted = call.read(PortBody).port
+    groups, fixed, pairs = wanted.security_groups, wanted.fixed_ips, wanted.allowed_address_pairs
+    _, known = call.operations.instances.of_nic(call.caller, nic)
+    if fixed is not None:
+        _check_subnets(known, fixed)
+    if "allowed_address_pairs" in wanted.model_fields_set:
+        # Null takes them all, as an empty list does.
+        pairs = pairs or []
+        _check_macs(known, pairs)
+    change = NicChange(
+        groups=tuple(_by_id(call, group) for group in groups) if groups is not None else None,
+        fixed=tuple(each.ip_address for each in fixed) if fixed is not None else None,
+        allowed=tuple(pair.ip_address for pair in pairs) if pairs is not None else None,
+    )
+    if change != NicChange():
+        call.operations.nics.change(call.caller, nic, change)
     return show_port(call)
+
+
+def _check_subnets(nic: Nic, wanted: Sequence[WantedFixedIp]) -> None:
+    for each in wanted:
+        if each.subnet_id is None and each.ip_address is None:
+            raise NeutronRefused(
+                400, "InvalidInput", "Invalid input for fixed_ips: subnet_id or ip_address is required."
+            )
+        if each.subnet_id not in (None, nic.network):
+            raise NeutronRefused(
+                400,
+                "InvalidInput",
+                f"Invalid input for fixed_ips: {shown(str(each.subnet_id))} is not the port's subnet.",
+            )
+
+
+def _check_macs(nic: Nic, wanted: Sequence[WantedPair]) -> None:
+    for pair in wanted:
+        if pair.mac_address is not None and pair.mac_address.lower().replace("-", ":") != nic.mac:
+            raise NeutronRefused(
+                400,
+                "InvalidInput",
+                f"Invalid input for allowed_address_pairs: {shown(pair.mac_address)} is not the port's MAC address, "
+                "which is the only one that it may use.",
+            )
 
 
 def _by_id(call: Call, group: str) -> GroupId:
@@ -94,4 +151,5 @@ def port_view(instance: Instance, nic: Nic) -> View:
         "device_owner": _OWNER,
         "fixed_ips": [{"subnet_id": nic.network, "ip_address": str(fixed.address)} for fixed in nic.fixed],
         "security_groups": [group.id for group in nic.groups],
+        "allowed_address_pairs": [{"mac_address": nic.mac, "ip_address": written(prefix)} for prefix in nic.allowed],
     }

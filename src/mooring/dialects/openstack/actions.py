@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from mooring.dialects.http import Refused, shown
-from mooring.dialects.openstack import floating_ips, security_groups
+from mooring.dialects.openstack import fixed_ips, floating_ips, security_groups
 from mooring.dialects.openstack.calls import Answer, Call
 
 ACTIONS: Mapping[str, Callable[[Call, Mapping[str, object]], Answer]] = {
+    "addFixedIp": fixed_ips.add,
+    "removeFixedIp": fixed_ips.remove,
     "addFloatingIp": floating_ips.associate,
     "removeFloatingIp": floating_ips.disassociate,
     "addSecurityGroup": security_groups.add,

@@ -20,6 +20,7 @@ class Extension:
 
 
 EXTENSIONS: tuple[Extension, ...] = (
+    Extension("NMN", "Multinic", "multinic/api/v1.1", "2011-06-09", "Fixed IPs beside the first."),
     Extension("OS-DCF", "DiskConfig", "disk_config/api/v1.1", "2011-09-27", "Who partitions a disk; always MANUAL."),
     Extension(
         "OS-EXT-AZ",

@@ -59,6 +59,8 @@ TABLE: tuple[Row, ...] = (
     Row(Exhausted, 404, "No more floating IPs available{in_pool}.", route="floating-ip-allocate"),
     Row(QuotaExceeded, 403, "IP allocation over quota{in_pool}. {reason}", route="floating-ip-allocate"),
     Row(NotFound, 404, "floating IP not found: the project has no {name}.", route="server-action", noun="Floating IP"),
+    Row(NotFound, 400, "Instance {server} doesn't have fixed IP '{address}'.", route="server-action", noun="Fixed IP"),
+    Row(Exhausted, 400, "No fixed IP addresses available for network: {network}", route="server-action"),
     Row(NotReady, 400, "Instance network is not ready yet. {reason}", route="server-action"),
     Row(
         Invalid,
