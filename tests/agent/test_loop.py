@@ -92,6 +92,8 @@ class _Guests:
     def __init__(self) -> None:
         self.running: set[InstanceId] = set()
         self.starts = 0
+        self.stops = 0
+        self.boots = 0
         self.fail = False
 
     def start(self, guest: InstanceIntent) -> None:
@@ -99,8 +101,12 @@ class _Guests:
         if self.fail:
             raise GuestFailure("no room")
         self.running.add(guest.id)
+        self.boots = guest.boots
 
     def stop(self, guest: InstanceId) -> None:
+        self.stops += 1
+        if self.fail:
+            raise GuestFailure("it won't")
         self.running.discard(guest)
 
     def list(self) -> tuple[InstanceId, ...]:
@@ -119,9 +125,9 @@ class _Scene:
         self.controller.place(placements)
         self.agent.wake()
 
-    def guest(self, generation: int, *, present: bool = True) -> Placement:
+    def guest(self, generation: int, *, present: bool = True, running: bool = True, boots: int = 0) -> Placement:
         nics = (GuestNic(nic_id(0), NETWORKS[0], "fa:16:3e:01:00:00", 1500),)
-        subject = InstanceIntent(GUEST, generation, "guest-0", "web", nics) if present else None
+        subject = InstanceIntent(GUEST, generation, "guest-0", "web", nics, running, boots) if present else None
         return Placement(GUEST_KEY, generation, HostRole.COMPUTE, subject)
 
 
@@ -336,3 +342,42 @@ def test_work_takes_a_tenth_of_the_time_at_most_and_waiting_is_no_work(
     moment[0] = agent.due  # the first one also makes what is missing
     agent.step()
     assert agent.due - moment[0] == rests
+
+
+def test_a_guest_is_stopped_and_started_and_begins_anew(scene: _Scene) -> None:
+    scene.controller.place([*scene.world.base(), *scene.world.add(0), scene.guest(1)])
+    scene.agent.start()
+    confirmed, part = scene.controller.confirmed, (GUEST_KEY, HostRole.COMPUTE)
+    _eventually(lambda: confirmed.get(part) == 1)
+    scene.tell([scene.guest(2, running=False)])
+    _eventually(lambda: confirmed.get(part) == 2)
+    assert not scene.guests.running
+    # Its ports stay as they are.
+    assert scene.backend.read() == scene.world.compiled()
+    scene.tell([scene.guest(3, boots=1)])
+    _eventually(lambda: confirmed.get(part) == 3)
+    assert scene.guests.running == {GUEST}
+    scene.tell([scene.guest(4, boots=2)])
+    _eventually(lambda: confirmed.get(part) == 4)
+    assert scene.guests.boots == 2
+
+
+def test_a_stopped_guest_stays_so_when_the_agent_starts_anew(scene: _Scene) -> None:
+    scene.controller.place([*scene.world.base(), *scene.world.add(0), scene.guest(1, running=False)])
+    scene.guests.running.add(GUEST)
+    scene.agent.start()
+    _eventually(lambda: scene.controller.confirmed.get((GUEST_KEY, HostRole.COMPUTE)) == 1)
+    assert (scene.guests.running, scene.guests.starts) == (set(), 0)
+
+
+def test_a_guest_that_does_not_stop_is_told_of_and_tried_again(scene: _Scene) -> None:
+    scene.controller.place([*scene.world.base(), *scene.world.add(0), scene.guest(1)])
+    scene.agent.start()
+    part = (GUEST_KEY, HostRole.COMPUTE)
+    _eventually(lambda: scene.controller.confirmed.get(part) == 1)
+    scene.guests.fail = True
+    scene.tell([scene.guest(2, running=False)])
+    _eventually(lambda: any(report.error == "it won't" for report in scene.controller.reports))
+    scene.guests.fail = False
+    _eventually(lambda: scene.controller.confirmed.get(part) == 2)
+    assert not scene.guests.running

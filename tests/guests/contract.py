@@ -121,6 +121,21 @@ class GuestsContract:
             assert talk.echoes("after")
         assert host.dhcp_log.count("DHCPDISCOVER") == 1
 
+    def test_a_guest_begins_anew_for_another_number_of_boots(self, host: Host, guests: Guests, run_dir: Path) -> None:
+        guest = host.guest()
+        guests.start(guest)
+        host.answers(guest.nics[0])
+        again = replace(guest, generation=2, boots=1)
+        guests.start(again)
+        assert eventually(lambda: host.dhcp_log.count("DHCPDISCOVER") == 2)
+        assert host.answers(guest.nics[0])
+        assert guests.list() == (guest.id,)
+        with host.talk(guest.nics[0]) as talk:
+            # Whoever comes later sees for which number it runs.
+            self.build(host, run_dir).start(replace(again, generation=3))
+            assert talk.echoes("before")
+        assert host.dhcp_log.count("DHCPDISCOVER") == 2
+
     def test_an_unknown_image_is_named(self, host: Host, guests: Guests) -> None:
         guest = host.guest(image="tofu")
         with pytest.raises(GuestFailure, match="tofu"):

@@ -195,7 +195,8 @@ class _Witnessed(RemoteController):
         subject = placed.subject if placed else None
         if report.key.kind is SubjectKind.INSTANCE:
             there = InstanceId(report.key.id) in machine.guests
-            require(there == (subject is not None), "I10 fencing", f"{machine.name} reports {what}: {there}")
+            runs = isinstance(subject, InstanceIntent) and subject.running
+            require(there == runs, "I10 fencing", f"{machine.name} reports {what}: {there}")
         elif subject is not None:
             for fact in facts_of(subject, report.role):
                 held = machine.kernel.state.get(fact.key) == fact.value or fact.key.place in machine.strange

@@ -44,7 +44,8 @@ class Backend(Protocol):
 class Guests(Protocol):
     """Runs guests on one host.
 
-    `start` is idempotent: it starts what does not run and plugs in what is not plugged; a running guest is left alone.
+    `start` is idempotent: it starts what does not run and plugs in what is not plugged; a running guest is left alone, unless it was started
+    for another number of boots: then it begins anew.
 
     Raises:
         GuestFailure: from `start` and `stop`.

@@ -109,6 +109,7 @@ class Agent:
         self._there: set[InstanceId] = set()
         self._running: dict[InstanceId, int] = {}
         self._failures: dict[InstanceId, Outcome] = {}
+        self._unplugged: set[InstanceId] = set()
         self._untended = True
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
         self._due = 0.0
@@ -247,6 +248,7 @@ class Agent:
                     port_name(nic.id) in devices for nic in placed.subject.nics
                 ):
                     self._running.pop(placed.subject.id, None)
+                    self._unplugged.add(placed.subject.id)
                     self._untended = True
 
     def _compare(self) -> None:
@@ -292,15 +294,18 @@ class Agent:
         for placed in self._ledger.instances():
             instance = InstanceId(placed.key.id)
             wanted.add(instance)
-            if not isinstance(placed.subject, InstanceIntent):
-                if instance in self._there:
+            if not isinstance(placed.subject, InstanceIntent) or not placed.subject.running:
+                failed = self._failures.get(instance)
+                # One that could not be stopped is tried again at the next comparison, too.
+                if instance in self._there and (failed is None or failed.job.guest is not None):
                     self.crew.put(Job(instance, placed.generation, None, current_request_id()))
             elif instance not in self._there or self._running.get(instance) != placed.generation:
                 if instance in self._failures:
                     # It is tried again at the next comparison, not in a tight loop.
                     continue
                 if self._ledger.ready(placed.subject):
-                    self.crew.put(Job(instance, placed.generation, placed.subject, current_request_id()))
+                    if self.crew.put(Job(instance, placed.generation, placed.subject, current_request_id())):
+                        self._unplugged.discard(instance)
                 else:
                     self._untended = True
         for instance in sorted(self._there - wanted):
@@ -313,7 +318,8 @@ class Agent:
         self._failures.pop(instance, None)
         if outcome.error is not None:
             self._failures[instance] = outcome
-        elif outcome.job.guest is not None:
+        elif outcome.job.guest is not None and instance not in self._unplugged:
+            # A port that was made again meanwhile may have come too late for it.
             self._running[instance] = outcome.job.generation
 
     def _report(self) -> None:
@@ -345,10 +351,11 @@ class Agent:
                 self._unreported.discard(part)
 
     def _holds(self, placed: Placement) -> bool:
-        """Say whether a guest runs as it should, or is gone as it should be."""
+        """Say whether a guest runs as it should, or is stopped or gone as it should be."""
         instance = InstanceId(placed.key.id)
-        if placed.subject is None:
-            return instance not in self._there
+        if not isinstance(placed.subject, InstanceIntent) or not placed.subject.running:
+            # Nor may somebody be about to start it, who was told so before.
+            return instance not in self._there and not self.crew.is_busy(instance)
         return instance in self._there and self._running.get(instance) == placed.generation
 
 

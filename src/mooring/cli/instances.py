@@ -28,7 +28,7 @@ def list_instances(
     """List the project's instances."""
     columns: show.Columns = {
         "name": lambda each: each["name"],
-        "state": lambda each: each["state"],
+        "state": lambda each: "stopped" if each["power"] == "stopped" else each["state"],
         "fixed": lambda each: [address for nic in each["nics"] for address in nic["fixed"]],
         "floating": lambda each: [address for nic in each["nics"] for address in nic["floating"]],
         "id": lambda each: each["id"],
@@ -84,6 +84,32 @@ def delete_instance(ctx: typer.Context, name: Name, wait: Wait = False, timeout:
     if wait:
         session.gone_instance(found["id"], timeout)
     show.told(f"instance {name} is {'deleted' if wait else 'being deleted'}")
+
+
+@instance.command("stop")
+def stop_instance(ctx: typer.Context, name: Name) -> None:
+    """Let a guest run no longer; the instance keeps its addresses."""
+    _power(ctx, name, running=False)
+
+
+@instance.command("start")
+def start_instance(ctx: typer.Context, name: Name) -> None:
+    """Let a stopped guest run again."""
+    _power(ctx, name, running=True)
+
+
+@instance.command("reboot")
+def reboot_instance(ctx: typer.Context, name: Name) -> None:
+    """Let a guest begin anew."""
+    session = Session.of(ctx)
+    turned = session.post(f"{session.path('instances', name)}/reboot", {})
+    show.told(f"instance {name} is {turned['power']}")
+
+
+def _power(ctx: typer.Context, name: str, *, running: bool) -> None:
+    session = Session.of(ctx)
+    turned = session.put(f"{session.path('instances', name)}/power", {"running": running})
+    show.told(f"instance {name} is {turned['power']}")
 
 
 def _print(found: Thing, *, json: bool) -> None:

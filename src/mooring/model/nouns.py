@@ -41,6 +41,27 @@ class InstanceState(StrEnum):
     DELETING = "deleting"
 
 
+class Power(StrEnum):
+    """Whether the guest of an instance that was launched runs, or what it is being made to do."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    STARTING = "starting"
+    REBOOTING = "rebooting"
+    RESETTING = "resetting"
+
+    @property
+    def runs(self) -> bool:
+        """Whether the guest is to run."""
+        return self not in (Power.STOPPING, Power.STOPPED)
+
+    @property
+    def outcome(self) -> "Power":
+        """What it is when its host has done what is asked."""
+        return Power.RUNNING if self.runs else Power.STOPPED
+
+
 class AddressKind(StrEnum):
     """What an address row is for."""
 
@@ -263,7 +284,7 @@ class Nic:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A guest, as the project that owns it sees it."""
+    """A guest, as the project that owns it sees it.  `launched` is when it first ran."""
 
     id: InstanceId
     name: str
@@ -277,6 +298,8 @@ class Instance:
     updated: datetime
     nics: tuple[Nic, ...] = ()
     fault: str | None = None
+    power: Power = Power.RUNNING
+    launched: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,13 +358,19 @@ class GuestNic:
 
 @dataclass(frozen=True, slots=True)
 class InstanceIntent:
-    """A guest that must run on this host."""
+    """A guest of this host.
+
+    It must run, or if not `running` have its ports and all else in place but not run.  `boots` counts how often it was told to begin anew:
+    one that runs since an earlier count begins anew.
+    """
 
     id: InstanceId
     generation: int
     name: str
     image: str
     nics: tuple[GuestNic, ...]
+    running: bool = True
+    boots: int = 0
 
     @property
     def key(self) -> SubjectKey:

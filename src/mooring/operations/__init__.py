@@ -21,6 +21,7 @@ from mooring.operations.networks import NetworkOperations, NewNetwork
 from mooring.operations.nics import NicChange, NicOperations
 from mooring.operations.passwords import Passwords
 from mooring.operations.pools import NewPool, PoolOperations
+from mooring.operations.power import PowerOperations
 from mooring.operations.quotas import QuotaOperations
 from mooring.operations.ranges import PoolAddress, RangeOperations
 from mooring.operations.settlement import SettlementOperations
@@ -68,6 +69,7 @@ class Operations:
         self.networks = NetworkOperations(door)
         self.nics = NicOperations(door)
         self.pools = PoolOperations(door)
+        self.power = PowerOperations(door)
         self.quotas = QuotaOperations(door)
         self.ranges = RangeOperations(door)
         self.hosts = HostOperations(door)

@@ -14,6 +14,7 @@ from mooring.model.ids import (
 from mooring.model.nouns import (
     Instance,
     InstanceState,
+    Power,
 )
 from mooring.model.records import (
     InstanceRow,
@@ -62,6 +63,13 @@ class Instances(Protocol):
         self, instance: InstanceId, expected: Collection[InstanceState], state: InstanceState, fault: str | None = None
     ) -> bool:
         """Change the state if it is one of `expected`; False otherwise.  Also sets the time of the update."""
+        ...
+
+    def turn(self, instance: InstanceId, expected: Collection[Power], power: Power, *, boot: bool = False) -> bool:
+        """Change what an active instance's guest does, or one's with an error, if it is one of `expected`; False otherwise.
+
+        With `boot` it begins anew.  Also sets the time of the update.
+        """
         ...
 
     def rename(self, instance: InstanceId, name: str) -> None:

@@ -151,6 +151,9 @@ def _instance_reported(
         # A host that it was taken from lets go of it: that says nothing of how it is where it is now.
         return []
     if report.error is None:
+        if tx.deliveries.settled(report.key, (HostRole.COMPUTE,)):
+            # Whatever was asked last is done now, and not only what was asked before.
+            tx.instances.turn(instance, {known.power}, known.power.outcome)
         if tx.instances.move(instance, {InstanceState.BUILDING, InstanceState.ERROR}, InstanceState.ACTIVE):
             return [instance]
         finish_deletion(tx, instance)

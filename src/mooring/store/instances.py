@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 
 from mooring.model.ids import AddressId, GroupId, HostId, InstanceId, NetworkId, NicId, PoolId, ProjectId, UserId
-from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, GroupName, Instance, InstanceState, Nic
+from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, GroupName, Instance, InstanceState, Nic, Power
 from mooring.model.records import InstanceRow, NicRow, Referenced
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs
@@ -55,6 +56,8 @@ _INSTANCES = select(
     instances.c.created,
     instances.c.updated,
     instances.c.fault,
+    instances.c.power,
+    instances.c.launched,
 ).order_by(instances.c.created, instances.c.id)
 _NIC_VIEW = (
     select(nics.c.id, nics.c.instance, nics.c.network, networks.c.name, nics.c.mac, nics.c.filtered)
@@ -85,6 +88,8 @@ _InstanceFields = Row[
     datetime,
     datetime,
     str | None,
+    str,
+    datetime | None,
 ]
 
 
@@ -92,7 +97,21 @@ _InstanceFields = Row[
 class _View:
     """The statements that read some instances whole: six, however many there are."""
 
-    instances: Select[InstanceId, str, ProjectId, UserId, str, str, str, HostId | None, datetime, datetime, str | None]
+    instances: Select[
+        InstanceId,
+        str,
+        ProjectId,
+        UserId,
+        str,
+        str,
+        str,
+        HostId | None,
+        datetime,
+        datetime,
+        str | None,
+        str,
+        datetime | None,
+    ]
     nics: Select[NicId, InstanceId, NetworkId, str, str, bool]
     fixed: Select[NicId | None, AddressId, int]
     floating: Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId, NetworkId]
@@ -135,6 +154,7 @@ _NICS = select(nics.c.id, nics.c.instance, nics.c.network, nics.c.mac, nics.c.po
 )
 _NICS_OF = _NICS.where(nics.c.instance == bindparam("instance"))
 _NIC = _NICS.where(nics.c.id == bindparam("nic"))
+_UPDATED = bindparam("new_updated", type_=instances.c.updated.type)
 _ASSIGN = (
     update(instances)
     .where(
@@ -142,7 +162,7 @@ _ASSIGN = (
         instances.c.host.is_(null()),
         instances.c.state == InstanceState.BUILDING.value,
     )
-    .values(host=bindparam("new_host"), updated=bindparam("new_updated", type_=instances.c.updated.type))
+    .values(host=bindparam("new_host"), updated=_UPDATED)
 )
 _MOVE = (
     update(instances)
@@ -153,7 +173,24 @@ _MOVE = (
     .values(
         state=bindparam("new_state"),
         fault=bindparam("new_fault"),
-        updated=bindparam("new_updated", type_=instances.c.updated.type),
+        updated=_UPDATED,
+        launched=case(
+            (bindparam("new_state") == InstanceState.ACTIVE.value, func.coalesce(instances.c.launched, _UPDATED)),
+            else_=instances.c.launched,
+        ),
+    )
+)
+_TURN = (
+    update(instances)
+    .where(
+        instances.c.id == bindparam("instance"),
+        instances.c.power.in_(bindparam("expected", expanding=True)),
+        instances.c.state.in_([InstanceState.ACTIVE.value, InstanceState.ERROR.value]),
+    )
+    .values(
+        power=bindparam("new_power"),
+        boots=instances.c.boots + bindparam("more", type_=instances.c.boots.type),
+        updated=_UPDATED,
     )
 )
 _RENAME = update(instances).where(instances.c.id == bindparam("instance")).values(name=bindparam("new_name"))
@@ -170,7 +207,7 @@ _UNASSIGN = (
         instances.c.host == bindparam("old_host"),
         instances.c.state == InstanceState.BUILDING.value,
     )
-    .values(host=null(), updated=bindparam("new_updated", type_=instances.c.updated.type))
+    .values(host=null(), updated=_UPDATED)
 )
 _AVOIDED = select(failed_launches.c.host).where(failed_launches.c.instance == bindparam("instance"))
 _REPOINT = (
@@ -306,6 +343,17 @@ class Instances:
         )
         return changed == 1
 
+    def turn(self, instance: InstanceId, expected: Collection[Power], power: Power, *, boot: bool = False) -> bool:
+        changed = self._session.change(
+            _TURN,
+            instance=instance,
+            expected=sorted(before.value for before in expected),
+            new_power=power.value,
+            more=int(boot),
+            new_updated=self._session.now(),
+        )
+        return changed == 1
+
     def rename(self, instance: InstanceId, name: str) -> None:
         self._session.change(_RENAME, instance=instance, new_name=name)
 
@@ -331,7 +379,7 @@ def _in_order(prefix: IPv4Network | IPv6Network) -> tuple[int, int, int]:
 
 
 def _instance(row: _InstanceFields, cards: tuple[Nic, ...]) -> Instance:
-    instance, name, project, user, state, image, flavor, host, created, updated, fault = row
+    instance, name, project, user, state, image, flavor, host, created, updated, fault, power, launched = row
     return Instance(
         id=instance,
         name=name,
@@ -345,4 +393,6 @@ def _instance(row: _InstanceFields, cards: tuple[Nic, ...]) -> Instance:
         updated=updated,
         nics=cards,
         fault=fault,
+        power=Power(power),
+        launched=launched,
     )

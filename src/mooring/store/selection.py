@@ -98,7 +98,7 @@ class Selection:
     allowed: Select[NicId, str]
     groups: Select[GroupId, int]
     rules: RuleSelect
-    instances: Select[InstanceId, str, str]
+    instances: Select[InstanceId, str, str, str, int]
     guest_nics: Select[InstanceId, NicId, NetworkId, str, int, str, str, str, str, str]
     guest_addresses: Select[NicId | None, int]
 
@@ -208,7 +208,13 @@ class Selection:
                 chosen(security_groups.c.id, SubjectKind.GROUP),
             ),
             rules=RULES.where(chosen(security_group_rules.c.group_id, SubjectKind.GROUP)),
-            instances=select(instances.c.id, instances.c.name, instances.c.image).where(
+            instances=select(
+                instances.c.id,
+                instances.c.name,
+                instances.c.image,
+                instances.c.power,
+                instances.c.boots,
+            ).where(
                 chosen(instances.c.id, SubjectKind.INSTANCE),
             ),
             guest_nics=select(

@@ -14,7 +14,7 @@ from ipaddress import (
 )
 
 from mooring.model.ids import GroupId, InstanceId, NicId, PoolId, RouterId, UplinkId
-from mooring.model.nouns import Host, NetworkKind
+from mooring.model.nouns import Host, NetworkKind, Power
 from mooring.model.subjects import (
     FilterRule,
     GroupIntent,
@@ -226,10 +226,11 @@ class _Read:
                     hostname=hostname(name, address),
                 )
             nics[instance].append(GuestNic(nic, network, mac, mtu, injected))
-        for instance, name, image in self.session.rows(self.selection.instances, **self.parameters):
+        for instance, name, image, power, boots in self.session.rows(self.selection.instances, **self.parameters):
             generation = self._generation(SubjectKind.INSTANCE, instance)
             if generation is not None:
-                yield InstanceIntent(instance, generation, name, image, tuple(nics[instance]))
+                cards = tuple(nics[instance])
+                yield InstanceIntent(instance, generation, name, image, cards, Power(power).runs, boots)
 
 
 def _in_order(address: IPv4Address | IPv6Address) -> tuple[int, int]:

@@ -64,6 +64,8 @@ RULES = {
     "list_instances": Rule("/instances", "reader"),
     "create_instance": Rule("/instances", "member", INSTANCE),
     "show_instance": Rule("/instances/vm", "reader"),
+    "set_power": Rule("/instances/vm/power", "member", {"running": True}),
+    "reboot_instance": Rule("/instances/vm/reboot", "member"),
     "delete_instance": Rule("/instances/vm", "member"),
     "show_nic": Rule("/nics/vm", "reader"),
     "add_fixed_address": Rule("/nics/vm/fixed-addresses", "member", {"address": "10.0.0.66"}),
@@ -217,7 +219,7 @@ def test_another_project_finds_nothing(operations: dict[str, str], things: None,
                 assert answer.json()["type"] == "urn:mooring:not-found"
                 assert missing.status_code == 404
                 walked += 1
-    assert walked == 44
+    assert walked == 48
     # Nor can bob's own address lead to alice's instance.
     mine = bob.made("/floating-ips", {})
     assert bob("PUT", f"/floating-ips/{mine['address']}/association", {"instance": instance["id"]}).status_code == 404

@@ -4,7 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mooring.guests.qemu.command import Accelerator, Files, command, guest_of, nic_arguments, run_dir_of
+from mooring.guests.qemu.command import (
+    Accelerator,
+    Files,
+    Identity,
+    boots_of,
+    command,
+    guest_of,
+    nic_arguments,
+    run_dir_of,
+)
 from mooring.guests.qemu.confinement import user_of
 from mooring.model.ids import InstanceId
 from tests.guests.qemu.test_drive import ASKS, FLAT, GUEST
@@ -15,7 +24,7 @@ RUN = Path("/run/mooring,1/guests")
 
 
 def line(accelerator: Accelerator = Accelerator.TCG) -> list[str]:
-    return command(GUEST.id, RUN, accelerator, FILES, ("http", "echo")) + nic_arguments({FLAT: 8, ASKS: 9})
+    return command(Identity(GUEST.id, RUN, 3), accelerator, FILES, ("http", "echo")) + nic_arguments({FLAT: 8, ASKS: 9})
 
 
 def test_the_command_line(golden: Callable[[str, str], None]) -> None:
@@ -28,9 +37,10 @@ def test_kvm_differs_in_the_processor_only() -> None:
 
 
 def test_a_line_says_whose_it_is() -> None:
-    assert (guest_of(line()), run_dir_of(line())) == (GUEST.id, RUN)
+    assert (guest_of(line()), run_dir_of(line()), boots_of(line())) == (GUEST.id, RUN, 3)
     others = ["qemu-system-x86_64", "-uuid", GUEST.id, "-add-fd", "fd=3,set=1,opaque=other"]
     assert run_dir_of(others) is None
+    assert boots_of(others) == 0
     assert guest_of(["qemu-system-x86_64", "-uuid"]) is None
 
 

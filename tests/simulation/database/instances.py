@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, ProjectId
-from mooring.model.nouns import FixedIp, Instance, InstanceState, Nic
+from mooring.model.nouns import FixedIp, Instance, InstanceState, Nic, Power
 from mooring.model.records import InstanceRow, NicRow
 from mooring.model.subjects import SubjectKey, SubjectKind
 from tests.simulation.database.addresses import Addresses
@@ -56,6 +56,8 @@ class Instances:
             updated=known.updated,
             nics=tuple(self._nic_view(nic) for nic in self.nics(row.id)),
             fault=known.fault,
+            power=known.power,
+            launched=known.launched,
         )
 
     def _nic_view(self, nic: NicRow) -> Nic:
@@ -114,7 +116,18 @@ class Instances:
         known = self._tables.instances.get(instance)
         if known is None or known.state not in expected:
             return False
-        self._tables.instances.put(instance, replace(known, state=state, fault=fault, updated=self._now()))
+        now = self._now()
+        launched = known.launched or now if state is InstanceState.ACTIVE else known.launched
+        self._tables.instances.put(instance, replace(known, state=state, fault=fault, updated=now, launched=launched))
+        return True
+
+    def turn(self, instance: InstanceId, expected: Collection[Power], power: Power, *, boot: bool = False) -> bool:
+        known = self._tables.instances.get(instance)
+        launched = known is not None and known.state in {InstanceState.ACTIVE, InstanceState.ERROR}
+        if known is None or not launched or known.power not in expected:
+            return False
+        turned = replace(known, power=power, boots=known.boots + boot, updated=self._now())
+        self._tables.instances.put(instance, turned)
         return True
 
     def rename(self, instance: InstanceId, name: str) -> None:

@@ -184,7 +184,8 @@ class Subjects:
                     hostname=hostname(known.row.name, fixed[0].address),
                 )
             nics.append(GuestNic(nic.id, network.id, nic.mac, network.mtu, injected))
-        return InstanceIntent(instance, generation, known.row.name, known.row.image, tuple(nics))
+        row, runs = known.row, known.power.runs
+        return InstanceIntent(instance, generation, row.name, row.image, tuple(nics), runs, known.boots)
 
 
 def _ranges(pools: list[AddressPool]) -> tuple[IPv4Network, ...]:

@@ -26,7 +26,7 @@ from mooring.model.ids import (
     UplinkId,
     UserId,
 )
-from mooring.model.nouns import AddressPool, GroupRule, Host, InstanceState, Network, Resource, Uplink
+from mooring.model.nouns import AddressPool, GroupRule, Host, InstanceState, Network, Power, Resource, Uplink
 from mooring.model.records import (
     AddressRow,
     Credentials,
@@ -107,6 +107,9 @@ class InstanceRecord:
     host: HostId | None
     updated: datetime
     fault: str | None = None
+    power: Power = Power.RUNNING
+    boots: int = 0
+    launched: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from mooring.model.nouns import (
     NetworkKind,
     Nic,
     PoolUsage,
+    Power,
     Quota,
     Resource,
     SecurityGroup,
@@ -199,13 +200,14 @@ class NicView(View):
 
 
 class InstanceView(View):
-    """A guest; `fault` says why it is in state error, and `host` is for administrators only."""
+    """A guest; `power` says whether an active one runs, `fault` why it is in state error, and `host` is for administrators only."""
 
     id: str
     name: str
     project: str
     user: str
     state: InstanceState
+    power: Power
     image: str
     flavor: str
     host: str | None
@@ -223,6 +225,7 @@ class InstanceView(View):
             project=instance.project,
             user=instance.user,
             state=instance.state,
+            power=instance.power,
             image=instance.image,
             flavor=instance.flavor,
             host=instance.host if host_shown else None,

@@ -128,6 +128,12 @@ class InstanceWish(Body):
     security_groups: list[str] | None = None
 
 
+class PowerWish(Body):
+    """Whether a guest shall run."""
+
+    running: bool
+
+
 class SecurityGroupWish(Body):
     """A security group to be made, or what it is called from now on."""
 

@@ -12,7 +12,7 @@ from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.model.faults import NotFound
 from mooring.model.ids import GroupId, InstanceId, NicId
-from mooring.model.nouns import Instance, InstanceState, Nic
+from mooring.model.nouns import Instance, InstanceState, Nic, Power
 from mooring.operations import NicChange
 from mooring.policy.allowed import written
 
@@ -146,7 +146,7 @@ def port_view(instance: Instance, nic: Nic) -> View:
         "project_id": instance.project,
         "mac_address": nic.mac,
         "admin_state_up": True,
-        "status": _STATUS[instance.state],
+        "status": _STATUS[instance.state] if instance.power is not Power.STOPPED else "DOWN",
         "device_id": instance.id,
         "device_owner": _OWNER,
         "fixed_ips": [{"subnet_id": nic.network, "ip_address": str(fixed.address)} for fixed in nic.fixed],

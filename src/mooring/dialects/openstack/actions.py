@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from mooring.dialects.http import Refused, shown
-from mooring.dialects.openstack import fixed_ips, floating_ips, security_groups
+from mooring.dialects.openstack import fixed_ips, floating_ips, power, security_groups
 from mooring.dialects.openstack.calls import Answer, Call
 
 ACTIONS: Mapping[str, Callable[[Call, Mapping[str, object]], Answer]] = {
@@ -13,7 +13,11 @@ ACTIONS: Mapping[str, Callable[[Call, Mapping[str, object]], Answer]] = {
     "removeFloatingIp": floating_ips.disassociate,
     "addSecurityGroup": security_groups.add,
     "removeSecurityGroup": security_groups.remove,
+    "reboot": power.reboot,
+    "os-start": power.start,
+    "os-stop": power.stop,
 }
+_WITHOUT_INSIDE = frozenset({"os-start", "os-stop"})
 
 
 def act(call: Call) -> Answer:
@@ -25,6 +29,8 @@ def act(call: Call) -> Answer:
     action = ACTIONS.get(name)
     if action is None:
         raise Refused(400, f"There is no such action: {shown(name)}")
+    if inside is None and name in _WITHOUT_INSIDE:
+        inside = {}
     if not isinstance(inside, dict):
         raise Refused(400, f"Invalid input for field {name}: must be an object.")
     return action(call, inside)

@@ -6,7 +6,7 @@ Cards are made with the server and go with it: none is attached or detached late
 from mooring.dialects.http import Refused, shown
 from mooring.dialects.openstack.calls import Answer, Call, Microversion
 from mooring.model.ids import InstanceId
-from mooring.model.nouns import Instance, InstanceState, Nic
+from mooring.model.nouns import Instance, InstanceState, Nic, Power
 
 _NETWORK_SINCE = Microversion(2, 12)
 
@@ -44,7 +44,7 @@ def _virtual(call: Call, nic: Nic) -> dict[str, object]:
 
 
 def _attachment(server: Instance, nic: Nic) -> dict[str, object]:
-    ready = server.state is InstanceState.ACTIVE and bool(nic.fixed)
+    ready = server.state is InstanceState.ACTIVE and server.power is not Power.STOPPED and bool(nic.fixed)
     return {
         "port_id": nic.id,
         "net_id": nic.network,

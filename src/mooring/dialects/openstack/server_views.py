@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from mooring.dialects.openstack.calls import Call, Microversion
 from mooring.dialects.openstack.catalogue import links
 from mooring.dialects.openstack.security_groups import group_names
-from mooring.model.nouns import Instance, InstanceState, Nic
+from mooring.model.nouns import Instance, InstanceState, Nic, Power
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +23,27 @@ class Status:
     power_state: int
 
 
-STATUS: Mapping[InstanceState, Status] = {
+_STATES: Mapping[InstanceState, Status] = {
     InstanceState.BUILDING: Status("BUILD", "building", "scheduling", 0),
-    InstanceState.ACTIVE: Status("ACTIVE", "active", None, 1),
     InstanceState.ERROR: Status("ERROR", "error", None, 0),
     InstanceState.DELETING: Status("ACTIVE", "active", "deleting", 0),
+}
+_POWERS: Mapping[Power, Status] = {
+    Power.RUNNING: Status("ACTIVE", "active", None, 1),
+    Power.STOPPING: Status("ACTIVE", "active", "powering-off", 1),
+    Power.STOPPED: Status("SHUTOFF", "stopped", None, 4),
+    Power.STARTING: Status("SHUTOFF", "stopped", "powering-on", 4),
+    Power.REBOOTING: Status("REBOOT", "active", "rebooting", 1),
+    Power.RESETTING: Status("HARD_REBOOT", "active", "rebooting_hard", 1),
 }
 _LOCKED_SINCE = Microversion(2, 9)
 _DESCRIPTION_SINCE = Microversion(2, 19)
 _TAGS_SINCE = Microversion(2, 26)
+
+
+def status_of(instance: Instance) -> Status:
+    """Return nova's words for an instance's state, and for its power where it has been launched."""
+    return _STATES.get(instance.state, _POWERS[instance.power])
 
 
 def server_name(call: Call, instance: Instance) -> dict[str, object]:
@@ -53,7 +65,7 @@ def server_created(call: Call, instance: Instance) -> dict[str, object]:
 
 def server_view(call: Call, instance: Instance) -> dict[str, object]:
     """Return the long form of a server."""
-    status = STATUS[instance.state]
+    status = status_of(instance)
     view: dict[str, object] = {
         **server_name(call, instance),
         "status": status.status,
@@ -77,8 +89,7 @@ def server_view(call: Call, instance: Instance) -> dict[str, object]:
         "OS-EXT-STS:vm_state": status.vm_state,
         "OS-EXT-STS:task_state": _task(instance, status),
         "OS-EXT-STS:power_state": status.power_state,
-        # Nothing changes an active instance but its end, so it was updated when it became active.
-        "OS-SRV-USG:launched_at": precise(instance.updated) if instance.state is InstanceState.ACTIVE else None,
+        "OS-SRV-USG:launched_at": precise(instance.launched) if instance.launched is not None else None,
         "OS-SRV-USG:terminated_at": None,
         "os-extended-volumes:volumes_attached": [],
     }

@@ -11,12 +11,12 @@ from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered, Refe
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.dialects.openstack.catalogue import next_links, page
 from mooring.dialects.openstack.server_views import (
-    STATUS,
     moment,
     plain_addresses,
     server_created,
     server_name,
     server_view,
+    status_of,
 )
 from mooring.model.ids import InstanceId
 from mooring.model.nouns import Instance
@@ -170,8 +170,8 @@ def _filtered(call: Call, instances: Sequence[Instance]) -> Sequence[Instance]:
     query = call.query
     tests: dict[str, Callable[[Instance, str], bool]] = {
         "name": lambda instance, text: _matches(text, instance.name),
-        "status": lambda instance, text: STATUS[instance.state].status == text.upper(),
-        "vm_state": lambda instance, text: STATUS[instance.state].vm_state == text.lower(),
+        "status": lambda instance, text: status_of(instance).status == text.upper(),
+        "vm_state": lambda instance, text: status_of(instance).vm_state == text.lower(),
         "image": lambda instance, text: instance.image == text,
         "flavor": lambda instance, text: instance.flavor == text,
         "uuid": lambda instance, text: instance.id == text,
@@ -196,7 +196,7 @@ _SORT_KEYS: Mapping[str, Callable[[Instance], str]] = {
     "display_name": lambda instance: instance.name,
     "name": lambda instance: instance.name,
     "uuid": lambda instance: instance.id,
-    "vm_state": lambda instance: STATUS[instance.state].vm_state,
+    "vm_state": lambda instance: status_of(instance).vm_state,
     "project_id": lambda instance: instance.project,
     "user_id": lambda instance: instance.user,
 }

@@ -44,13 +44,17 @@ class NetnsGuests:
         with work_on(self._run_dir, guest.id) as lock:
             init = self._find(guest.id)
             name = guest_namespace(guest.id)
+            if init is not None and init.boots != guest.boots:
+                self._end(guest.id)
+                init = None
             if init is None:
                 namespaces.ensure(name)
             elif init.network != namespaces.identity(name):
                 namespaces.name_again(name, init.pid)
             changed = ports.plug(self._host, name, guest.nics)
             if init is None:
-                inits.spawn(guest.id, self._run_dir, lock, {**_told(guest), "GUEST_SERVICES": " ".join(services)})
+                told = {**_told(guest), "GUEST_SERVICES": " ".join(services), inits.BOOTS: str(guest.boots)}
+                inits.spawn(guest.id, self._run_dir, lock, told)
             elif changed:
                 inits.tell(init)
 
@@ -61,19 +65,22 @@ class NetnsGuests:
             GuestFailure: another agent runs the guest, or it does not die.
         """
         with work_on(self._run_dir, guest):
-            name = guest_namespace(guest)
-            while init := self._find(guest):
-                if init.network != namespaces.identity(name):
-                    namespaces.name_again(name, init.pid)
-                inits.kill(init)
-            if namespaces.identity(name) is not None:
-                ports.unplug(self._host, name)
-            namespaces.remove(name)
+            self._end(guest)
             shutil.rmtree(self._run_dir / guest)
 
     def list(self) -> tuple[InstanceId, ...]:
         """Return the guests that run, whoever started them as an agent with our `run_dir`, sorted."""
         return tuple(sorted({init.guest for init in inits.all_inits() if init.run_dir == self._run_dir}))
+
+    def _end(self, guest: InstanceId) -> None:
+        name = guest_namespace(guest)
+        while init := self._find(guest):
+            if init.network != namespaces.identity(name):
+                namespaces.name_again(name, init.pid)
+            inits.kill(init)
+        if namespaces.identity(name) is not None:
+            ports.unplug(self._host, name)
+        namespaces.remove(name)
 
     def _find(self, guest: InstanceId) -> inits.Init | None:
         init = inits.find(guest, self._run_dir)

@@ -21,6 +21,9 @@ from mooring.model.subjects import GuestFailure
 SCRIPTS = Path(__file__).parent
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+BOOTS = "GUEST_BOOTS"
+"""In its environment a guest has the number of boots that it was started for."""
+
 _PREFIX = os.fsencode(guest_namespace(InstanceId("")))
 _START_SECONDS = 10
 _STOP_SECONDS = 10
@@ -41,6 +44,16 @@ class Init:
             return Path(f"/proc/{self.pid}/ns/net").stat().st_ino
         except OSError:
             return 0
+
+    @property
+    def boots(self) -> int:
+        """The number of boots that it was started for; 0 if it is dead, or was started when nobody counted."""
+        mark = f"{BOOTS}=".encode()
+        try:
+            words = Path(f"/proc/{self.pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return 0
+        return next((int(word.removeprefix(mark)) for word in words if word.startswith(mark)), 0)
 
 
 def read_init(pid: int) -> Init | None:

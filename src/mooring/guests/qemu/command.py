@@ -13,6 +13,7 @@ MEMORY = 128
 """In MiB; the system needs some 90 to unpack itself."""
 
 _MARK = "mooring="
+_BOOTS = "boots="
 
 
 class Accelerator(StrEnum):
@@ -38,9 +39,16 @@ class Files:
         return (self.kernel, self.initrd, self.drive, self.console, self.monitor)
 
 
-def command(
-    guest: InstanceId, run_dir: Path, accelerator: Accelerator, files: Files, services: Sequence[str]
-) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a VM is known by: its guest, the directory of the driver that started it, and for which number of boots."""
+
+    guest: InstanceId
+    run_dir: Path
+    boots: int = 0
+
+
+def command(identity: Identity, accelerator: Accelerator, files: Files, services: Sequence[str]) -> list[str]:
     """Return QEMU's arguments for a guest without NICs.
 
     It is given open files and opens none of the machine's but its own libraries and firmware; it can start no program and gain no right.
@@ -48,7 +56,7 @@ def command(
     words = ["console=ttyS0", "quiet", "panic=1", f"guest.services={','.join(services)}"]
     return [
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
-        *("-name", f"guest=mooring-{guest}", "-uuid", guest),
+        *("-name", f"guest=mooring-{identity.guest}", "-uuid", identity.guest),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         *("-machine", "pc", *processor(accelerator)),
         *("-m", str(MEMORY)),
@@ -59,9 +67,9 @@ def command(
             "-mon",
             "chardev=monitor,mode=control",
         ),
-        *("-add-fd", f"fd={files.console},set=1,opaque={_escaped(f'{_MARK}{run_dir}')}"),
+        *("-add-fd", f"fd={files.console},set=1,opaque={_escaped(f'{_MARK}{identity.run_dir}')}"),
         *("-chardev", "file,id=console,path=/dev/fdset/1,append=on", "-serial", "chardev:console"),
-        *("-add-fd", f"fd={files.drive},set=2"),
+        *("-add-fd", f"fd={files.drive},set=2,opaque={_BOOTS}{identity.boots}"),
         *("-blockdev", "driver=file,node-name=config,filename=/dev/fdset/2,read-only=on,locking=off"),
         *("-device", "virtio-blk-pci,drive=config,id=config,disable-legacy=on"),
         *("-device", "virtio-rng-pci,id=chance,disable-legacy=on"),
@@ -107,9 +115,21 @@ def nic_device(nic: GuestNic) -> dict[str, str | int]:
 
 def run_dir_of(arguments: Sequence[str]) -> Path | None:
     """Return the directory of the driver that started a QEMU with these arguments; None if no driver of ours did."""
+    said = _opaque(arguments, _MARK)
+    return Path(said.replace(",,", ",")) if said is not None else None
+
+
+def boots_of(arguments: Sequence[str]) -> int:
+    """Return for which number of boots a QEMU with these arguments was started; 0 if that was when nobody counted."""
+    said = _opaque(arguments, _BOOTS)
+    return int(said) if said is not None else 0
+
+
+def _opaque(arguments: Sequence[str], mark: str) -> str | None:
+    """Return what follows a mark of ours in the arguments, where QEMU reads nothing."""
     for word, following in pairwise(arguments):
-        if word == "-add-fd" and f",opaque={_MARK}" in following:
-            return Path(following.partition(f",opaque={_MARK}")[2].replace(",,", ","))
+        if word == "-add-fd" and f",opaque={mark}" in following:
+            return following.partition(f",opaque={mark}")[2]
     return None
 
 

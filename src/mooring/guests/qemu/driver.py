@@ -14,7 +14,7 @@ from mooring.guests.image import GuestSystem
 from mooring.guests.locks import work_on
 from mooring.guests.qemu import machines, monitor, taps
 from mooring.guests.qemu.accelerators import usable
-from mooring.guests.qemu.command import Accelerator, Files, command, nic_arguments, nic_device
+from mooring.guests.qemu.command import Accelerator, Files, Identity, command, nic_arguments, nic_device
 from mooring.guests.qemu.confinement import CONSOLE_LIMIT, confined
 from mooring.guests.qemu.drive import config_drive
 from mooring.guests.qemu.images import IMAGES, services_of
@@ -63,6 +63,9 @@ class QemuGuests:
             raise GuestFailure(f"there is no image {guest.image} for VM guests, only {known}.")
         with work_on(self._run_dir, guest.id) as lock:
             machine = self._find(guest.id)
+            if machine is not None and machine.boots != guest.boots:
+                machines.kill(machine)
+                machine = None
             if machine is None:
                 self._launch(guest, services, lock)
             else:
@@ -128,7 +131,7 @@ class QemuGuests:
             )
             argv = [
                 *confined(guest.id, accelerator),
-                *command(guest.id, self._run_dir, accelerator, files, services),
+                *command(Identity(guest.id, self._run_dir, guest.boots), accelerator, files, services),
                 *nic_arguments(nics),
             ]
             machines.spawn(argv, [life, *nics.values(), *files.all], log)

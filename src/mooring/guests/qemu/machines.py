@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mooring.guests.qemu.command import guest_of, run_dir_of
+from mooring.guests.qemu.command import boots_of, guest_of, run_dir_of
 from mooring.guests.qemu.confinement import PATH
 from mooring.model.ids import InstanceId
 from mooring.model.subjects import GuestFailure
@@ -24,11 +24,12 @@ _STOP_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A living QEMU of a guest, and the directory of the driver that started it."""
+    """A living QEMU of a guest, the directory of the driver that started it, and for which number of boots."""
 
     pid: int
     guest: InstanceId
     run_dir: Path
+    boots: int = 0
 
 
 def read_machine(pid: int) -> Machine | None:
@@ -47,7 +48,7 @@ def read_machine(pid: int) -> Machine | None:
     guest, run_dir = guest_of(arguments), run_dir_of(arguments)
     if guest is None or run_dir is None or "\nState:\tZ" in status or "\nState:\tX" in status:
         return None
-    return Machine(pid, guest, run_dir)
+    return Machine(pid, guest, run_dir, boots_of(arguments))
 
 
 def all_machines() -> Iterator[Machine]:

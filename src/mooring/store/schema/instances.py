@@ -6,6 +6,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Index,
+    Integer,
     Named,
     PrimaryKeyConstraint,
     Table,
@@ -15,12 +16,12 @@ from sqlalchemy import (
 )
 
 from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, ProjectId, UserId
-from mooring.model.nouns import InstanceState
+from mooring.model.nouns import InstanceState, Power
 from mooring.store.schema.columns import Listed, Moment, metadata, one_of, own_id, own_mac, some_text, to
 
 
 class InstanceColumns(Listed):
-    """Guests.  `updated` is when the state or the host last changed."""
+    """Guests.  `updated` is when the state, the power or the host last changed, `launched` when it first was active."""
 
     id: Named[InstanceId] = own_id()
     name: Named[str] = some_text()
@@ -33,6 +34,9 @@ class InstanceColumns(Listed):
     created: Named[datetime] = Column(Moment, nullable=False)
     updated: Named[datetime] = Column(Moment, nullable=False)
     fault: Named[str | None] = Column(Text)
+    power: Named[str] = Column(Text, one_of("power", Power), nullable=False, server_default=Power.RUNNING.value)
+    boots: Named[int] = Column(Integer, nullable=False, server_default="0")
+    launched: Named[datetime | None] = Column(Moment)
 
 
 instances = Table(

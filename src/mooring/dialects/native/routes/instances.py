@@ -9,7 +9,7 @@ from pydantic import Field
 from mooring.dialects.native.fields import Key, Listing, NamedPage, NamedPageOf, listing
 from mooring.dialects.native.service import CallerOf, Service
 from mooring.dialects.native.views import FlavorView, ImageView, InstanceView
-from mooring.dialects.native.wishes import InstanceWish
+from mooring.dialects.native.wishes import InstanceWish, PowerWish
 from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Invalid, NotFound
 from mooring.model.ids import InstanceId, is_uuid
@@ -44,6 +44,7 @@ def routes(service: Service) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["instances"])
     instances = service.operations.instances
+    power = service.operations.power
 
     def view(caller: Caller, instance: Instance) -> InstanceView:
         return InstanceView.of(instance, host_shown=caller.is_admin)
@@ -79,6 +80,20 @@ def routes(service: Service) -> APIRouter:
     def delete_instance(caller: CallerOf, instance: str) -> None:
         """Stop and delete an instance, by name or id; its floating IPs stay with the project."""
         instances.delete(caller, find_instance(service.operations, caller, instance).id)
+
+    @router.put("/instances/{instance}/power")
+    @service.writes
+    def set_power(caller: CallerOf, instance: str, wish: PowerWish) -> InstanceView:
+        """Stop a guest, or let it run again; the instance keeps its addresses, and nothing happens to one that is so already."""
+        turn = power.start if wish.running else power.stop
+        return view(caller, turn(caller, find_instance(service.operations, caller, instance).id))
+
+    @router.post("/instances/{instance}/reboot")
+    @service.writes
+    def reboot_instance(caller: CallerOf, instance: str, key: Key = None) -> InstanceView:
+        """Let a guest begin anew."""
+        found = find_instance(service.operations, caller, instance)
+        return view(caller, power.reboot(caller, found.id, idempotency_key=key))
 
     @router.get("/images")
     @service.reads
