@@ -112,6 +112,17 @@ class NicOperations:
         self._door.settle(card.changes)
         return changed
 
+    def changeable(self, caller: Caller, nic: NicId) -> Nic:
+        """Return a NIC that the caller may change.
+
+        Raises:
+            NotFound: the project has no such NIC.
+            Conflict: the instance is being deleted.
+        """
+        self._door.allow(caller, Verb.INSTANCE_CHANGE)
+        with self._door.store.read() as tx:
+            return _card(tx, caller, nic).nic
+
     def change(self, caller: Caller, nic: NicId, wanted: NicChange) -> Nic:
         """Change several things of a NIC: all of it, or nothing.
 

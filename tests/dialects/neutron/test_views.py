@@ -64,9 +64,10 @@ def test_administrators_see_everybodys_things(cloud: Cloud, alice: Client, bob: 
     assert root.get(f"/security-group-rules/{rule['id']}")["security_group_rule"] == rule
 
 
-def test_extensions_are_what_is_served(alice: Client) -> None:
+def test_extensions_are_what_is_served(cloud: Cloud, alice: Client) -> None:
     """A client that finds an extension uses it: each has a resource or an attribute that is really there."""
     served = {
+        "allowed-address-pairs": ("ports", "allowed_address_pairs"),
         "ext-gw-mode": ("routers", "external_gateway_info"),
         "external-net": ("networks", "router:external"),
         "net-mtu": ("networks", "mtu"),
@@ -74,6 +75,7 @@ def test_extensions_are_what_is_served(alice: Client) -> None:
         "router": ("routers", "external_gateway_info"),
         "security-group": ("security-groups", "security_group_rules"),
     }
+    cloud.boot(cloud.caller("alice"))
     lists = {"pagination", "sorting"}
     quotas = {"quotas", "quota_details"}
     assert {extension["alias"] for extension in alice.get("/extensions")["extensions"]} == {*served, *lists, *quotas}

@@ -78,7 +78,7 @@ def update_port(call: Call) -> Answer:
     nic = NicId(call.params["port"])
     wanted = call.read(PortBody).port
     groups, fixed, pairs = wanted.security_groups, wanted.fixed_ips, wanted.allowed_address_pairs
-    _, known = call.operations.instances.of_nic(call.caller, nic)
+    known = call.operations.nics.changeable(call.caller, nic)
     if fixed is not None:
         _check_subnets(known, fixed)
     if "allowed_address_pairs" in wanted.model_fields_set:
