@@ -288,6 +288,7 @@ class Inside:
                             floating, "public", public, AddressKind.FLOATING, project=owner.project.id, pool=pool.id
                         )
                     )
+                    tx.pools.take(pool.id, owner.project.id)
                     tx.addresses.associate(floating, fixed, pool.id)
                 key = SubjectKey(SubjectKind.NIC, nic)
                 tx.deliveries.place(key, gateway.id, HostRole.GATEWAY)

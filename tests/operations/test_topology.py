@@ -153,7 +153,7 @@ def test_a_network_in_use_stays(cloud: Cloud, root: Caller) -> None:
 def test_a_pool_in_use_stays(cloud: Cloud, root: Caller) -> None:
     alice = cloud.caller("alice")
     floating = cloud.operations.addresses.allocate(alice, None)
-    with pytest.raises(InUse, match="Pool public is in use by 1 addresses"):
+    with pytest.raises(InUse, match=r"Pool public is in use by floating IPs of projects: boats \(1\)"):
         cloud.operations.pools.delete(root, "public")
     cloud.operations.addresses.release(alice, floating.id)
     cloud.operations.pools.delete(root, "public")

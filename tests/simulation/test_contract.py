@@ -12,6 +12,7 @@ from tests.store.test_groups import *  # noqa: F403
 from tests.store.test_identities import *  # noqa: F403
 from tests.store.test_instances import *  # noqa: F403
 from tests.store.test_moves import *  # noqa: F403
+from tests.store.test_pools import *  # noqa: F403
 from tests.store.test_quotas import *  # noqa: F403
 from tests.store.test_races import *  # noqa: F403
 from tests.store.test_subjects import *  # noqa: F403

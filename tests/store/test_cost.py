@@ -47,6 +47,8 @@ def fill(town: Town, store: SqlStore, number: int) -> None:
     rows["security_group_rules"].append(
         {"id": "rule", "group_id": CROWD, "direction": "ingress", "family": 4, "remote": CROWD, "meaning": "members"},
     )
+    seat = {"slot": 1, "position": 1, "automatic": False}
+    rows["pool_shares"].append({"pool": town.pool.id, "project": town.project.id, "used": number, "ceiling": -1})
     confirmed = {"host": town.host.id, "confirmed": 2, "present": True, "failed": 0, "error": None, "generation": 2}
     rows["generations"].append({"kind": "group", "subject": CROWD, "generation": 2})
     rows["deliveries"].append(confirmed | {"kind": "group", "subject": CROWD, "role": "compute"})
@@ -73,7 +75,7 @@ def fill(town: Town, store: SqlStore, number: int) -> None:
         ):
             place = {"scope": scope, "address": str(address), "position": int(address)}
             rows["addresses"].append({**common, **named, **place, "id": id_, "kind": kind})
-        rows["associations"].append({"floating": floating, "fixed": fixed, "pool": town.pool.id})
+        rows["associations"].append({"floating": floating, "fixed": fixed, "pool": town.pool.id, **seat})
         rows["generations"].append({"kind": "nic", "subject": nic, "generation": 2})
         rows["deliveries"] += [
             confirmed | {"kind": "nic", "subject": nic, "role": role.value}
@@ -154,6 +156,8 @@ class Story:
         town = self.town
         tx.memory.recall(town.project.id, self.idempotency_key)
         tx.quotas.take(town.project.id, Resource.FLOATING_IPS)
+        assert tx.pools.granted(town.project.id) == frozenset()
+        assert tx.pools.take(town.pool.id, town.project.id)
         tx.addresses.cursor(town.pool.id)
         gap = tx.addresses.first_gap("public", PUBLIC, PUBLIC + 1_000_000)
         assert gap
@@ -171,6 +175,7 @@ class Story:
             tx.deliveries.place(self.key, self.town.host.id, role)
         tx.deliveries.publish(self.key)
         tx.addresses.floating_of_fixed(self.fixed.id)
+        tx.addresses.automatic_of_fixed(self.fixed.id)
         tx.addresses.floating(self.town.project.id, self.floating.id)
 
     def join_group(self, tx: Transaction) -> None:
@@ -246,6 +251,7 @@ class Story:
         tx.addresses.linger(self.floating.id, self.nic.id, generation)
         tx.addresses.release(self.floating.id)
         tx.quotas.give(self.town.project.id, Resource.FLOATING_IPS)
+        tx.pools.give(self.town.pool.id, self.town.project.id)
         tx.addresses.get(self.floating.id)
 
     def delete(self, tx: Transaction) -> None:
@@ -271,6 +277,12 @@ class Story:
         tx.topology.delete_network(network.id)
         pool = world.pool(tx, town.uplink, "203.0.113.0/24")
         tx.topology.pool_usage(pool.id)
+        tx.pools.grant(pool.id, town.project.id)
+        tx.pools.limit(pool.id, town.project.id, 3)
+        assert tx.pools.share(pool.id, town.project).limit == 3
+        assert tx.pools.first_day(pool.id) is None
+        assert tx.pools.days(pool.id, START.date()) == []
+        assert tx.pools.withdraw(pool.id, town.project.id)
         tx.topology.delete_pool(pool.id)
         tx.topology.router_address(town.router.id, town.uplink.id)
         tx.topology.networks(town.project.id)

@@ -175,7 +175,7 @@ def test_a_router_knows_on_which_uplinks_it_is_alone(town):
     assert beside(town.router) == 0
 
 
-def test_a_nic_has_its_addresses_the_first_one_first_and_its_floating_ips_sorted(town):
+def test_a_nic_has_its_addresses_the_first_one_first_and_its_floating_ips_as_they_came(town):
     world = town.world
     with world.store.write() as tx:
         uplink = world.uplink(tx, "a before uplink-1")
@@ -200,8 +200,8 @@ def test_a_nic_has_its_addresses_the_first_one_first_and_its_floating_ips_sorted
             NicAddress(
                 town.fixed.address,
                 (
-                    PublicAddress(IPv4Address("198.51.100.30"), town.uplink.id),
                     PublicAddress(IPv4Address("203.0.113.9"), uplink.id),
+                    PublicAddress(IPv4Address("198.51.100.30"), town.uplink.id),
                 ),
             ),
             NicAddress(lower.address),

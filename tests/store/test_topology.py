@@ -100,12 +100,12 @@ def test_a_pool_with_a_bad_range_leaves_nothing_behind(world):
 
 def test_the_usage_of_a_pool_is_counted_from_its_rows(town):
     with town.world.store.write() as tx:
-        assert tx.topology.pool_usage(town.pool.id) == PoolUsage(town.pool, 245, 0, 0, 0)
+        assert tx.topology.pool_usage(town.pool.id) == PoolUsage(town.pool, 245, 0, 0, 0, 1)
         one, two = town.floating(tx), town.floating(tx, "198.51.100.21")
         tx.addresses.associate(one.id, town.fixed.id, town.pool.id)
-        assert tx.topology.pool_usage(town.pool.id) == PoolUsage(town.pool, 245, 2, 1, 0)
+        assert tx.topology.pool_usage(town.pool.id) == PoolUsage(town.pool, 245, 2, 1, 0, 1)
         tx.addresses.release(two.id)
-        assert tx.topology.pool_usage(town.pool.id) == PoolUsage(town.pool, 245, 1, 1, 1)
+        assert tx.topology.pool_usage(town.pool.id) == PoolUsage(town.pool, 245, 1, 1, 1, 1)
         assert tx.topology.pool_usage(PoolId("x")) is None
 
 

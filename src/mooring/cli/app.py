@@ -16,9 +16,10 @@ from mooring.cli.hosts import host, trace
 from mooring.cli.instances import instance, ip, quota
 from mooring.cli.keys import key as keys
 from mooring.cli.lab import lab
-from mooring.cli.networks import network, pool, uplink
+from mooring.cli.networks import network
 from mooring.cli.nics import nic
 from mooring.cli.openrc import openrc
+from mooring.cli.pools import pool, uplink
 from mooring.cli.run import demo, sandbox
 from mooring.cli.service import agent, api, bus, config, controller, up
 

@@ -182,10 +182,14 @@ def show_floating_ip(ctx: typer.Context, address: FloatingIp, json: Json = False
 def create_floating_ip(
     ctx: typer.Context,
     pool: Annotated[str | None, typer.Argument(help="Of which pool, by name or id; of the first if not given.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="This one of it; for administrators, and in pools that are granted and not public."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Give the project a floating IP."""
-    show.thing(Session.of(ctx).post("floating-ips", {"pool": pool}), json=json)
+    show.thing(Session.of(ctx).post("floating-ips", {"pool": pool, "address": address}), json=json)
 
 
 @ip.command("delete")

@@ -135,11 +135,16 @@ class AddressRange:
         return f"{self.first}-{self.last}"
 
 
+MOST_PER_FIXED = 64
+"""So many floating IPs of one pool a fixed IP can have, if the pool lets it."""
+
+
 @dataclass(frozen=True, slots=True)
 class AddressPool:
     """Public addresses that projects may allocate, routed to us through one uplink.
 
-    `cidr` is the provider's subnet, `gateway` the provider's router in it; only addresses inside `ranges` are ours to give out.
+    `cidr` is the provider's subnet, `gateway` the provider's router in it; only addresses inside `ranges` are ours to give out.  One that is
+    not `public` is there for projects that it is granted to.  `per_fixed` is how many of its floating IPs one fixed IP may have.
     """
 
     id: PoolId
@@ -148,6 +153,8 @@ class AddressPool:
     cidr: IPv4Network
     gateway: IPv4Address
     ranges: tuple[AddressRange, ...]
+    public: bool = True
+    per_fixed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,13 +363,22 @@ class EgressPreference:
 
 @dataclass(frozen=True, slots=True)
 class PoolUsage:
-    """How full a pool is.  `allocated` counts addresses that projects own, `releasing` those not yet free again."""
+    """How full a pool is.
+
+    `allocated` counts addresses that projects own, `releasing` those not yet free again, and `routers` those that routers have for themselves.
+    """
 
     pool: AddressPool
     total: int
     allocated: int
     associated: int
     releasing: int
+    routers: int = 0
+
+    @property
+    def free(self) -> int:
+        """How many can be given out."""
+        return self.total - self.allocated - self.releasing - self.routers
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,7 +234,7 @@ class PortForwarding:
 
 @dataclass(frozen=True, slots=True)
 class NicAddress:
-    """A fixed IP of a NIC, the floating IPs associated with it and the ports of others that are forwarded to it, sorted.
+    """A fixed IP of a NIC, the floating IPs associated with it in the order in which they came, and the ports of others that are forwarded to it, sorted.
 
     The first of each uplink is its outbound source there; a forwarding says nothing of that.  Which uplink it is, `egress` says; where it says
     nothing, it is the router's first.

@@ -9,6 +9,7 @@ from mooring.operations.addresses import AddressOperations, NewFloatingIp
 from mooring.operations.bootstrap import BootstrapOperations
 from mooring.operations.door import Door, Limits
 from mooring.operations.egress import EgressOperations, NewPreference, NewWay
+from mooring.operations.grants import GrantOperations
 from mooring.operations.groups import GroupOperations
 from mooring.operations.hosts import HostOperations
 from mooring.operations.identity import IdentityOperations
@@ -20,7 +21,7 @@ from mooring.operations.memory import MemoryOperations
 from mooring.operations.networks import NetworkOperations, NewNetwork
 from mooring.operations.nics import NicChange, NicOperations
 from mooring.operations.passwords import Passwords
-from mooring.operations.pools import NewPool, PoolOperations
+from mooring.operations.pools import NewPool, PoolChange, PoolOperations
 from mooring.operations.power import PowerOperations
 from mooring.operations.quotas import QuotaOperations
 from mooring.operations.ranges import PoolAddress, RangeOperations
@@ -45,6 +46,7 @@ __all__ = [
     "NicChange",
     "Operations",
     "PoolAddress",
+    "PoolChange",
     "ProjectChange",
     "UserChange",
 ]
@@ -70,6 +72,7 @@ class Operations:
         self.nics = NicOperations(door)
         self.pools = PoolOperations(door)
         self.power = PowerOperations(door)
+        self.grants = GrantOperations(door)
         self.quotas = QuotaOperations(door)
         self.ranges = RangeOperations(door)
         self.hosts = HostOperations(door)

@@ -4,8 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
-from mooring.model.accounts import Caller
-from mooring.model.faults import Conflict, Exhausted, Invalid, NotAssociated, NotFound, NotReady, QuotaExceeded
+from mooring.model.accounts import Caller, Project
+from mooring.model.faults import (
+    Conflict,
+    Exhausted,
+    Forbidden,
+    Invalid,
+    NotAssociated,
+    NotFound,
+    NotReady,
+    QuotaExceeded,
+)
 from mooring.model.ids import AddressId, InstanceId, NicId
 from mooring.model.nouns import (
     AddressKind,
@@ -22,8 +31,9 @@ from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, once, publish, visible_instance, visible_nic
 from mooring.operations.egress import check_unpreferred
 from mooring.operations.interfaces import AddressRow, Duplicate, FloatingChoice, Transaction
-from mooring.operations.pools import find_pool
+from mooring.operations.pools import check_granted, usable_pools, visible_pool
 from mooring.operations.routing import connect, take_next
+from mooring.policy.pools import may_choose
 from mooring.policy.roles import Verb
 from mooring.policy.told import TOLD_OF_FLOATING_IPS
 
@@ -32,12 +42,12 @@ _EVERY = FloatingChoice()
 
 @dataclass(frozen=True, slots=True)
 class NewFloatingIp:
-    """A floating IP to be allocated from a pool, named by name or id, and where it shall lead at once.
+    """A floating IP to be allocated from a pool, named by name or id, or from the first, and where it shall lead at once.
 
     `address` asks for one of the pool's by itself.  With a `nic` it is associated, at the NIC's only fixed IP or at `fixed`.
     """
 
-    pool: str
+    pool: str | None = None
     address: IPv4Address | None = None
     nic: NicId | None = None
     fixed: IPv4Address | None = None
@@ -51,11 +61,11 @@ class AddressOperations:
         self._door = door
 
     def allocate(self, caller: Caller, pool: str | None, idempotency_key: str | None = None) -> FloatingIp:
-        """Give the project an address of a pool, named by name or id; without one, of the first pool.
+        """Give the project an address of a pool, named by name or id; without one, of the first that it may use.
 
         Raises:
-            NotFound: there is no such pool, or none at all.
-            QuotaExceeded: the project has as many as it may.
+            NotFound: there is no such pool, as far as the project may know, or none at all.
+            QuotaExceeded: the project has as many as it may, of all pools or of this one.
             Exhausted: the pool has no free address.
         """
         self._door.allow(caller, Verb.ADDRESS_ALLOCATE)
@@ -76,7 +86,8 @@ class AddressOperations:
         """Give the project an address of a pool and let it lead somewhere: both, or neither.
 
         Raises:
-            Forbidden: an address was asked for, and the caller may not choose.
+            Forbidden: an address was asked for, and the caller may not choose: that is for administrators, and in pools that are granted
+                and not public.
             NotFound: there is no such pool, or the project has no such NIC.
             QuotaExceeded: the project has as many as it may.
             Exhausted: the pool has no free address.
@@ -85,8 +96,6 @@ class AddressOperations:
             NotReady: as for `point`.
         """
         self._door.allow(caller, Verb.ADDRESS_ALLOCATE)
-        if new.address is not None:
-            self._door.allow(caller, Verb.ADDRESS_CHOOSE)
         changes: list[Published] = []
         request = ("allocate", new.pool, new.address, new.nic, new.fixed)
         with self._door.store.write() as tx:
@@ -108,9 +117,11 @@ class AddressOperations:
         self, tx: Transaction, caller: Caller, name: str | None, wanted: IPv4Address | None = None
     ) -> AddressId:
         project = caller.project.id
-        pool = find_pool(tx, name) if name is not None else _default_pool(tx)
-        if not tx.quotas.take(project, Resource.FLOATING_IPS):
-            raise QuotaExceeded("floating IPs", tx.quotas.get(project, Resource.FLOATING_IPS).limit)
+        pool = visible_pool(tx, caller, name) if name is not None else _default_pool(tx, caller)
+        if wanted is not None and not may_choose(pool, tx.pools.granted(project), caller):
+            detail = f"{caller.user.name} lacks {Verb.ADDRESS_CHOOSE}"
+            raise Forbidden("Your roles do not allow this.", detail=detail)
+        count_in(tx, caller.project, pool)
         row = AddressRow(
             AddressId(self._door.chance.new_id()),
             "public",
@@ -145,9 +156,7 @@ class AddressOperations:
             check_unpreferred(tx, known)
             if known.nic is not None:
                 changes.append(detach(tx, known))
-            tx.addresses.release(floating)
-            tx.quotas.give(known.project, Resource.FLOATING_IPS)
-            reclaim_unheld(tx, floating)
+            give_back(tx, known)
         self._door.settle(changes)
 
     def get(self, caller: Caller, floating: AddressId) -> FloatingIp:
@@ -206,7 +215,7 @@ class AddressOperations:
             NotFound: the project has no such instance or floating IP.
             NotReady: the instance has no fixed IP yet.
             Invalid: the fixed address is not one of the instance's.
-            Conflict: the fixed address has a floating IP of the same pool.
+            Conflict: the fixed address has as many floating IPs of the same pool as it may, or the pool was withdrawn from the project.
         """
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         with self._door.store.write() as tx:
@@ -215,7 +224,7 @@ class AddressOperations:
                 # An administrator sees it, and still may not tie one project's address to another project's instance.
                 raise NotFound("Instance", instance)
             floating = _own_floating(tx, caller, address)
-            changes = self._attach(tx, floating, *_fixed_of(target, fixed))
+            changes = self._attach(tx, caller, floating, *_fixed_of(target, fixed))
             result = tx.addresses.floating(floating.project, floating.id)
         self._door.settle(changes)
         if result is None:
@@ -233,7 +242,8 @@ class AddressOperations:
             NotFound: the project has no such floating IP or NIC.
             NotReady: the NIC has no fixed IP yet.
             Invalid: the fixed address is not one of the NIC's, or it has several and none was named.
-            Conflict: the fixed address has a floating IP of the same pool, or the instance is being deleted.
+            Conflict: the fixed address has as many floating IPs of the same pool as it may, the pool was withdrawn from the project, or the
+                instance is being deleted.
         """
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         with self._door.store.write() as tx:
@@ -256,14 +266,15 @@ class AddressOperations:
 
         Raises:
             NotFound: the project has no such floating IP, or no instance with that fixed IP.
-            Conflict: instances on several networks have it; it has a floating IP of the same pool; or the instance is being deleted.
+            Conflict: instances on several networks have it; it has as many floating IPs of the same pool as it may; the pool was withdrawn
+                from the project; or the instance is being deleted.
         """
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         with self._door.store.write() as tx:
             known = tx.addresses.floating(caller.project.id, floating)
             if known is None:
                 raise NotFound("Floating IP", floating)
-            changes = self._attach(tx, known, *_fixed_of(_instance_at(tx, caller, fixed), fixed))
+            changes = self._attach(tx, caller, known, *_fixed_of(_instance_at(tx, caller, fixed), fixed))
             result = tx.addresses.floating(caller.project.id, floating)
         self._door.settle(changes)
         if result is None:
@@ -280,9 +291,11 @@ class AddressOperations:
             raise NotFound("NIC", nic)
         if fixed is None and len(card.fixed) > 1:
             raise Invalid("fixed_address", f"NIC {nic} has several addresses: name one")
-        return self._attach(tx, floating, *_fixed_of(replace(target, nics=(card,)), fixed))
+        return self._attach(tx, caller, floating, *_fixed_of(replace(target, nics=(card,)), fixed))
 
-    def _attach(self, tx: Transaction, floating: FloatingIp, nic: Nic, fixed: FixedIp) -> list[Published]:
+    def _attach(
+        self, tx: Transaction, caller: Caller, floating: FloatingIp, nic: Nic, fixed: FixedIp
+    ) -> list[Published]:
         if (floating.nic, floating.fixed) == (nic.id, fixed.address):
             return []
         changes: list[Published] = []
@@ -296,17 +309,14 @@ class AddressOperations:
         router = tx.topology.router(network.router) if network and network.router else None
         if pool is None:
             raise NotFound("Pool", floating.pool_name)
+        check_granted(tx, caller, pool)
         if router is None:
             reason = f"Network {nic.network_name} has no router of mooring's: no floating IP can lead there."
             raise Conflict(reason, field="router")
         try:
-            tx.addresses.associate(floating.id, fixed.id, pool.id)
+            tx.addresses.associate(floating.id, fixed.id, pool.id, most=pool.per_fixed)
         except Duplicate as error:
-            other = next((known.address for known in nic.floating if known.fixed == fixed.address), None)
-            raise Conflict(
-                f"Fixed address {fixed.address} already has a floating IP of pool {pool.name}: {other}.",
-                field="address",
-            ) from error
+            raise Conflict(_too_many(nic, fixed, pool), field="address") from error
         if not tx.topology.router_has_uplink(router.id, pool.uplink):
             changes += connect(self._door, tx, router, pool)
         return [*changes, *_published(tx, floating.id, nic.id)]
@@ -375,8 +385,38 @@ def reclaim_unheld(tx: Transaction, address: AddressId) -> bool:
     return True
 
 
-def _default_pool(tx: Transaction) -> AddressPool:
-    pools = tx.topology.pools()
+def count_in(tx: Transaction, project: Project, pool: AddressPool) -> None:
+    """Count a floating IP that a project is about to take.
+
+    Raises:
+        QuotaExceeded: it has as many as it may, of all pools or of this one.
+    """
+    if not tx.quotas.take(project.id, Resource.FLOATING_IPS):
+        raise QuotaExceeded("floating IPs", tx.quotas.get(project.id, Resource.FLOATING_IPS).limit)
+    if not tx.pools.take(pool.id, project.id):
+        raise QuotaExceeded(f"floating IPs of pool {pool.name}", tx.pools.share(pool.id, project).limit)
+
+
+def give_back(tx: Transaction, floating: FloatingIp) -> None:
+    """Take a floating IP that leads nowhere from its project; the address is free when no host can hold it any longer."""
+    tx.addresses.release(floating.id)
+    tx.quotas.give(floating.project, Resource.FLOATING_IPS)
+    tx.pools.give(floating.pool, floating.project)
+    reclaim_unheld(tx, floating.id)
+
+
+def _too_many(nic: Nic, fixed: FixedIp, pool: AddressPool) -> str:
+    others = [str(known.address) for known in nic.floating if known.fixed == fixed.address and known.pool == pool.id]
+    if pool.per_fixed == 1:
+        return f"Fixed address {fixed.address} already has a floating IP of pool {pool.name}: {', '.join(others)}."
+    named = ", ".join(others[:3]) + (" and others" if len(others) > 3 else "")
+    return (
+        f"Fixed address {fixed.address} has {len(others)} floating IPs of pool {pool.name}, the most it may: {named}."
+    )
+
+
+def _default_pool(tx: Transaction, caller: Caller) -> AddressPool:
+    pools = usable_pools(tx, caller)
     if not pools:
         raise NotFound("Pool", "(default)")
     return pools[0]

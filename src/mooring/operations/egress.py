@@ -22,9 +22,10 @@ from mooring.model.nouns import (
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, once, publish, visible_instance, visible_nic
 from mooring.operations.interfaces import Duplicate, Transaction
-from mooring.operations.pools import find_pool
+from mooring.operations.pools import check_granted, find_pool, visible_pool
 from mooring.operations.routing import connect
 from mooring.policy.egress import MOST, described
+from mooring.policy.pools import may_use
 from mooring.policy.roles import Verb
 from mooring.policy.told import TOLD_OF_FLOATING_IPS
 
@@ -203,15 +204,18 @@ class EgressOperations:
 def connect_preferred(door: Door, tx: Transaction, project: ProjectId, network: Network) -> list[Published]:
     """Give the router of a network the ways out that a project's guests there prefer, before there are any.
 
-    A pool that has no address left for the router is passed over: what is preferred by it does not leave.
+    A pool that has no address left for the router, or was withdrawn from the project, is passed over: what is preferred by it does not leave.
     """
+    granted = tx.pools.granted(project)
     router = tx.topology.router(network.router) if network.router is not None else None
     changes: list[Published] = []
     for known in tx.preferences.list(project) if router is not None else ():
         if known.scope is EgressScope.PROJECT or known.target == network.id:
             for way in (known.way, known.fallback):
                 pool = tx.topology.pool(way.pool) if way is not None else None
-                if pool is None or router is None or tx.topology.router_has_uplink(router.id, pool.uplink):
+                if pool is None or router is None or not may_use(pool, granted):
+                    continue
+                if tx.topology.router_has_uplink(router.id, pool.uplink):
                     continue
                 with suppress(Exhausted):
                     changes += connect(door, tx, router, pool)
@@ -331,7 +335,7 @@ def _way(tx: Transaction, caller: Caller, new: NewWay, target: _Target) -> Egres
     if (new.floating is None) is (new.pool is None):
         raise Invalid("floating_ip", "name a floating IP or a pool, and not both")
     if new.floating is None:
-        pool = find_pool(tx, str(new.pool))
+        pool = _pool(tx, caller, str(new.pool))
         return EgressWay(pool.id, pool.name)
     floating = tx.addresses.floating_by_address(new.floating)
     if floating is None or floating.project != caller.project.id:
@@ -345,7 +349,16 @@ def _way(tx: Transaction, caller: Caller, new: NewWay, target: _Target) -> Egres
     if not leads:
         where = f"is associated with {floating.fixed}" if floating.fixed is not None else "is not associated"
         raise Conflict(f"Floating IP {new.floating} {where}, not with {target.name}.", field="floating_ip")
+    check_granted(tx, caller, _uplink(tx, floating.pool))
     return EgressWay(floating.pool, floating.pool_name, AddressId(floating.id), floating.address)
+
+
+def _pool(tx: Transaction, caller: Caller, name: str) -> AddressPool:
+    """Return a pool that guests may leave by; one that was withdrawn from the project is told as such while it has addresses of it."""
+    pool = find_pool(tx, name)
+    if tx.pools.share(pool.id, caller.project).used:
+        check_granted(tx, caller, pool)
+    return visible_pool(tx, caller, name)
 
 
 def _uplink(tx: Transaction, pool: PoolId) -> AddressPool:

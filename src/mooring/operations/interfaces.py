@@ -40,6 +40,7 @@ from mooring.operations.interfaces_of_egress import Preferences
 from mooring.operations.interfaces_of_groups import Groups
 from mooring.operations.interfaces_of_identities import Identities
 from mooring.operations.interfaces_of_instances import Instances
+from mooring.operations.interfaces_of_pools import Pools
 from mooring.operations.interfaces_of_topology import Topology
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "KeyCredentials",
     "Memory",
     "NicRow",
+    "Pools",
     "Preferences",
     "Quotas",
     "Referenced",
@@ -117,6 +119,8 @@ class Transaction(Protocol):
     def groups(self) -> Groups: ...
     @property
     def preferences(self) -> Preferences: ...
+    @property
+    def pools(self) -> Pools: ...
     @property
     def quotas(self) -> Quotas: ...
     @property

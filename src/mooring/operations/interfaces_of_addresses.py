@@ -65,8 +65,14 @@ class Addresses(Protocol):
         """Return those of the same that are asked for, a bounded piece at a time, while the transaction lasts."""
         ...
 
-    def associate(self, floating: AddressId, fixed: AddressId, pool: PoolId) -> None:
-        """Record an association; raises Duplicate if either the floating IP has one or the fixed IP has one of this pool."""
+    def associate(
+        self, floating: AddressId, fixed: AddressId, pool: PoolId, *, most: int = 1, automatic: bool = False
+    ) -> None:
+        """Record an association, the fixed IP's last; raises Duplicate if the floating IP has one or the fixed IP `most` of this pool."""
+        ...
+
+    def automatic_of_fixed(self, fixed: AddressId) -> Sequence[AddressId]:
+        """Return the floating IPs whose automatic associations lead to a fixed IP."""
         ...
 
     def disassociate(self, floating: AddressId) -> bool:

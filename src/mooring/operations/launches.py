@@ -18,6 +18,7 @@ from mooring.operations.membership import groups_of, reach, settle_in
 from mooring.operations.routing import connect, take_fixed
 from mooring.policy.hosts import rank_compute, rank_gateway
 from mooring.policy.managers import why_not
+from mooring.policy.pools import usable_by
 
 _STUCK_AFTER = timedelta(seconds=10)
 
@@ -154,7 +155,7 @@ class LaunchOperations:
         return NetworkSetUp(network.name, gateway, chosen=router is not None and router.host is None)
 
     def _ways_out(self, tx: Transaction, router: RouterRow) -> list[Published]:
-        """Connect a router of its own to every pool, now that guests want out; the shared one has been since it was made.
+        """Connect a router of its own to every pool that its project may use, now that guests want out; the shared one has been since it was made.
 
         A pool that is full is left out, until the next launch: it must not keep tenants from launching that can go out elsewhere.
 
@@ -165,15 +166,14 @@ class LaunchOperations:
             return []
         changes: list[Published] = []
         full: Exhausted | None = None
-        for pool in tx.topology.pools():
+        pools = usable_by(tx.topology.pools(), tx.pools.granted(router.project) if router.project is not None else ())
+        for pool in pools:
             if not tx.topology.router_has_uplink(router.id, pool.uplink):
                 try:
                     changes += connect(self._door, tx, router, pool)
                 except Exhausted as fault:
                     full = fault
-        if full is not None and not any(
-            tx.topology.router_has_uplink(router.id, pool.uplink) for pool in tx.topology.pools()
-        ):
+        if full is not None and not any(tx.topology.router_has_uplink(router.id, pool.uplink) for pool in pools):
             raise full
         return changes
 

@@ -12,6 +12,7 @@ from mooring.model.nouns import AddressKind, AddressPool, Host, Instance, Networ
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, checked_name, once, publish, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction
+from mooring.operations.pools import usable_pools
 from mooring.operations.routing import retire, shared_router
 from mooring.policy.addresses import guest_network_fault, usable
 from mooring.policy.managers import VXLAN_OVERHEAD, manager_of, segments_of
@@ -183,7 +184,7 @@ class NetworkOperations:
             for network in tx.topology.networks(None if caller.is_admin else caller.project.id):
                 if network.router is not None:
                     served.setdefault(network.router, []).append(network.id)
-            pools = tx.topology.pools()
+            pools = usable_pools(tx, caller)
             return [_router(tx, router, networks, pools) for router, networks in served.items()]
 
     def fixed_address(self, caller: Caller, address: IPv4Address) -> FixedAddress:
@@ -240,7 +241,12 @@ def _router(tx: Transaction, router: RouterId, networks: Sequence[NetworkId], po
         raise AssertionError(f"networks have router {router}, which a foreign key keeps")
     # A router has one address an uplink, of one of the pools there.
     own = [tx.topology.router_address(router, uplink) for uplink in dict.fromkeys(pool.uplink for pool in pools)]
-    ways = tuple(WayOut(row.pool, row.address) for row in own if row is not None and row.pool is not None)
+    known_pools = {pool.id for pool in pools}
+    ways = tuple(
+        WayOut(row.pool, row.address)
+        for row in own
+        if row is not None and row.pool is not None and row.pool in known_pools
+    )
     return Router(router, known.name, known.project, tuple(networks), ways)
 
 

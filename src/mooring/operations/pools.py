@@ -2,19 +2,22 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound
 from mooring.model.ids import PoolId, UplinkId
-from mooring.model.nouns import AddressPool, AddressRange, PoolUsage, Uplink
+from mooring.model.nouns import MOST_PER_FIXED, AddressPool, AddressRange, PoolUsage, Uplink
+from mooring.model.pools import PoolReport, PoolShare
 from mooring.operations.door import Door, Published, checked_name, once
 from mooring.operations.interfaces import Duplicate, Referenced, Transaction
-from mooring.operations.routing import connect, disconnect
+from mooring.operations.routing import connect, disconnect, republish
 from mooring.policy.addresses import overlapping, usable
 from mooring.policy.egress import described
-from mooring.policy.roles import Verb
+from mooring.policy.forecast import HISTORY, forecast
+from mooring.policy.pools import may_use, usable_by
+from mooring.policy.roles import Verb, may
 
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,14}")
 
@@ -29,6 +32,20 @@ class NewPool:
     ranges: tuple[AddressRange, ...]
     uplink: str
     interface: str | None = None
+    public: bool = True
+    per_fixed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PoolChange:
+    """What is to be changed of a pool; what is None stays.
+
+    One that is public no longer is there for the projects that it is granted to: what others have of it is as if it had been withdrawn from
+    them.  With a smaller `per_fixed`, fixed IPs keep what they have.
+    """
+
+    public: bool | None = None
+    per_fixed: int | None = None
 
 
 class PoolOperations:
@@ -48,7 +65,17 @@ class PoolOperations:
         self._door.allow(caller, Verb.POOL_ADMIN)
         name = checked_name("name", new.name)
         _check(new)
-        request = ("pool", name, new.cidr, new.gateway, *(str(part) for part in new.ranges), new.uplink, new.interface)
+        parts = (str(part) for part in new.ranges)
+        request = (
+            "pool",
+            name,
+            new.cidr,
+            new.gateway,
+            *parts,
+            new.uplink,
+            new.interface,
+            f"{new.public} {new.per_fixed}",
+        )
         changes: list[Published] = []
         with self._door.store.write() as tx:
             made = once(tx, caller, idempotency_key, request, lambda: self._create(tx, name, new, changes))
@@ -68,13 +95,17 @@ class PoolOperations:
             new.cidr,
             new.gateway,
             tuple(sorted(new.ranges, key=lambda part: part.first)),
+            new.public,
+            new.per_fixed,
         )
         try:
             tx.topology.add_pool(pool)
         except Duplicate as error:
             raise Conflict(f"name: there is a pool {name} already.", field="name") from error
         router = tx.topology.shared_router()
-        changes += connect(self._door, tx, router, pool) if router else []
+        # To one that is not for everybody only when somebody needs it: what guests share would lead them out there.
+        changes += connect(self._door, tx, router, pool) if router and pool.public else []
+        changes += _retold(tx, pool)
         return pool.id
 
     def _uplink(self, tx: Transaction, new: NewPool) -> Uplink:
@@ -96,20 +127,61 @@ class PoolOperations:
         """Return the pools that the caller's project may use."""
         self._door.allow(caller, Verb.READ)
         with self._door.store.read() as tx:
-            return tx.topology.pools()
+            return usable_pools(tx, caller)
 
     def usage(self, caller: Caller, name: str) -> PoolUsage:
         """Return how full a pool is; `name` may be its id.
 
         Raises:
-            NotFound: there is no such pool.
+            NotFound: there is no such pool, as far as the project may know.
         """
         self._door.allow(caller, Verb.READ)
         with self._door.store.read() as tx:
-            usage = tx.topology.pool_usage(find_pool(tx, name).id)
-        if usage is None:
-            raise NotFound("Pool", name)
-        return usage
+            return _usage(tx, visible_pool(tx, caller, name))
+
+    def report(self, caller: Caller, name: str) -> PoolReport:
+        """Return how full a pool is, named by name or id, and the project's share; to administrators also grants, shares and a forecast.
+
+        Raises:
+            NotFound: there is no such pool, as far as the project may know.
+        """
+        self._door.allow(caller, Verb.READ)
+        with self._door.store.read() as tx:
+            pool = visible_pool(tx, caller, name)
+            usage, own = _usage(tx, pool), tx.pools.share(pool.id, caller.project)
+            if not may(caller.roles, Verb.POOL_ADMIN):
+                return PoolReport(usage, own)
+            grants = tuple(tx.pools.share(pool.id, project) for project in tx.pools.grantees(pool.id))
+            today = tx.now().date()
+            days = tx.pools.days(pool.id, today - HISTORY)
+            expected = forecast(days, tx.pools.first_day(pool.id), usage, today)
+            return PoolReport(usage, own, grants, tuple(tx.pools.shares(pool.id)), expected)
+
+    def update(self, caller: Caller, name: str, change: PoolChange) -> AddressPool:
+        """Change for whom a pool, named by name or id, is there, or how many of its floating IPs a fixed IP may have.
+
+        Raises:
+            NotFound: there is no such pool.
+            Invalid: that many can't be.
+        """
+        self._door.allow(caller, Verb.POOL_ADMIN)
+        changes: list[Published] = []
+        with self._door.store.write() as tx:
+            known = find_pool(tx, name)
+            changed = replace(
+                known,
+                public=known.public if change.public is None else change.public,
+                per_fixed=known.per_fixed if change.per_fixed is None else _per_fixed(change.per_fixed),
+            )
+            if changed != known:
+                tx.pools.save(changed)
+            if changed.public and not known.public:
+                router = tx.topology.shared_router()
+                changes += connect(self._door, tx, router, changed) if router else []
+            if changed.public is not known.public:
+                changes += _retold(tx, changed)
+        self._door.settle(changes)
+        return changed
 
     def uplinks(self, caller: Caller) -> Sequence[Uplink]:
         """Return all uplinks."""
@@ -129,7 +201,7 @@ class PoolOperations:
             pool = find_pool(tx, name)
             usage = tx.topology.pool_usage(pool.id)
             if usage is not None and (usage.allocated or usage.releasing):
-                raise InUse("Pool", pool.name, f"{usage.allocated + usage.releasing} addresses")
+                raise InUse("Pool", pool.name, _users(usage, tx.pools.shares(pool.id)))
             if users := tx.preferences.of_pool(pool.id):
                 raise InUse("Pool", pool.name, described(users))
             changes = disconnect(self._door, tx, pool)
@@ -138,6 +210,62 @@ class PoolOperations:
             except Referenced as error:
                 raise InUse("Pool", pool.name, "an address") from error
         self._door.settle(changes)
+
+
+def usable_pools(tx: Transaction, caller: Caller) -> Sequence[AddressPool]:
+    """Return the pools that a caller may use, in the order of creation."""
+    return usable_by(tx.topology.pools(), tx.pools.granted(caller.project.id), caller)
+
+
+def visible_pool(tx: Transaction, caller: Caller, name: str) -> AddressPool:
+    """Return a pool that the caller may use, by name or id.
+
+    Raises:
+        NotFound: there is none, or it is not there for the project: the two answers are the same.
+    """
+    pool = find_pool(tx, name)
+    if not may_use(pool, tx.pools.granted(caller.project.id), caller):
+        raise NotFound("Pool", name)
+    return pool
+
+
+def check_granted(tx: Transaction, caller: Caller, pool: AddressPool) -> None:
+    """Refuse to do more with addresses of a pool that the project has of it since before it was withdrawn.
+
+    Raises:
+        Conflict: with the reason.
+    """
+    if not may_use(pool, tx.pools.granted(caller.project.id), caller):
+        reason = f"Pool {pool.name} was withdrawn from project {caller.project.name}: what is associated stays so, and nothing new can lead there."
+        raise Conflict(reason, field="pool")
+
+
+def _retold(tx: Transaction, pool: AddressPool) -> list[Published]:
+    """Tell the routers on a pool's uplink: of its addresses, and of which of their uplinks is the first."""
+    on = [router.id for router in tx.topology.routers() if tx.topology.router_has_uplink(router.id, pool.uplink)]
+    return [change for router in on for change in republish(tx, router)]
+
+
+def _users(usage: PoolUsage, shares: Sequence[PoolShare]) -> str:
+    """Say who has addresses of a pool."""
+    having = [share for share in shares if share.used]
+    named = [f"{share.project_name} ({share.used})" for share in having[:3]] + (["others"] if len(having) > 3 else [])
+    parts = [f"floating IPs of projects: {', '.join(named)}"] if having else []
+    parts += [f"addresses that hosts have not let go yet ({usage.releasing})"] if usage.releasing else []
+    return "; ".join(parts) or f"addresses ({usage.allocated})"
+
+
+def _usage(tx: Transaction, pool: AddressPool) -> PoolUsage:
+    usage = tx.topology.pool_usage(pool.id)
+    if usage is None:
+        raise NotFound("Pool", pool.name)
+    return usage
+
+
+def _per_fixed(number: int) -> int:
+    if not 1 <= number <= MOST_PER_FIXED:
+        raise Invalid("floating_ips_per_fixed_ip", f"must be from 1 to {MOST_PER_FIXED}")
+    return number
 
 
 def find_pool(tx: Transaction, name: str) -> AddressPool:
@@ -153,6 +281,7 @@ def find_pool(tx: Transaction, name: str) -> AddressPool:
 
 
 def _check(new: NewPool) -> None:
+    _per_fixed(new.per_fixed)
     if new.cidr.prefixlen > 30:
         raise Invalid("cidr", f"{new.cidr} has no room for a gateway and an address")
     inside = usable(new.cidr)

@@ -11,6 +11,7 @@ from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, publish
 from mooring.operations.interfaces import AddressRow, RouterRow, Transaction
 from mooring.policy.addresses import search_order, usable
+from mooring.policy.pools import usable_by
 
 _ATTEMPTS = 32
 
@@ -78,14 +79,14 @@ def _free(
 
 
 def shared_router(door: Door, tx: Transaction) -> tuple[RouterRow, list[Published]]:
-    """Return the router of the flat networks, made on first use and connected to every pool."""
+    """Return the router of the flat networks, made on first use and connected to every public pool."""
     router = tx.topology.shared_router()
     if router is not None:
         return router, []
     router = RouterRow(RouterId(door.chance.new_id()), "shared", None, None)
     tx.topology.add_router(router)
     changes: list[Published] = []
-    for pool in tx.topology.pools():
+    for pool in usable_by(tx.topology.pools(), ()):
         changes += connect(door, tx, router, pool)
     return router, changes
 

@@ -101,6 +101,12 @@ _FLOATING_OF_FIXED = (
     .where(associations.c.fixed == bindparam("fixed"))
     .order_by(addresses.c.seq)
 )
+_BESIDE = select(associations.c.pool, associations.c.slot, associations.c.position).where(
+    associations.c.fixed == bindparam("fixed")
+)
+_AUTOMATIC_OF_FIXED = select(associations.c.floating).where(
+    associations.c.fixed == bindparam("fixed"), associations.c.automatic
+)
 _IS_ASSOCIATED = select(literal(1)).where(
     exists(select(associations.c.pool).where(associations.c.floating == bindparam("address")))
     | exists(select(associations.c.pool).where(associations.c.fixed == bindparam("address"))),
@@ -231,16 +237,32 @@ class Addresses:
         for rows in self._session.pieces(chosen(project, choice, seqs), PIECE):
             yield floating_ips(rows)
 
-    def associate(self, floating: AddressId, fixed: AddressId, pool: PoolId) -> None:
+    def associate(
+        self, floating: AddressId, fixed: AddressId, pool: PoolId, *, most: int = 1, automatic: bool = False
+    ) -> None:
         if len(self._session.rows(_LOCK_USABLE, floating=floating, fixed=fixed)) != 2:
             raise Referenced("an address that is not there or is being released cannot be associated")
-        self._session.add(associations, floating=floating, fixed=fixed, pool=pool)
+        others = self._session.rows(_BESIDE, fixed=fixed)
+        slots = {slot for of, slot, _ in others if of == pool}
+        self._session.add(
+            associations,
+            floating=floating,
+            fixed=fixed,
+            pool=pool,
+            # Where all are taken it is one that is: the constraint says what is wrong.
+            slot=next((slot for slot in range(1, most + 1) if slot not in slots), most),
+            position=max((position for *_, position in others), default=0) + 1,
+            automatic=automatic,
+        )
 
     def disassociate(self, floating: AddressId) -> bool:
         return self._session.change(_DISASSOCIATE, floating=floating) == 1
 
     def floating_of_fixed(self, fixed: AddressId) -> Sequence[AddressId]:
         return [floating for (floating,) in self._session.rows(_FLOATING_OF_FIXED, fixed=fixed)]
+
+    def automatic_of_fixed(self, fixed: AddressId) -> Sequence[AddressId]:
+        return sorted(floating for (floating,) in self._session.rows(_AUTOMATIC_OF_FIXED, fixed=fixed))
 
     def linger(self, address: AddressId, nic: NicId, generation: int) -> None:
         # What every host has confirmed need not be remembered, so that an address that moves every day stays light.

@@ -50,6 +50,11 @@ _HELD_ELSEWHERE = (
 )
 """A gateway on another host that may still answer at an associated address, for a NIC that had it before."""
 
+_OPEN = pools.alias("open")
+
+_FOR_SOME = ~exists(select(_OPEN.c.id).where(_OPEN.c.uplink == uplinks.c.id, _OPEN.c.public).correlate(uplinks))
+"""An uplink whose pools are not for everybody: it is no router's first where there is another, for by that leave all who prefer nothing."""
+
 _OTHERS = router_uplinks.alias("others")
 
 _Selector = Callable[[Column[Any], SubjectKind], ColumnElement[bool]]
@@ -150,7 +155,7 @@ class Selection:
             .join(uplinks, uplinks.c.id == router_uplinks.c.uplink)
             .join(addresses, addresses.c.id == router_uplinks.c.address)
             .where(of_routers)
-            .order_by(uplinks.c.name),
+            .order_by(_FOR_SOME, uplinks.c.name),
             ranges=select(
                 pools.c.uplink,
                 pools.c.cidr,
@@ -188,7 +193,8 @@ class Selection:
             .join(associations, associations.c.fixed == addresses.c.id)
             .join(_PUBLIC, _PUBLIC.c.id == associations.c.floating)
             .join(pools, pools.c.id == associations.c.pool)
-            .where(chosen(addresses.c.nic, SubjectKind.NIC), ~exists(_HELD_ELSEWHERE)),
+            .where(chosen(addresses.c.nic, SubjectKind.NIC), ~exists(_HELD_ELSEWHERE))
+            .order_by(associations.c.position),
             told=tells(of_nics),
             shared=select(router_uplinks.c.router, addresses.c.position, router_uplinks.c.uplink)
             .join(uplinks, uplinks.c.id == router_uplinks.c.uplink)
@@ -198,7 +204,7 @@ class Selection:
                     select(networks.c.router).join(nics, nics.c.network == networks.c.id).where(of_nics),
                 ),
             )
-            .order_by(uplinks.c.name),
+            .order_by(_FOR_SOME, uplinks.c.name),
             memberships=select(nic_groups.c.nic, security_groups.c.number)
             .join(security_groups, security_groups.c.id == nic_groups.c.group_id)
             .where(chosen(nic_groups.c.nic, SubjectKind.NIC))

@@ -155,7 +155,7 @@ class _Read:
         of_pools: defaultdict[tuple[NicId | None, int], dict[PoolId, IPv4Address]] = defaultdict(dict)
         for nic, fixed, position, uplink, pool in self.session.rows(self.selection.floating, **self.parameters, **here):
             floating[nic, fixed].append(PublicAddress(IPv4Address(position), uplink))
-            of_pools[nic, fixed][pool] = IPv4Address(position)
+            of_pools[nic, fixed].setdefault(pool, IPv4Address(position))
         own: defaultdict[NicId | None, list[tuple[int, int]]] = defaultdict(list)
         for nic, fixed, times in self.session.rows(self.selection.fixed, **self.parameters):
             own[nic].append((fixed, times or 0))
@@ -180,9 +180,7 @@ class _Read:
             if generation is None:
                 continue
             addresses = tuple(
-                NicAddress(
-                    IPv4Address(fixed), tuple(sorted(floating[nic, fixed])), egress.get((nic, IPv4Address(fixed)))
-                )
+                NicAddress(IPv4Address(fixed), tuple(floating[nic, fixed]), egress.get((nic, IPv4Address(fixed))))
                 for fixed, _ in own[nic]
             )
             yield NicIntent(

@@ -50,6 +50,8 @@ _POOLS = (
         pools.c.uplink,
         pools.c.cidr,
         pools.c.gateway,
+        pools.c.public,
+        pools.c.per_fixed,
         pool_ranges.c.first,
         pool_ranges.c.last,
     )
@@ -106,7 +108,7 @@ _NICS_OF = (
 
 _NICS_ON = select(nics.c.id).where(nics.c.network == bindparam("network")).order_by(nics.c.seq)
 
-_PoolFields = Row[PoolId, str, UplinkId, str, str, int, int]
+_PoolFields = Row[PoolId, str, UplinkId, str, str, bool, int, int, int]
 
 
 class Topology:
@@ -159,6 +161,8 @@ class Topology:
                 uplink=pool.uplink,
                 cidr=str(pool.cidr),
                 gateway=str(pool.gateway),
+                public=pool.public,
+                per_fixed=pool.per_fixed,
             )
             self._add_ranges(pool.id, pool.ranges)
 
@@ -186,12 +190,14 @@ class Topology:
         known = self.pool(pool)
         if known is None:
             return None
-        allocated = releasing = 0
+        allocated = releasing = routers = 0
         for kind, is_releasing, count in self._session.rows(_POOL_USAGE, pool=pool):
             if is_releasing:
                 releasing += count
             elif kind == AddressKind.FLOATING.value:
                 allocated += count
+            else:
+                routers += count
         associated = self._session.row(_POOL_ASSOCIATED, pool=pool)
         return PoolUsage(
             pool=known,
@@ -199,6 +205,7 @@ class Topology:
             allocated=allocated,
             associated=associated[0] if associated else 0,
             releasing=releasing,
+            routers=routers,
         )
 
     def delete_pool(self, pool: PoolId) -> None:
@@ -315,9 +322,9 @@ def _pools(rows: Iterable[_PoolFields]) -> list[AddressPool]:
     """Put pools together from one row for each range."""
     found: dict[PoolId, tuple[_PoolFields, list[AddressRange]]] = {}
     for row in rows:
-        pool, _, _, _, _, first, last = row
+        pool, *_, first, last = row
         found.setdefault(pool, (row, []))[1].append(AddressRange(IPv4Address(first), IPv4Address(last)))
     return [
-        AddressPool(pool, row[1], row[2], IPv4Network(row[3]), IPv4Address(row[4]), tuple(ranges))
+        AddressPool(pool, row[1], row[2], IPv4Network(row[3]), IPv4Address(row[4]), tuple(ranges), row[5], row[6])
         for pool, (row, ranges) in found.items()
     ]

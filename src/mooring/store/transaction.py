@@ -10,6 +10,7 @@ from mooring.store.groups import Groups
 from mooring.store.identities import Identities
 from mooring.store.instances import Instances
 from mooring.store.memory import Memory
+from mooring.store.pools import Pools
 from mooring.store.quotas import Quotas
 from mooring.store.session import Session
 from mooring.store.topology import Topology
@@ -27,6 +28,7 @@ class SqlTransaction:
         self.instances = Instances(session)
         self.groups = Groups(session)
         self.preferences = Preferences(session)
+        self.pools = Pools(session)
         self.quotas = Quotas(session)
         self.deliveries = Deliveries(session)
         self.memory = Memory(session)

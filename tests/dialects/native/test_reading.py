@@ -156,11 +156,12 @@ def test_a_trace_of_ipv6_stays_on_the_network(root: Client, alice: Client) -> No
     assert (mixed.status_code, mixed.json()["field"]) == (422, "destination")
 
 
-def test_a_life(cloud: Cloud, http: httpx2.Client, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("story", ["life", "pools"])
+def test_a_life(story: str, cloud: Cloud, http: httpx2.Client, request: pytest.FixtureRequest) -> None:
     def send(method: str, target: str, headers: dict[str, str], body: bytes) -> Response:
         got = http.request(method, target, headers=headers, content=body)
         return Response(got.status_code, got.reason_phrase, dict(got.headers), got.content)
 
     tokens = {user: cloud.token(user) for user in ("alice", "bob", "root")}
-    path = Path(__file__).parent / "conversations" / "life.http"
+    path = Path(__file__).parent / "conversations" / f"{story}.http"
     check(path, send, tokens, bless=request.config.getoption("--bless"))  # type: ignore[arg-type]

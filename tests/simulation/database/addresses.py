@@ -8,7 +8,7 @@ from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, Proje
 from mooring.model.nouns import AddressKind, FloatingIp
 from mooring.model.records import AddressRow, Duplicate, FloatingChoice, Referenced
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
-from tests.simulation.database.tables import Tables, check, needed, needs, unique
+from tests.simulation.database.tables import Seat, Tables, check, needed, needs, unique
 
 
 class Addresses:
@@ -144,21 +144,41 @@ class Addresses:
         associated = {floating for floating, (to, _) in self._tables.associations.items() if to in fixed}
         return [self._floating(row) for row in self._tables.addresses.values() if row.id in associated]
 
-    def associate(self, floating: AddressId, fixed: AddressId, pool: PoolId) -> None:
+    def associate(
+        self, floating: AddressId, fixed: AddressId, pool: PoolId, *, most: int = 1, automatic: bool = False
+    ) -> None:
         tables = self._tables
         rows = [tables.addresses.get(address) for address in {floating: None, fixed: None}]
         if len([row for row in rows if row is not None and not row.releasing]) != 2:
             raise Referenced("an address that is not there or is being released cannot be associated")
         needs(pool in tables.pools)
         unique(floating in tables.associations, "associations.floating")
-        unique((fixed, pool) in tables.associations.values(), "associations.fixed, associations.pool")
+        beside = [tables.seats[other] for other, (to, _) in tables.associations.items() if to == fixed]
+        slots = {tables.seats[other].slot for other, both in tables.associations.items() if both == (fixed, pool)}
+        free = next((slot for slot in range(1, most + 1) if slot not in slots), None)
+        unique(free is None, "associations.fixed, associations.pool, associations.slot")
         tables.associations.put(floating, (fixed, pool))
+        tables.seats.put(
+            floating, Seat(free or most, max((seat.position for seat in beside), default=0) + 1, automatic)
+        )
 
     def disassociate(self, floating: AddressId) -> bool:
         if floating not in self._tables.associations:
             return False
         self._tables.associations.drop(floating)
+        self._tables.seats.drop(floating)
         return True
+
+    def position(self, floating: AddressId) -> int:
+        """Return the place of an associated floating IP among those of its fixed IP."""
+        return self._tables.seats[floating].position
+
+    def automatic_of_fixed(self, fixed: AddressId) -> Sequence[AddressId]:
+        return sorted(
+            floating
+            for floating, (to, _) in self._tables.associations.items()
+            if to == fixed and self._tables.seats[floating].automatic
+        )
 
     def floating_of_fixed(self, fixed: AddressId) -> Sequence[AddressId]:
         found = {floating for floating, (to, _) in self._tables.associations.items() if to == fixed}

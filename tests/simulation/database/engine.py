@@ -19,6 +19,7 @@ from tests.simulation.database.egress import Preferences
 from tests.simulation.database.groups import Groups
 from tests.simulation.database.identities import Identities, Memory, Quotas
 from tests.simulation.database.instances import Instances
+from tests.simulation.database.pools import Pools
 from tests.simulation.database.tables import Tables
 from tests.simulation.database.topology import Topology
 
@@ -36,6 +37,7 @@ class MemoryTransaction:
         self.instances = Instances(tables, now)
         self.groups = Groups(tables)
         self.preferences = Preferences()
+        self.pools = Pools(tables, now)
         self.quotas = Quotas(tables)
         self.deliveries = Deliveries(tables)
         self.memory = Memory(tables, now)

@@ -9,6 +9,7 @@ from mooring.model.faults import NotFound
 from mooring.model.ids import KeyId, ProjectId, UserId
 from mooring.model.nouns import Quota, Resource
 from mooring.model.records import Credentials, KeyCredentials, Remembered, TokenRow
+from tests.simulation.database.pools import Pools
 from tests.simulation.database.tables import Tables, check, needed, needs, unique
 
 
@@ -52,6 +53,7 @@ class Identities:
         self.revoke_tokens(project=project)
         for grant in [grant for grant in tables.grants.keys() if grant[1] == project]:  # noqa: SIM118 - a Table is no dict
             tables.grants.drop(grant)
+        Pools(tables).forget(project=project)
         for quota in [quota for quota in tables.quotas.keys() if quota[0] == project]:  # noqa: SIM118
             tables.quotas.drop(quota)
         for known in [known for known in tables.memory.keys() if known[0] == project]:  # noqa: SIM118

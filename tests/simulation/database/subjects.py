@@ -104,7 +104,8 @@ class Subjects:
 
     def _uplinks(self, router: RouterId) -> list[tuple[UplinkId, tuple[str, AddressId]]]:
         found = [(uplink, own) for (of, uplink), own in self._tables.router_uplinks.items() if of == router]
-        return sorted(found, key=lambda way: self._tables.uplinks[way[0]].name)
+        public = {pool.uplink for pool in self._tables.pools.values() if pool.public}
+        return sorted(found, key=lambda way: (way[0] not in public, self._tables.uplinks[way[0]].name))
 
     def _public(self, row: AddressRow) -> PublicAddress:
         return PublicAddress(row.address, self._tables.pools[row.pool].uplink)  # type: ignore[index]
@@ -129,10 +130,10 @@ class Subjects:
                 continue
             public = [
                 self._tables.addresses[one]
-                for one in self._addresses.floating_of_fixed(fixed.id)
+                for one in sorted(self._addresses.floating_of_fixed(fixed.id), key=self._addresses.position)
                 if not self._held_elsewhere(one, nic)
             ]
-            own.append(NicAddress(fixed.address, tuple(sorted(self._public(floating) for floating in public))))
+            own.append(NicAddress(fixed.address, tuple(self._public(floating) for floating in public)))
         ways = self._uplinks(network.router) if network.router else []
         shared = tuple(PublicAddress(self._tables.addresses[address].address, way) for way, (_, address) in ways)
         return NicIntent(

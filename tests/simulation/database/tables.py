@@ -7,7 +7,7 @@ a snapshot, a rollback and a backup all cost nothing: they keep or drop a refere
 
 from collections.abc import ItemsView, KeysView, ValuesView
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Generic, TypeVar
 
 from mooring.model.accounts import Project, Role
@@ -27,6 +27,7 @@ from mooring.model.ids import (
     UserId,
 )
 from mooring.model.nouns import AddressPool, GroupRule, Host, InstanceState, Network, Power, Resource, Uplink
+from mooring.model.pools import PoolDay
 from mooring.model.records import (
     AddressRow,
     Credentials,
@@ -137,6 +138,15 @@ class Delivery:
         return self.confirmed < generation and (not self.present or self.generation >= generation)
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What an association is beside whom it joins."""
+
+    slot: int
+    position: int
+    automatic: bool
+
+
 Delivered = tuple[HostId, SubjectKey, HostRole]
 
 
@@ -170,6 +180,12 @@ class Tables:
     associations: Table[AddressId, tuple[AddressId, PoolId]] = field(
         default_factory=Table[AddressId, tuple[AddressId, PoolId]]
     )
+    seats: Table[AddressId, Seat] = field(default_factory=Table[AddressId, Seat])
+    pool_grants: Table[tuple[PoolId, ProjectId], None] = field(default_factory=Table[tuple[PoolId, ProjectId], None])
+    pool_shares: Table[tuple[PoolId, ProjectId], tuple[int, int]] = field(
+        default_factory=Table[tuple[PoolId, ProjectId], tuple[int, int]]
+    )
+    pool_days: Table[tuple[PoolId, date], PoolDay] = field(default_factory=Table[tuple[PoolId, date], PoolDay])
     lingering: Table[tuple[AddressId, NicId], int] = field(default_factory=Table[tuple[AddressId, NicId], int])
     cursors: Table[str, int] = field(default_factory=Table[str, int])
     groups: Table[GroupId, GroupRecord] = field(default_factory=Table[GroupId, GroupRecord])

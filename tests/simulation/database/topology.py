@@ -9,6 +9,7 @@ from mooring.model.nouns import AddressKind, AddressPool, AddressRange, Host, Ne
 from mooring.model.records import AddressRow, RouterRow
 from mooring.model.subjects import SubjectKey, SubjectKind
 from tests.simulation.database.addresses import Addresses
+from tests.simulation.database.pools import Pools
 from tests.simulation.database.tables import Tables, check, forget, needed, needs, unique
 
 
@@ -98,6 +99,7 @@ class Topology:
             allocated=sum(row.kind is AddressKind.FLOATING and not row.releasing for row in rows),
             associated=sum(of == pool for _, of in self._tables.associations.values()),
             releasing=sum(row.releasing for row in rows),
+            routers=sum(row.kind is not AddressKind.FLOATING and not row.releasing for row in rows),
         )
 
     def delete_pool(self, pool: PoolId) -> None:
@@ -105,6 +107,9 @@ class Topology:
             return
         needed(any(row.pool == pool for row in self._tables.addresses.values()))
         self._tables.pools.drop(pool)
+        Pools(self._tables).forget(pool=pool)
+        for known_day in [each for each in self._tables.pool_days.keys() if each[0] == pool]:  # noqa: SIM118
+            self._tables.pool_days.drop(known_day)
         if pool in self._tables.cursors:
             self._tables.cursors.drop(pool)
 

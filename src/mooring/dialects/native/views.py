@@ -6,7 +6,6 @@ from typing import Self
 
 from mooring.dialects.native.fields import View
 from mooring.model.nouns import (
-    AddressPool,
     FloatingIp,
     GroupRule,
     Host,
@@ -15,12 +14,10 @@ from mooring.model.nouns import (
     Network,
     NetworkKind,
     Nic,
-    PoolUsage,
     Power,
     Quota,
     Resource,
     SecurityGroup,
-    Uplink,
 )
 from mooring.model.subjects import Direction
 from mooring.operations.hosts import Condition
@@ -61,75 +58,6 @@ class NetworkView(View):
             bridge=network.bridge,
             cluster=network.cluster,
         )
-
-
-class UplinkView(View):
-    """A way out towards one provider: an interface of every gateway host that has it."""
-
-    id: str
-    name: str
-    interface: str
-
-    @classmethod
-    def of(cls, uplink: Uplink) -> Self:
-        """Show an uplink."""
-        return cls(id=uplink.id, name=uplink.name, interface=uplink.interface)
-
-
-class RangeView(View):
-    """An inclusive range of addresses."""
-
-    first: IPv4Address
-    last: IPv4Address
-
-
-class PoolView(View):
-    """Public addresses that projects may allocate; `gateway` is the provider's router, `uplink` the id of the way to it."""
-
-    id: str
-    name: str
-    uplink: str
-    cidr: IPv4Network
-    gateway: IPv4Address
-    ranges: list[RangeView]
-
-    @classmethod
-    def of(cls, pool: AddressPool) -> Self:
-        """Show a pool."""
-        return cls(
-            id=pool.id,
-            name=pool.name,
-            uplink=pool.uplink,
-            cidr=pool.cidr,
-            gateway=pool.gateway,
-            ranges=[RangeView(first=part.first, last=part.last) for part in pool.ranges],
-        )
-
-
-class UsageView(View):
-    """How full a pool is: `allocated` addresses belong to projects, `releasing` ones are not yet free again."""
-
-    total: int
-    allocated: int
-    associated: int
-    releasing: int
-
-
-class PoolUsageView(PoolView):
-    """A pool and how full it is."""
-
-    usage: UsageView
-
-    @classmethod
-    def used(cls, usage: PoolUsage) -> Self:
-        """Show a pool with its usage."""
-        counts = UsageView(
-            total=usage.total,
-            allocated=usage.allocated,
-            associated=usage.associated,
-            releasing=usage.releasing,
-        )
-        return cls(**PoolView.of(usage.pool).model_dump(), usage=counts)
 
 
 class AssociationView(View):

@@ -9,9 +9,9 @@ from mooring.compile.journey import IpProtocol
 from mooring.dialects.native.fields import Address, AnyAddress, Body, Prefix
 from mooring.model.faults import Invalid
 from mooring.model.ids import ProjectId
-from mooring.model.nouns import AddressRange, NetworkKind
+from mooring.model.nouns import NetworkKind
 from mooring.model.subjects import Direction
-from mooring.operations import NewNetwork, NewPool, NewRule
+from mooring.operations import NewNetwork, NewRule
 
 _PORT = Field(ge=1, le=65535)
 
@@ -57,36 +57,14 @@ class NetworkWish(Body):
         )
 
 
-class RangeWish(Body):
-    """An inclusive range of addresses."""
+class FloatingIpWish(Body):
+    """A floating IP to be allocated, of the pool with this name or id, or of the first one that the project may use.
 
-    first: Address
-    last: Address
-
-
-class PoolWish(Body):
-    """A pool to be made; `uplink` names one that exists, or is made for `interface`.
-
-    `cidr` is the provider's subnet and `gateway` its router there; only addresses inside `ranges` are ours to give out.
+    `address` asks for one of it by itself: administrators may, and others in pools that are granted to them and not public.
     """
 
-    name: str
-    cidr: Prefix
-    gateway: Address
-    ranges: list[RangeWish]
-    uplink: str
-    interface: str | None = None
-
-    def new(self) -> NewPool:
-        """Return what operations make of it."""
-        ranges = tuple(AddressRange(part.first, part.last) for part in self.ranges)
-        return NewPool(self.name, self.cidr, self.gateway, ranges, self.uplink, self.interface)
-
-
-class FloatingIpWish(Body):
-    """A floating IP to be allocated, of the pool with this name or id, or of the first one."""
-
     pool: str | None = None
+    address: Address | None = None
 
 
 class AssociationWish(Body):

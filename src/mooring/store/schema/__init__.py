@@ -25,6 +25,7 @@ from mooring.store.schema.egress import egress_preferences, egress_renewals, egr
 from mooring.store.schema.groups import counters, nic_groups, security_group_rules, security_groups, zones
 from mooring.store.schema.identities import grants, key_roles, keys, projects, tokens, users
 from mooring.store.schema.instances import failed_launches, instances, nics
+from mooring.store.schema.pools import pool_days, pool_grants, pool_shares
 from mooring.store.schema.topology import hosts, networks, pool_ranges, pools, routers, uplinks
 
 __all__ = [
@@ -55,7 +56,10 @@ __all__ = [
     "networks",
     "nic_groups",
     "nics",
+    "pool_days",
+    "pool_grants",
     "pool_ranges",
+    "pool_shares",
     "pools",
     "projects",
     "quotas",

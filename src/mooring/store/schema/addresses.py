@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 
 from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
-from mooring.model.nouns import AddressKind
+from mooring.model.nouns import MOST_PER_FIXED, AddressKind
 from mooring.store.schema.columns import Listed, given, metadata, one_of, own_id, own_mac, some_text, to
 
 BLOCK = 256
@@ -92,11 +92,18 @@ cursors = Table("cursors", metadata, CursorColumns, sqlite_with_rowid=False)
 
 
 class AssociationColumns(TypedColumns):
-    """Floating to fixed: a floating IP has one at most, a fixed IP one of each pool."""
+    """Floating to fixed: a floating IP has one at most, a fixed IP as many of a pool as that one lets it have slots, which is one as a rule.
+
+    `position` is their order on the fixed IP: of those on one uplink the first is what it leaves as.  An `automatic` one was made with the
+    instance, and when that ends, so does the project's hold on the address.
+    """
 
     floating: Named[AddressId] = to("addresses.id")
     fixed: Named[AddressId] = to("addresses.id")
     pool: Named[PoolId] = to("pools.id")
+    slot: Named[int]
+    position: Named[int]
+    automatic: Named[bool]
 
 
 associations = Table(
@@ -104,8 +111,10 @@ associations = Table(
     metadata,
     AssociationColumns,
     PrimaryKeyConstraint("floating"),
-    UniqueConstraint("fixed", "pool"),
+    UniqueConstraint("fixed", "pool", "slot"),
+    UniqueConstraint("fixed", "position"),
     CheckConstraint("floating <> fixed", name="apart"),
+    CheckConstraint(f"slot BETWEEN 1 AND {MOST_PER_FIXED}", name="slot"),
     Index(None, "pool"),
     sqlite_with_rowid=False,
 )

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Index,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     TypedColumns,
     UniqueConstraint,
     text,
+    true,
 )
 
 from mooring.model.ids import HostId, NetworkId, PoolId, ProjectId, RouterId, UplinkId
@@ -52,13 +54,15 @@ uplinks = Table("uplinks", metadata, UplinkColumns)
 
 
 class PoolColumns(Listed):
-    """Public addresses; which of the subnet are ours is in pool_ranges."""
+    """Public addresses; which of the subnet are ours is in pool_ranges, and who may use one that is not public in pool_grants."""
 
     id: Named[PoolId] = own_id()
     name: Named[str] = own_id()
     uplink: Named[UplinkId] = to("uplinks.id")
     cidr: Named[str] = some_text()
     gateway: Named[str] = some_text()
+    public: Named[bool] = Column(Boolean, nullable=False, server_default=true())
+    per_fixed: Named[int] = Column(Integer, nullable=False, server_default="1")
 
 
 pools = Table("pools", metadata, PoolColumns, Index(None, "uplink"))

@@ -13,7 +13,7 @@ from mooring.model.accounts import Caller
 from mooring.model.faults import NotAssociated, NotFound
 from mooring.model.ids import AddressId
 from mooring.model.nouns import FloatingIp
-from mooring.operations import FloatingChoice, Operations
+from mooring.operations import FloatingChoice, NewFloatingIp, Operations
 
 
 def find_floating(operations: Operations, caller: Caller, name: str) -> FloatingIp:
@@ -46,7 +46,10 @@ def routes(service: Service) -> APIRouter:
     @router.post("", status_code=201)
     @service.writes
     def allocate_floating_ip(caller: CallerOf, wish: FloatingIpWish, key: Key = None) -> FloatingIpView:
-        """Give the project a floating IP."""
+        """Give the project a floating IP, any of a pool or the one that is named."""
+        if wish.address is not None:
+            new = NewFloatingIp(wish.pool, wish.address)
+            return FloatingIpView.of(addresses.make(caller, new, key))
         return FloatingIpView.of(addresses.allocate(caller, wish.pool, key))
 
     @router.get("/{floating_ip}")
