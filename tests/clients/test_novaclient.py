@@ -84,6 +84,22 @@ def test_floating_ip(nova: Any, cloud: Cloud) -> None:
     assert [each.name for each in nova.servers.list()] == ["other"]
 
 
+def test_fixed_ips(nova: Any, cloud: Cloud) -> None:
+    server = _boot(nova)
+    server.add_fixed_ip(cloud.network.id)
+    assert _addresses(server, "fixed") == ["10.0.0.2", "10.0.0.3"]
+    floating = nova.floating_ips.create()
+    server.add_floating_ip(floating, fixed_address="10.0.0.3")
+    assert nova.floating_ips.get(floating.id).fixed_ip == "10.0.0.3"
+    with pytest.raises(exceptions.Conflict, match=f"floating IP {floating.ip}"):
+        server.remove_fixed_ip("10.0.0.3")
+    server.remove_floating_ip(floating)
+    server.remove_fixed_ip("10.0.0.3")
+    assert _addresses(server, "fixed") == ["10.0.0.2"]
+    with pytest.raises(exceptions.BadRequest, match=r"doesn't have fixed IP '10\.0\.0\.3'"):
+        server.remove_fixed_ip("10.0.0.3")
+
+
 def test_default_pool(nova: Any) -> None:
     """floating_ips.create() sends {"pool": null}."""
     assert nova.floating_ips.create().pool == "public"

@@ -135,6 +135,24 @@ def test_security_groups(sdk: Any) -> None:
     assert [group.name for group in sdk.list_security_groups()] == ["default"]
 
 
+def test_addresses_of_a_port(sdk: Any, cloud: Cloud) -> None:
+    server = sdk.create_server("vm", image="tiny", flavor="m1.tiny", wait=True, auto_ip=False)
+    (port,) = sdk.network.ports(device_id=server.id)
+    pairs = [{"ip_address": "10.0.0.200"}, {"ip_address": "10.0.0.208/30", "mac_address": port.mac_address}]
+    changed = sdk.network.update_port(port, allowed_address_pairs=pairs)
+    assert changed.allowed_address_pairs == [{"mac_address": port.mac_address, **pair} for pair in pairs]
+    subnet = {"subnet_id": cloud.network.id}
+    changed = sdk.network.update_port(port, fixed_ips=[*port.fixed_ips, subnet])
+    assert changed.fixed_ips == [{**subnet, "ip_address": address} for address in ("10.0.0.2", "10.0.0.3")]
+    shown = sdk.network.get_port(port.id)
+    assert (shown.fixed_ips, shown.allowed_address_pairs) == (changed.fixed_ips, changed.allowed_address_pairs)
+    with pytest.raises(exceptions.BadRequestException, match="is the gateway of network private"):
+        sdk.network.update_port(port, allowed_address_pairs=[{"ip_address": "10.0.0.1"}])
+    changed = sdk.network.update_port(port, allowed_address_pairs=[], fixed_ips=port.fixed_ips)
+    assert (changed.fixed_ips, changed.allowed_address_pairs) == (port.fixed_ips, [])
+    sdk.delete_server(server.id, wait=True)
+
+
 def test_refusals(sdk: Any) -> None:
     # What it doesn't find as a network, it looks for as nova's pool.
     with pytest.raises(exceptions.NotFoundException, match="Floating IP pool not found"):
