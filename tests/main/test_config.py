@@ -32,6 +32,7 @@ from tests.cloud import Cloud
 
 Write = Callable[[str], Path]
 
+KEYSTONE = '[identity.keystone]\nurl = "http://k:5000"\nusername = "m"\npassword = "geheim"\n'
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$1sDPXGIYIvy8jxPTTyrRUZkDFbMUBFXLEjYU1mUtWmY"
 
 SERVICE = """
@@ -125,6 +126,22 @@ def _told(path: Path, process: Process | None = None) -> str:
             "identity.failures_per_account = -1: must be greater than or equal to 0",
         ),
         ('[api]\ntrusted_proxies = ["proxy"]', "api.trusted_proxies[0]"),
+        (
+            '[identity.keystone]\nurl = "http://moo:geheim@k:5000"',
+            "must be a URL as in https://cloud.example.org:5000/v3, without user and password",
+        ),
+        (
+            '[identity.keystone]\nurl = "http://k:5000"\nusername = "m"\nsecret = "x"',
+            "identity.keystone: needs either username and password, or credential and secret",
+        ),
+        (
+            '[identity.keystone]\nurl = "http://k"\nusername = "m"\npassword = "x"\ncache_seconds = -1',
+            "identity.keystone.cache_seconds = -1: must be greater than or equal to 0",
+        ),
+        (
+            f'{KEYSTONE}[[identity.accounts]]\nuser = "a"\npassword = "x"\nproject = "p"',
+            "identity: has both accounts and keystone",
+        ),
         ('[[bootstrap.projects]]\nname = ""', "bootstrap.projects[0].name = '': "),
         ('[[bootstrap.users]]\npassword = "x"', "bootstrap.users[0].name: is missing"),
         (
@@ -208,6 +225,32 @@ def test_secrets_are_in_no_message_and_no_printing(write: Write, tmp_path: Path)
     ):
         assert "geheim" not in told
     assert "postgresql://moo:***@db/x" in effective(settings, {})
+
+
+def test_a_keystone_has_the_accounts(write: Write) -> None:
+    path = write(f'{KEYSTONE}ca = "/nowhere/ca.pem"\n[[bootstrap.projects]]\nname = "a"')
+    told = _told(path, Process.UP)
+    assert "bootstrap: with [identity.keystone], accounts are made in that Keystone" in told
+    assert "identity.keystone.ca: /nowhere/ca.pem can't be read" in told
+
+
+def test_a_keystone_s_secrets_are_shown_to_nobody_and_may_stand_in_files(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("geheim\n")
+    path = write(f'[identity.keystone]\nurl = "http://k:5000/"\ncredential = "c"\nsecret_file = "{tmp_path}/secret"')
+    settings = load(path, Process.UP)
+    keystone = settings.identity.keystone
+    assert keystone is not None
+    assert (keystone.url, keystone.told_url, keystone.secret) == ("http://k:5000/v3", "http://k:5000/v3", "geheim")
+    known = write(f'{KEYSTONE}public_url = "https://cloud.example.org/identity/v3"')
+    for told in (repr(settings), effective(settings, {}), repr(load(known, Process.UP))):
+        assert "geheim" not in told
+    known.chmod(0o644)
+    read_again, values, _ = read(known)
+    assert read_again is not None
+    assert read_again.identity.keystone is not None
+    assert read_again.identity.keystone.told_url == "https://cloud.example.org/identity/v3"
+    (warning,) = warnings(known, read_again, values)
+    assert "holds passwords and can be read by everybody" in warning
 
 
 def test_a_secret_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:

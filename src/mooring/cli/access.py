@@ -94,7 +94,12 @@ class Session:
     def _log_in(self) -> str:
         access = self._access
         body = {"auth": _by_key(access) if access.key is not None else _by_password(access)}
-        answer = self._send("POST", f"{access.base}/identity/v3/auth/tokens", body)
+        place = access.base
+        answer = self._send("POST", f"{place}/identity/v3/auth/tokens", body)
+        if answer.status_code == 404 and access.url is not None and access.auth_url is not None:
+            # The callers of this mooring are known to a Keystone, which is where OS_AUTH_URL leads then.
+            place = access.auth_url.rstrip("/").removesuffix("/v3")
+            answer = self._send("POST", f"{place}/v3/auth/tokens", body)
         if answer.status_code == 401:
             who = (
                 f"key {access.key} with this secret"
@@ -102,14 +107,14 @@ class Session:
                 else f"user {access.user} with this password"
             )
             where = "" if access.key is not None else f" in project {access.project}"
-            raise Failed(f"{access.base} does not know {who}{where}.")
+            raise Failed(f"{place} does not know {who}{where}.")
         if answer.status_code == 429:
             raise Failed(
                 f"wrong passwords came too often; try again in {answer.headers.get('Retry-After', '60')} seconds."
             )
         token = answer.headers.get("X-Subject-Token")
         if answer.status_code != 201 or token is None:
-            raise Failed(f"{access.base} is not mooring: it answers a log-in with {answer.status_code}.")
+            raise Failed(f"{place} is not mooring: it answers a log-in with {answer.status_code}{_told(answer)}.")
         return str(token)
 
     # ------------------------------------------------------------------------------------------------------ requests
@@ -239,6 +244,14 @@ class Session:
             if time.monotonic() > deadline:
                 raise Failed(f"the instance is still there after {seconds:g} seconds.")
             time.sleep(_POLL)
+
+
+def _told(answer: "httpx2.Response") -> str:
+    """Return what an identity service says of a refusal, if it does: that there is none, and where there is one, for example."""
+    try:
+        return f", {str(answer.json()['error']['message']).rstrip('.')}"
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _by_password(access: Access) -> Thing:

@@ -8,7 +8,13 @@ roles.py      what each process needs of a file, and what must not be in it
 text.py       the settings that hold, as text without secrets
 """
 
-from mooring.config.accounts import AccountSettings, BootstrapSettings, FirstUserSettings, IdentitySettings
+from mooring.config.accounts import (
+    AccountSettings,
+    BootstrapSettings,
+    FirstUserSettings,
+    IdentitySettings,
+    KeystoneSettings,
+)
 from mooring.config.load import ConfigurationError, Problem, load, named, read
 from mooring.config.roles import Process, credentials_file, fits, warnings
 from mooring.config.sections import Section
@@ -39,6 +45,7 @@ __all__ = [
     "FirstUserSettings",
     "HostSettings",
     "IdentitySettings",
+    "KeystoneSettings",
     "LogSettings",
     "NetworkSettings",
     "Problem",

@@ -1,6 +1,7 @@
 """Settings of who may log in, and who is there before anybody could ask."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
@@ -15,6 +16,13 @@ def _hash(text: str) -> str:
     if not _ARGON2.fullmatch(text):
         raise ValueError("must be an Argon2 hash, as `mooring user hash` prints one")
     return text
+
+
+def _keystone_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", url):
+        raise ValueError("must be a URL as in https://cloud.example.org:5000/v3, without user and password")
+    plain = url.rstrip("/")
+    return plain if plain.endswith("/v3") else f"{plain}/v3"
 
 
 class AccountSettings(Section):
@@ -33,6 +41,74 @@ class AccountSettings(Section):
     @classmethod
     def _read_file(cls, values: object) -> object:
         return text_of(values, "password")
+
+
+class KeystoneSettings(Section):
+    """A Keystone that knows who calls, instead of mooring itself, which then has no accounts and no /identity of its own."""
+
+    url: Annotated[
+        str,
+        AfterValidator(_keystone_url),
+        Field(description="where mooring asks it, as in http://10.0.0.5:5000/v3; at /v3 if the path says no version"),
+    ]
+    public_url: Annotated[
+        str | None,
+        AfterValidator(_keystone_url),
+        Field(description="where users log in, as mooring tells them; without it, `url`"),
+    ] = None
+    username: Annotated[
+        str | None, Field(min_length=1, description="the service's user, with a role by which it may validate tokens")
+    ] = None
+    password: Annotated[
+        str | None,
+        Field(min_length=1, repr=False, description="the user's; or password_file or password_credential, where it is"),
+        Secret(),
+    ] = None
+    project: Annotated[str, Field(min_length=1, description="the project for which the service's user logs in")] = (
+        "service"
+    )
+    domain: Annotated[
+        str, Field(min_length=1, description="the name of the domain of the service's user and project")
+    ] = "Default"
+    credential: Annotated[
+        str | None,
+        Field(min_length=1, description="the id of an application credential, instead of username and password"),
+    ] = None
+    secret: Annotated[
+        str | None,
+        Field(min_length=1, repr=False, description="that credential's; or secret_file or secret_credential"),
+        Secret(),
+    ] = None
+    ca: Annotated[
+        Path | None, Field(description="the authorities to believe, in PEM; without it, those of Python's requests")
+    ] = None
+    timeout: Annotated[int, Field(ge=1, le=60, description="how long to wait for an answer, in seconds: 1 to 60")] = 5
+    cache_seconds: Annotated[
+        int,
+        Field(ge=0, le=3600, description="how long an answer about a token is believed: 0 to 3600; 0 asks each time"),
+    ] = 60
+    cache_tokens: Annotated[
+        int, Field(ge=1, le=1_000_000, description="about how many tokens answers are kept; the oldest go first")
+    ] = 10_000
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, values: object) -> object:
+        return text_of(text_of(values, "password"), "secret")
+
+    @model_validator(mode="after")
+    def _one(self) -> "KeystoneSettings":
+        by_password = self.username is not None and self.password is not None
+        by_credential = self.credential is not None and self.secret is not None
+        given = [each is not None for each in (self.username, self.password, self.credential, self.secret)]
+        if by_password == by_credential or sum(given) != 2:
+            raise ValueError("needs either username and password, or credential and secret")
+        return self
+
+    @property
+    def told_url(self) -> str:
+        """Return where users are told to log in."""
+        return self.public_url or self.url
 
 
 class IdentitySettings(Section):
@@ -55,6 +131,16 @@ class IdentitySettings(Section):
     accounts: Annotated[
         tuple[AccountSettings, ...], Field(description="users: a section [[identity.accounts]] each")
     ] = ()
+    keystone: Annotated[
+        KeystoneSettings | None,
+        Field(description="a Keystone that knows who calls; a section of its own, instead of accounts"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "IdentitySettings":
+        if self.keystone is not None and self.accounts:
+            raise ValueError("has both accounts and keystone: with a Keystone, accounts are made there")
+        return self
 
 
 class FirstProjectSettings(Section):

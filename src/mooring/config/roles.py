@@ -64,9 +64,10 @@ def misfits(process: Process, settings: Settings, values: Mapping[str, Any]) -> 
     """Return all that is wrong with settings for a process; `values` is what the file itself sets."""
     match process:
         case Process.UP:
-            return _for_up(settings)
+            return [*_for_up(settings), *_keystone(settings, values)]
         case Process.API | Process.CONTROLLER:
-            return [*_bus(process, settings), *_for_service(process, settings, values)]
+            service = _for_service(process, settings, values)
+            return [*_bus(process, settings), *service, *_keystone(settings, values)]
         case Process.AGENT:
             return [*_bus(process, settings), *_for_agent(settings, values)]
         case _:
@@ -79,6 +80,7 @@ def warnings(path: Path | None, settings: Settings, values: Mapping[str, Any]) -
     secrets = bool(settings.database.password or _PASSWORD.search(settings.database.url or ""))
     accounts = [*values.get("identity", {}).get("accounts", ()), *values.get("bootstrap", {}).get("users", ())]
     secrets = secrets or any("password" in account for account in accounts)
+    secrets = secrets or not {"password", "secret"}.isdisjoint(values.get("identity", {}).get("keystone", {}))
     if path is not None and secrets and path.stat().st_mode & stat.S_IROTH:
         found.append(f"{path} holds passwords and can be read by everybody: chmod 0640 it, or use password_file")
     found += [
@@ -129,9 +131,21 @@ def _for_service(process: Process, settings: Settings, values: Mapping[str, Any]
         for section in ("host", "agent")
         if section in values
     ]
-    accounts = settings.identity.accounts or settings.bootstrap.users
+    accounts = settings.identity.accounts or settings.bootstrap.users or settings.identity.keystone
     if process is Process.API and not accounts and settings.database.url is None:
         found.append(Misfit("identity.accounts", "nobody could log in: name at least one account"))
+    return found
+
+
+def _keystone(settings: Settings, values: Mapping[str, Any]) -> list[Misfit]:
+    keystone = settings.identity.keystone
+    if keystone is None:
+        return []
+    found: list[Misfit] = []
+    if "bootstrap" in values:
+        found.append(Misfit("bootstrap", "with [identity.keystone], accounts are made in that Keystone"))
+    if keystone.ca is not None and not os.access(keystone.ca, os.R_OK):
+        found.append(Misfit("identity.keystone.ca", f"{keystone.ca} can't be read"))
     return found
 
 

@@ -13,13 +13,14 @@ from mooring.config import ConfigurationError, FirstUserSettings, Settings
 from mooring.control.bell import BusBell
 from mooring.guests import netns, qemu
 from mooring.main.clock import SystemClock
+from mooring.main.keystone import Keystone
 from mooring.main.measured import MeasuredBell
 from mooring.main.status import Check
 from mooring.model.accounts import Role
 from mooring.model.faults import Invalid, Unavailable
 from mooring.model.ids import HostId
 from mooring.model.nouns import Flavor, Resource
-from mooring.operations import Door, Limits, Operations
+from mooring.operations import Door, Limits, Operations, Remembering
 from mooring.operations.bootstrap import Account, FirstProject, FirstUser
 from mooring.operations.door import FirstNetwork
 from mooring.operations.interfaces import Store, Transaction
@@ -120,7 +121,11 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def build_operations(settings: Settings, foundation: Foundation) -> Operations:
-    """Build the operations."""
+    """Build the operations.
+
+    Raises:
+        ConfigurationError: another identity service is to be asked, and what asks it is not installed.
+    """
     door = Door(
         store=foundation.store,
         bell=MeasuredBell(BusBell(foundation.bus), foundation.registry),
@@ -129,10 +134,14 @@ def build_operations(settings: Settings, foundation: Foundation) -> Operations:
         images=qemu.IMAGES if settings.host.guests == "qemu" else netns.IMAGES,
         flavors=FLAVORS,
     )
+    keystone = settings.identity.keystone
+    authority = Keystone(keystone) if keystone is not None else None
+    remembering = Remembering(keystone.cache_seconds, keystone.cache_tokens) if keystone is not None else None
     if foundation.guard is None:
-        return Operations(door)
+        return Operations(door, authority=authority, remembering=remembering)
     # Accounts concern no host, and those who want to see how things are must get in.
-    return Operations(replace(door, store=GuardedStore(foundation.store, foundation.guard)), unguarded=door)
+    guarded = replace(door, store=GuardedStore(foundation.store, foundation.guard))
+    return Operations(guarded, door, authority, remembering)
 
 
 def prepare_accounts(settings: Settings, operations: Operations) -> None:

@@ -9,6 +9,7 @@ from mooring.operations.addresses import AddressOperations, NewFloatingIp
 from mooring.operations.bootstrap import BootstrapOperations
 from mooring.operations.door import Door, Limits
 from mooring.operations.egress import EgressOperations, NewPreference, NewWay
+from mooring.operations.foreign import Authority, ForeignCallers, Remembering
 from mooring.operations.grants import GrantOperations
 from mooring.operations.groups import GroupOperations
 from mooring.operations.hosts import HostOperations
@@ -29,6 +30,7 @@ from mooring.operations.settlement import SettlementOperations
 from mooring.policy.rules import NewRule
 
 __all__ = [
+    "Authority",
     "Door",
     "FloatingChoice",
     "Limits",
@@ -48,6 +50,7 @@ __all__ = [
     "PoolAddress",
     "PoolChange",
     "ProjectChange",
+    "Remembering",
     "UserChange",
 ]
 
@@ -55,11 +58,21 @@ __all__ = [
 class Operations:
     """All operations, by noun."""
 
-    def __init__(self, door: Door, unguarded: Door | None = None) -> None:
-        """Build the operations on one door, or on another one those that concern no host and may go on where others must not."""
+    def __init__(
+        self,
+        door: Door,
+        unguarded: Door | None = None,
+        authority: Authority | None = None,
+        remembering: Remembering | None = None,
+    ) -> None:
+        """Build the operations on one door, or on another one those that concern no host and may go on where others must not.
+
+        With an `authority`, callers are whom that knows, and its answers are believed as `remembering` says.
+        """
         people = unguarded or door
         passwords = Passwords(people.chance)
-        self.identity = IdentityOperations(people, passwords)
+        foreign = ForeignCallers(people, authority, remembering) if authority is not None else None
+        self.identity = IdentityOperations(people, passwords, foreign)
         self.accounts = AccountOperations(people, passwords)
         self.keys = KeyOperations(people, passwords)
         self.bootstrap = BootstrapOperations(people, passwords)

@@ -11,6 +11,7 @@ from mooring.model.ids import KeyId, ProjectId, UserId
 from mooring.model.nouns import Quota, Resource
 from mooring.operations.attempts import Attempts
 from mooring.operations.door import Door
+from mooring.operations.foreign import ForeignCallers
 from mooring.operations.interfaces import Credentials, KeyCredentials, TokenRow, Transaction
 from mooring.operations.passwords import Passwords, checked_password
 from mooring.policy.roles import Verb, with_implied
@@ -31,11 +32,17 @@ class KeyName:
 class IdentityOperations:
     """Log-in, tokens, one's own password, and what a project may have."""
 
-    def __init__(self, door: Door, passwords: Passwords | None = None) -> None:
-        """Keep the door, and what checks passwords."""
+    def __init__(self, door: Door, passwords: Passwords | None = None, foreign: ForeignCallers | None = None) -> None:
+        """Keep the door, what checks passwords, and who knows the callers if it isn't mooring."""
         self._door = door
+        self._foreign = foreign
         self._passwords = passwords or Passwords(door.chance)
         self._attempts = Attempts(door.limits.attempts_per_account, door.limits.attempts_per_source)
+
+    @property
+    def elsewhere(self) -> str | None:
+        """Return where users log in and are managed, or None if that is here."""
+        return self._foreign.url if self._foreign is not None else None
 
     # ------------------------------------------------------------------------------------------------------- log-in
 
@@ -152,11 +159,24 @@ class IdentityOperations:
         return row
 
     def token(self, secret: str) -> Token:
-        """Return what a valid token stands for."""
-        return _token(secret, self._row(secret))
+        """Return what a valid token stands for.
+
+        Raises:
+            Unauthenticated: it stands for nothing, or nothing any longer.
+            Unavailable: another identity service would know, and can't be asked.
+        """
+        return _token(secret, self._row(secret)) if self._foreign is None else self._foreign.token(secret)
 
     def caller(self, secret: str, request_id: str) -> Caller:
-        """Return the caller that a valid token with a project stands for, with the roles that the user has now."""
+        """Return the caller that a valid token with a project stands for, with the roles that the user has now.
+
+        Raises:
+            Unauthenticated: it stands for nobody, or for no project.
+            Forbidden: another identity service knows the caller, in no role that means anything here.
+            Unavailable: another identity service would know, and can't be asked.
+        """
+        if self._foreign is not None:
+            return self._foreign.caller(secret, request_id)
         row = self._row(secret)
         roles = _roles(row.roles, row.key)
         if row.project is None or not roles:

@@ -75,9 +75,13 @@ def build(service: Service) -> FastAPI:
         generate_unique_id_function=operation_id,
         exception_handlers={Fault: _fault, RequestValidationError: _fields, HTTPException: _status},
     )
-    for module in (networks, pools, addresses, egress, instances, nics, groups, hosts, quotas, accounts, keys, traces):
+    modules = [networks, pools, addresses, egress, instances, nics, groups, hosts, quotas, traces]
+    elsewhere = service.operations.identity.elsewhere
+    if elsewhere is None:
+        modules += [accounts, keys]
+    for module in modules:
         api.include_router(module.routes(service))
-    describe(api)
+    describe(api, elsewhere)
     return api
 
 

@@ -12,15 +12,15 @@ from mooring.dialects.native.problems import MEDIA_TYPE, TABLE, Problem
 
 _METHODS = {"get", "put", "post", "delete"}
 _ABOUT = """
-Everything that mooring can do. Tokens come from its Keystone endpoint, `POST /identity/v3/auth/tokens`.
+Everything that mooring can do. Tokens come from {log_in}.
 
 Errors are RFC 9457 problems; their `type` is one of these, or `about:blank` where the status says it all:
 """
 
 
-def describe(api: FastAPI) -> None:
-    """Let an application serve its own description at /openapi.json, and who it is at /."""
-    document = _document(api)
+def describe(api: FastAPI, elsewhere: str | None = None) -> None:
+    """Let an application serve its own description at /openapi.json, and who it is at /; people log in here, or `elsewhere`."""
+    document = _document(api, elsewhere)
     about = {"name": "mooring", "version": version("mooring"), "api": "v1", "description": "/v1/openapi.json"}
 
     async def openapi(_request: Request) -> JSONResponse:
@@ -33,13 +33,15 @@ def describe(api: FastAPI) -> None:
     api.add_route("/", root, ["GET"], include_in_schema=False)
 
 
-def _document(api: FastAPI) -> dict[str, Any]:
+def _document(api: FastAPI, elsewhere: str | None) -> dict[str, Any]:
+    own = "its Keystone endpoint, `POST /identity/v3/auth/tokens`"
+    about = _ABOUT.strip().format(log_in=own if elsewhere is None else f"the Keystone at {elsewhere}")
     kinds = "".join(f"- `urn:mooring:{kind.name}` ({kind.status}): {kind.title}\n" for kind in TABLE.values())
     document = get_openapi(
         title="mooring",
         version=version("mooring"),
         summary="The addresses of a VM cloud",
-        description=f"{_ABOUT.strip()}\n\n{kinds}",
+        description=f"{about}\n\n{kinds}",
         routes=api.routes,
         servers=[{"url": "/v1"}],
         tags=[

@@ -10,9 +10,9 @@ from starlette.types import ASGIApp
 
 from mooring.dialects.http import Bounds, Edge, Exchange, Lanes, Refused, base_url, read_body, shown
 from mooring.dialects.openstack.calls import UNAUTHENTICATED, Answer, Call, Microversion, Site
-from mooring.dialects.openstack.faults import body_of, refusal
+from mooring.dialects.openstack.faults import Form, body_of, refusal
 from mooring.dialects.openstack.routes import ROUTES
-from mooring.dialects.openstack.routing import DRAFT, Access, Found, Missed, Route, Router, form_of
+from mooring.dialects.openstack.routing import DRAFT, IDENTITY, Access, Found, Missed, Route, Router, form_of
 from mooring.dialects.openstack.services import Service, Tell
 from mooring.dialects.openstack.xml import XML_TYPES, answer_type, fault_as_xml, view_as_xml
 from mooring.dialects.pieces import InParts, Pieces
@@ -32,6 +32,7 @@ def create_app(
 ) -> ASGIApp:
     """Return an application that serves /identity, /compute and /image, and `services` beside them.
 
+    Without /identity, where the operations know callers by another identity service: its catalogue is the one that clients read.
     `public_url` is where clients are told to come to; without one that is where they came to, as their Host header says.
     """
     known = tuple((service.kind, service.name, service.path) for service in services)
@@ -51,7 +52,10 @@ class Dialect:
         self._bounds = bounds
         self._lanes = Lanes()
         self._services = {service.path: service for service in services}
-        self._router = Router([*ROUTES, *(route for service in services for route in service.routes)])
+        # Where another identity service knows the callers, there is none here.
+        self._elsewhere = operations.identity.elsewhere
+        own = [route for route in ROUTES if self._elsewhere is None or route.segments[0] != IDENTITY]
+        self._router = Router([*own, *(route for service in services for route in service.routes)])
 
     async def answer(self, exchange: Exchange) -> Response:
         """Answer a request."""
@@ -59,6 +63,8 @@ class Dialect:
         path = _path(exchange)
         found = self._router.find(request.method, path)
         if isinstance(found, Missed):
+            if self._elsewhere is not None and form_of(path) is Form.KEYSTONE:
+                raise Refused(404, f"The identity service of this cloud is at {self._elsewhere}.")
             raise _missed(found, request.method)
         exchange.notes["route"] = found.route.name
         headers = dict(request.headers)
@@ -85,7 +91,7 @@ class Dialect:
         headers = dict(refused.headers)
         if refused.status == 401:
             base = self._site.public_url or base_url(exchange.request.scope)
-            headers["WWW-Authenticate"] = f'Keystone uri="{base}/identity"'
+            headers["WWW-Authenticate"] = f'Keystone uri="{self._elsewhere or base + "/identity"}"'
         path = _path(exchange)
         service = self._service(path)
         told = service.body_of(refused) if service is not None else body_of(form_of(path), refused)

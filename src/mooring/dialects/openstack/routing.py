@@ -9,6 +9,7 @@ from mooring.dialects.openstack.calls import Answer, Call
 from mooring.dialects.openstack.faults import Form
 
 COMPUTE = ("compute", "v2.1")
+IDENTITY = "identity"
 # What clients of those years put into their paths: the same resources, but for the XML of the first, see xml/documents.py.
 OLD_VERSIONS = frozenset({"v1.1", "v2"})
 DRAFT = "/compute/v1.1/"
@@ -52,7 +53,7 @@ class Route:
 
 def form_of(path: str) -> Form:
     """Return how faults are told for a path, whether or not there is a route."""
-    return Form.KEYSTONE if path.lstrip("/").split("/")[0] == "identity" else Form.NOVA
+    return Form.KEYSTONE if path.lstrip("/").split("/")[0] == IDENTITY else Form.NOVA
 
 
 @dataclass(frozen=True, slots=True)
