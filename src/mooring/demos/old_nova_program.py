@@ -7,10 +7,11 @@ came back as "result", or the "error" with its "code" and "message".
 import json
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
-# Which one it is depends on the Python that runs this; in none has it types.
-from novaclient import client as nova_client  # pyright: ignore[reportMissingTypeStubs]
+# Which one it is depends on the Python that runs this.
+from novaclient import client as nova_client  # pyright: ignore[reportMissingTypeStubs]  # in none has it any
 
 _WHO = ("OS_USERNAME", "OS_PASSWORD", "OS_PROJECT_NAME", "OS_AUTH_URL")
 
@@ -18,7 +19,8 @@ _WHO = ("OS_USERNAME", "OS_PASSWORD", "OS_PROJECT_NAME", "OS_AUTH_URL")
 def _plain(value: Any) -> Any:
     """Return what JSON can say of an answer: what the server told of a thing."""
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+        things: Iterable[Any] = value
+        return [_plain(each) for each in things]
     return getattr(value, "_info", value)
 
 
