@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 # Which one it is depends on the Python that runs this.
 from novaclient import client as nova_client  # pyright: ignore[reportMissingTypeStubs]  # in none has it any
@@ -19,8 +19,7 @@ _WHO = ("OS_USERNAME", "OS_PASSWORD", "OS_PROJECT_NAME", "OS_AUTH_URL")
 def _plain(value: Any) -> Any:
     """Return what JSON can say of an answer: what the server told of a thing."""
     if isinstance(value, (list, tuple)):
-        things: Iterable[Any] = value
-        return [_plain(each) for each in things]
+        return [_plain(each) for each in cast("Iterable[Any]", value)]
     return getattr(value, "_info", value)
 
 
