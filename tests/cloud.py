@@ -237,6 +237,7 @@ class Cloud:
     host: InstantHost = field(default_factory=InstantHost)
     quota: int = 10
     settle_timeout: float = 5.0
+    auto_assign: str | None = None
     pools: tuple[tuple[str, AddressRange], ...] = (("public", POOL_RANGE),)
 
     def __post_init__(self) -> None:
@@ -247,6 +248,7 @@ class Cloud:
             {**Limits().quotas, Resource.INSTANCES: self.quota, Resource.FLOATING_IPS: self.quota},
             settle_timeout=self.settle_timeout,
             liveness=86400,
+            auto_assign=self.auto_assign,
         )
         # Argon2 is slow on purpose, which is lost on the passwords of clouds that live for a second.
         with patch("mooring.operations.passwords.PasswordHasher", _QUICK):

@@ -269,6 +269,14 @@ class NetworkSettings(Section):
         AfterValidator(_guest_network),
         Field(description="the addresses of that first network, the same in every project; /8 to /29"),
     ] = IPv4Network("10.0.0.0/24")
+    auto_assign: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=255,
+            description="a pool: new instances get a floating IP of it, which is given back at their end; without it, none",
+        ),
+    ] = None
     filters: Annotated[
         bool, Field(description="whether hosts hold new guests to their own addresses and to their security groups")
     ] = True

@@ -116,6 +116,7 @@ def limits_of(settings: Settings) -> Limits:
         vlans=range(networks.vlans[0], networks.vlans[1] + 1),
         vxlans=range(networks.vxlans[0], networks.vxlans[1] + 1),
         first_network=FirstNetwork(networks.first_kind, networks.first_cidr) if networks.first_kind else None,
+        auto_assign=networks.auto_assign,
         filters=networks.filters,
     )
 

@@ -36,7 +36,8 @@ class Limits:
     `vlans` and `vxlans` are the segment numbers that mooring may use.  `liveness` is after how long without a word a host counts as dead.
     `attempts_per_account` and `attempts_per_source` are how many wrong passwords a minute, and at once, are answered; 0 is any number.
     `launch_patience` is for how long after its creation an instance waits for hosts that are away.
-    `first_network` is made for a project that launches an instance and has no network; None makes none.  With `filters`, hosts hold new NICs
+    `first_network` is made for a project that launches an instance and has no network; None makes none.  `auto_assign` is the pool by
+    name of which instances get a floating IP at their launch; None gives none.  With `filters`, hosts hold new NICs
     to their security groups, and to their own addresses.
     """
 
@@ -60,6 +61,7 @@ class Limits:
     vlans: range = VLAN_TAGS
     vxlans: range = VXLAN_IDENTIFIERS
     first_network: FirstNetwork | None = None
+    auto_assign: str | None = None
     filters: bool = True
 
     def segments(self, kind: NetworkKind) -> range | None:

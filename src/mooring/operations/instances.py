@@ -20,6 +20,7 @@ from mooring.model.nouns import (
 )
 from mooring.model.subjects import MAX_GROUPS, SubjectKey, SubjectKind
 from mooring.operations.addresses import detach, reclaim_unheld
+from mooring.operations.automatic import check_room, give_back_automatic
 from mooring.operations.door import (
     Change,
     Door,
@@ -79,7 +80,8 @@ class InstanceOperations:
         Raises:
             Invalid: unknown image or flavor, a fixed address outside of its network, or more groups than a NIC can be in.
             NotFound: no such network or security group.
-            QuotaExceeded: the project has as many instances as it may, or a group as many members.
+            QuotaExceeded: the project has as many instances as it may, or floating IPs where each instance gets one, or a group as many
+                members.
             Exhausted: a network has no free address.
             Conflict: the chosen fixed address is taken.
         """
@@ -116,6 +118,7 @@ class InstanceOperations:
             new.flavor,
             tx.now(),
         )
+        check_room(self._door, tx, row.project)
         tx.instances.add(row)
         names = (DEFAULT_GROUP,) if new.groups is None else new.groups
         groups = {group.id: group for group in (find_group(self._door, tx, row.project, name) for name in names)}
@@ -204,7 +207,8 @@ class InstanceOperations:
         return renamed
 
     def delete(self, caller: Caller, instance: InstanceId) -> None:
-        """Stop an instance and give its fixed addresses back once its hosts have confirmed; its floating IPs stay with the project.
+        """Stop an instance and give its fixed addresses back once its hosts have confirmed; its floating IPs stay with the project, but for one that
+        it got with its launch.
 
         Deleting one that is being deleted changes nothing.
 
@@ -224,8 +228,10 @@ class InstanceOperations:
             tx.quotas.give(target.project, Resource.NIC_ADDRESSES, further_addresses(target.nics))
             changes: list[Change] = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
             for nic in target.nics:
+                given = give_back_automatic(tx, nic.id)
                 for floating in nic.floating:
-                    detach(tx, floating)
+                    if floating.id not in given:
+                        detach(tx, floating)
                 changes.append(withdraw_nic(tx, nic.id))
             if target.host is not None:
                 changes += reach(tx, target.host, groups_of(target.nics))
@@ -237,7 +243,8 @@ class InstanceOperations:
 
 
 def withdraw_nic(tx: Transaction, nic: NicId) -> Published:
-    """Take a NIC from all its hosts, and its fixed addresses from it once they have confirmed, but for those that are associated."""
+    """Take a NIC from all its hosts, and its fixed addresses from it once they have confirmed, but for those that somebody has associated."""
+    give_back_automatic(tx, nic)
     change = withdraw(tx, SubjectKey(SubjectKind.NIC, nic))
     for row in tx.addresses.fixed_of_nic(nic):
         if tx.addresses.floating_of_fixed(row.id):

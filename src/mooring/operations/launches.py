@@ -10,6 +10,7 @@ from mooring.model.faults import Conflict, Exhausted, NotFound, Unavailable
 from mooring.model.ids import HostId, InstanceId
 from mooring.model.nouns import Host, Instance, InstanceState, Network, NetworkKind, Nic
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
+from mooring.operations.automatic import assign
 from mooring.operations.door import Change, Door, Published, publish, withdraw
 from mooring.operations.egress import connect_preferred
 from mooring.operations.instances import withdraw_nic
@@ -194,8 +195,8 @@ class LaunchOperations:
     ) -> Sequence[IPv4Address]:
         """Give every NIC of an instance a fixed IP and bring it to the compute host, its gateway, and the hosts that must find it.
 
-        Returns the fixed IPs that it has then; `took` is told them before any host is.  Without a free address the instance goes to the
-        error state with the reason.
+        Returns the fixed IPs that it has then; `took` is told them before any host is.  If the configuration says so, it gets a floating IP with
+        them.  Without a free address the instance goes to the error state with the reason.
 
         Raises:
             NotFound: the instance is not on this host (any longer).
@@ -216,6 +217,7 @@ class LaunchOperations:
     def _allocate(self, tx: Transaction, instance: Instance, host: HostId, changes: list[Change]) -> list[IPv4Address]:
         """Take what addresses are lacking, and add to `changes` what that changes; return all that the instance has."""
         taken = [fixed.address for nic in instance.nics for fixed in nic.fixed]
+        assigned = False
         for nic in instance.nics:
             network = tx.topology.network(nic.network)
             router = tx.topology.router(network.router) if network and network.router else None
@@ -223,6 +225,10 @@ class LaunchOperations:
                 raise Conflict(f"Network {nic.network_name} has not been set up.")
             if not nic.fixed:
                 taken.append(take_fixed(self._door, tx, nic.id, network, None).address)
+            if router is not None and not assigned and not tx.deliveries.hosts(SubjectKey(SubjectKind.NIC, nic.id)):
+                first = tx.addresses.fixed_of_nic(nic.id)[0]
+                changes += assign(self._door, tx, instance, first.id, router)
+                assigned = True
             changes += connect_preferred(self._door, tx, instance.project, network)
             tx.preferences.number_sets([nic.id])
             key = SubjectKey(SubjectKind.NIC, nic.id)
@@ -243,7 +249,7 @@ class LaunchOperations:
 
         It keeps the addresses that it has: the caller may have chosen them, or may have associated floating IPs with them.  After too many
         attempts, or where no other host can run it, the instance goes to the error state with the reason and gives its addresses back, but
-        for those that are associated; they are free once every host has confirmed that it let go.  Says whether it is to be scheduled again.
+        for those that somebody has associated; they are free once every host has confirmed that it let go.  Says whether it is to be scheduled again.
         """
         with self._door.store.write() as tx:
             known = tx.instances.get(instance)
