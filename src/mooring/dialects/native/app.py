@@ -75,11 +75,10 @@ def build(service: Service) -> FastAPI:
         generate_unique_id_function=operation_id,
         exception_handlers={Fault: _fault, RequestValidationError: _fields, HTTPException: _status},
     )
-    modules = [networks, pools, addresses, egress, instances, nics, groups, hosts, quotas, traces]
     elsewhere = service.operations.identity.elsewhere
-    if elsewhere is None:
-        modules += [accounts, keys]
-    for module in modules:
+    about_accounts = [accounts, keys] if elsewhere is None else []
+    things = [networks, pools, addresses, egress, instances, nics, groups, hosts, quotas]
+    for module in [*things, *about_accounts, traces]:
         api.include_router(module.routes(service))
     describe(api, elsewhere)
     return api
