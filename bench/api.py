@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     with ExitStack() as stack:
         clouds: dict[int, tuple[Cloud, list[str]]] = {}
         for number, size in enumerate(given.sizes):
-            clouds[size] = _cloud(number, size, max(clients * each[clients] for clients in CLIENTS), stack)
+            clouds[size] = build(number, size, max(clients * each[clients] for clients in CLIENTS), stack)
             clouds[size][0].pause()
         for number, which in rounds_of(range(len(combinations)), given.rounds):
             size, clients = combinations[which]
@@ -61,7 +61,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _cloud(number: int, size: int, servers: int, stack: ExitStack) -> tuple[Cloud, list[str]]:
+def build(number: int, size: int, servers: int, stack: ExitStack) -> tuple[Cloud, list[str]]:
+    """Return a cloud with so many associations, and servers of it without a floating IP."""
     world = stack.enter_context(World(f"b{number}"))
     BUILD.mkdir(parents=True, exist_ok=True)
     # The database belongs on the disk that `make` is used on, not in memory.

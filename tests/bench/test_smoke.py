@@ -15,12 +15,16 @@ SMALLEST = {
     "packets": ("1", {("mooring", "established in, of plain routing"), ("mooring", "new out, of plain routing")}),
     "filters": ("4", {("mooring", "new, of a bare bridge"), ("Neutron, iptables", "one rule less")}),
     "api": ("0", {("allocate + associate", "operations"), ("allocate + associate", "of the smaller limit")}),
+    "openstack": (
+        "0",
+        {("nova, create", "of that with 0"), ("Neutron, page", "latency, median"), ("nova, list", "calls")},
+    ),
     "control": (
         "0",
         {("launch", "launches"), ("allocate + associate", "of the smaller limit"), ("delete", "deletions")},
     ),
 }
-SLOW = ("associate", "packets", "api", "control")
+SLOW = ("associate", "packets", "api", "control", "openstack")
 FIELDS: dict[str, type | tuple[type, ...]] = {
     "work": str,
     "size": int,
