@@ -72,11 +72,6 @@ class Crew:
         self._jobs.put(job)
         return True
 
-    def is_busy(self, instance: InstanceId) -> bool:
-        """Say whether a guest is being worked on, or about to be."""
-        with self._lock:
-            return instance in self._busy
-
     def waiting(self) -> list[Job]:
         """Take the jobs that no thread has taken yet, for whoever works without threads."""
         jobs: list[Job] = []

@@ -110,6 +110,7 @@ class Agent:
         self._running: dict[InstanceId, int] = {}
         self._failures: dict[InstanceId, Outcome] = {}
         self._unplugged: set[InstanceId] = set()
+        self._worked_on: set[InstanceId] = set()
         self._untended = True
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
         self._due = 0.0
@@ -298,22 +299,29 @@ class Agent:
                 failed = self._failures.get(instance)
                 # One that could not be stopped is tried again at the next comparison, too.
                 if instance in self._there and (failed is None or failed.job.guest is not None):
-                    self.crew.put(Job(instance, placed.generation, None, current_request_id()))
+                    self._put(Job(instance, placed.generation, None, current_request_id()))
             elif instance not in self._there or self._running.get(instance) != placed.generation:
                 if instance in self._failures:
                     # It is tried again at the next comparison, not in a tight loop.
                     continue
                 if self._ledger.ready(placed.subject):
-                    if self.crew.put(Job(instance, placed.generation, placed.subject, current_request_id())):
+                    if self._put(Job(instance, placed.generation, placed.subject, current_request_id())):
                         self._unplugged.discard(instance)
                 else:
                     self._untended = True
         for instance in sorted(self._there - wanted):
-            self.crew.put(Job(instance, 0, None))
+            self._put(Job(instance, 0, None))
+
+    def _put(self, job: Job) -> bool:
+        if not self.crew.put(job):
+            return False
+        self._worked_on.add(job.instance)
+        return True
 
     def _note(self, outcome: Outcome) -> None:
         instance = outcome.job.instance
         self._unreported.add(Part(SubjectKey(SubjectKind.INSTANCE, instance), HostRole.COMPUTE))
+        self._worked_on.discard(instance)
         self._running.pop(instance, None)
         self._failures.pop(instance, None)
         if outcome.error is not None:
@@ -354,8 +362,8 @@ class Agent:
         """Say whether a guest runs as it should, or is stopped or gone as it should be."""
         instance = InstanceId(placed.key.id)
         if not isinstance(placed.subject, InstanceIntent) or not placed.subject.running:
-            # Nor may somebody be about to start it, who was told so before.
-            return instance not in self._there and not self.crew.is_busy(instance)
+            # Nor may somebody be starting it, who was told so before: then it is looked for when they are done.
+            return instance not in self._there and instance not in self._worked_on
         return instance in self._there and self._running.get(instance) == placed.generation
 
 
