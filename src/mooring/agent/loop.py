@@ -109,6 +109,7 @@ class Agent:
         self._there: set[InstanceId] = set()
         self._running: dict[InstanceId, int] = {}
         self._failures: dict[InstanceId, Outcome] = {}
+        self._outcomes: list[Outcome] = []
         self._unplugged: set[InstanceId] = set()
         self._worked_on: set[InstanceId] = set()
         self._untended = True
@@ -187,7 +188,8 @@ class Agent:
                 return events
 
     def _turn(self, events: list[_Event]) -> None:
-        outcomes = [event for event in events if isinstance(event, Outcome)]
+        # Kept until they are noted: the controller may be away, and end this turn before that.
+        self._outcomes += [event for event in events if isinstance(event, Outcome)]
         if self._monotonic() >= self._due:
             start, self._waited = self._monotonic(), 0.0
             self._due = start + self._compare_every
@@ -208,7 +210,7 @@ class Agent:
                 self._hold(unconfirmed)
         if self._introduced:
             self._settle()
-            self._tend(outcomes)
+            self._tend()
             if not self.figures.estranged:
                 self._report()
         self.figures.refused = len(self._ledger.refused)
@@ -283,11 +285,13 @@ class Agent:
         self._waited += self._monotonic() - start
         return answer
 
-    def _tend(self, outcomes: list[Outcome]) -> None:
+    def _tend(self) -> None:
         """Start guests whose ports are in place, stop those that should not run."""
+        outcomes, self._outcomes = self._outcomes, []
         for outcome in outcomes:
             self._note(outcome)
-        if not (self._untended or outcomes):
+        self._untended = self._untended or bool(outcomes)
+        if not self._untended:
             return
         self._there = set(self._guests.list())
         self._untended = False
