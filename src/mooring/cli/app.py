@@ -10,6 +10,7 @@ from mooring.cli.accounts import user as users
 from mooring.cli.database import database
 from mooring.cli.doctor.command import doctor
 from mooring.cli.egress import egress
+from mooring.cli.events import events
 from mooring.cli.failure import Root
 from mooring.cli.groups import group
 from mooring.cli.hosts import host, trace
@@ -97,4 +98,5 @@ app.add_typer(users, name="user")
 app.add_typer(keys, name="key")
 app.add_typer(host, name="host")
 app.command()(trace)
+app.command()(events)
 app.command()(openrc)

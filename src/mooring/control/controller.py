@@ -171,10 +171,10 @@ class Controller:
         except Fault as fault:
             _log.warning("controller waits", reason=fault.reason, detail=fault.detail)
         except Exception:  # noqa: BLE001 - as of the loop itself
-            _log.exception("idempotency keys were not forgotten")
+            _log.exception("what is too old was not forgotten")
         else:
             if forgotten:
-                _log.info("idempotency keys forgotten", count=forgotten)
+                _log.info("idempotency keys and events forgotten", count=forgotten)
 
     def repeat(self) -> None:
         """Wake hosts that are behind and take launches up again that have not moved: any message may have been lost."""

@@ -9,6 +9,7 @@ from mooring.operations.addresses import AddressOperations, NewFloatingIp
 from mooring.operations.bootstrap import BootstrapOperations
 from mooring.operations.door import Door, Limits
 from mooring.operations.egress import EgressOperations, NewPreference, NewWay
+from mooring.operations.events import EventOperations
 from mooring.operations.foreign import Authority, ForeignCallers, Remembering
 from mooring.operations.grants import GrantOperations
 from mooring.operations.groups import GroupOperations
@@ -80,6 +81,7 @@ class Operations:
         self.egress = EgressOperations(door)
         self.instances = InstanceOperations(door)
         self.groups = GroupOperations(door)
+        self.events = EventOperations(door)
         self.memory = MemoryOperations(door)
         self.networks = NetworkOperations(door)
         self.nics = NicOperations(door)

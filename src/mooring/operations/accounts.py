@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mooring.model.accounts import Caller, Grant, Project, Role, User
+from mooring.model.events import Action
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound
 from mooring.model.ids import ProjectId, UserId
 from mooring.operations.door import Door, checked_name, once
+from mooring.operations.events import note
 from mooring.operations.interfaces import Credentials, Duplicate, Referenced, Transaction
 from mooring.operations.passwords import Passwords, checked_password
 from mooring.policy.names import text_fault
@@ -102,7 +104,12 @@ class AccountOperations:
         )
         request = ("project", project.name, project.description, project.enabled)
         with self._door.store.write() as tx:
-            made = once(tx, caller, idempotency_key, request, lambda: add_project(self._door, tx, project).id)
+
+            def make() -> str:
+                note(tx, caller, Action.PROJECT_CREATE, project.id, project.id, name=project.name)
+                return add_project(self._door, tx, project).id
+
+            made = once(tx, caller, idempotency_key, request, make)
             found = tx.identities.project(ProjectId(made))
         if found is None:
             raise NotFound("Project", made)
@@ -134,6 +141,7 @@ class AccountOperations:
                 tx.identities.save_project(changed)
             except Duplicate as error:
                 raise Conflict(f"Project {changed.name} already exists.", field="name") from error
+            note(tx, caller, Action.PROJECT_CHANGE, project, project, name=changed.name, enabled=changed.enabled)
         return changed
 
     def delete_project(self, caller: Caller, project: ProjectId) -> None:
@@ -160,6 +168,7 @@ class AccountOperations:
                 tx.identities.delete_project(project)
             except Referenced as error:
                 raise InUse("Project", known.name, "what it owns, or what hosts have still to let go") from error
+            note(tx, caller, Action.PROJECT_DELETE, project, name=known.name)
 
     # -------------------------------------------------------------------------------------------------------- users
 
@@ -203,6 +212,7 @@ class AccountOperations:
                     tx.identities.add_user(Credentials(user, hashed))
                 except Duplicate as error:
                     raise Conflict(f"User {name} already exists.", field="name") from error
+                note(tx, caller, Action.USER_CREATE, user.id, name=name)
                 return user.id
 
             return _user(tx, UserId(once(tx, caller, idempotency_key, request, make))).user
@@ -241,6 +251,8 @@ class AccountOperations:
                 tx.identities.set_password(user, hashed)
             if hashed is not None or not changed.enabled:
                 tx.identities.revoke_tokens(user)
+            password = "changed" if hashed is not None else None
+            note(tx, caller, Action.USER_CHANGE, user, name=changed.name, enabled=changed.enabled, password=password)
         return changed
 
     def delete_user(self, caller: Caller, user: UserId) -> None:
@@ -259,6 +271,7 @@ class AccountOperations:
                 tx.identities.delete_user(user)
             except Referenced as error:
                 raise InUse("User", known.name, "instances; disable the user instead, or delete them first") from error
+            note(tx, caller, Action.USER_DELETE, user, name=known.name)
 
     def _hash(self, password: str | None) -> str:
         return "" if password is None else self._passwords.hash(checked_password("password", password))
@@ -281,7 +294,10 @@ class AccountOperations:
         """
         self._door.allow(caller, Verb.IDENTITY_ADMIN)
         with self._door.store.write() as tx:
-            tx.identities.grant(_user(tx, user).user.id, _project(tx, project).id, role)
+            named = _user(tx, user).user.id, _project(tx, project).id
+            if all(known.role is not role for known in tx.identities.grants(*named)):
+                tx.identities.grant(*named, role)
+                note(tx, caller, Action.ROLE_GIVE, user, project, role=role.value)
 
     def revoke(self, caller: Caller, user: UserId, project: ProjectId, role: Role) -> None:
         """Take a role from a user; their log-ins go on without it, and their keys too.
@@ -298,6 +314,7 @@ class AccountOperations:
                 raise Conflict("Nobody takes the role of an administrator from themselves.")
             if not tx.identities.revoke(user, project, role):
                 raise NotFound("Role", role.value)
+            note(tx, caller, Action.ROLE_TAKE, user, project, role=role.value)
 
 
 def add_project(door: Door, tx: Transaction, project: Project) -> Project:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from mooring.model.accounts import Caller, Project
+from mooring.model.events import Action
 from mooring.model.faults import (
     Conflict,
     Exhausted,
@@ -30,6 +31,7 @@ from mooring.model.nouns import (
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, once, publish, visible_instance, visible_nic
 from mooring.operations.egress import check_unpreferred
+from mooring.operations.events import note
 from mooring.operations.interfaces import AddressRow, Duplicate, FloatingChoice, Transaction
 from mooring.operations.pools import check_granted, usable_pools, visible_pool
 from mooring.operations.routing import connect, take_next
@@ -135,11 +137,13 @@ class AddressOperations:
                 raise Invalid("floating_ip_address", f"{wanted} is not an address of pool {pool.name}")
             if not tx.addresses.take(replace(row, address=wanted)):
                 raise Conflict(f"Floating IP {wanted} is in use.", field="floating_ip_address")
-            return row.id
-        try:
-            take_next(tx, pool.id, pool.ranges, row)
-        except Exhausted as error:
-            raise Exhausted(f"No more floating IPs are available in pool {pool.name}.") from error
+            taken = wanted
+        else:
+            try:
+                taken = take_next(tx, pool.id, pool.ranges, row)
+            except Exhausted as error:
+                raise Exhausted(f"No more floating IPs are available in pool {pool.name}.") from error
+        note(tx, caller, Action.FLOATING_IP_ALLOCATE, row.id, address=taken, pool=pool.name)
         return row.id
 
     def release(self, caller: Caller, floating: AddressId) -> None:
@@ -157,6 +161,7 @@ class AddressOperations:
             if known.nic is not None:
                 changes.append(detach(tx, known))
             give_back(tx, known)
+            note(tx, caller, Action.FLOATING_IP_RELEASE, floating, known.project, address=known.address)
         self._door.settle(changes)
 
     def get(self, caller: Caller, floating: AddressId) -> FloatingIp:
@@ -252,7 +257,7 @@ class AddressOperations:
                 changes = self._point(tx, caller, known, nic, fixed)
             else:
                 check_unpreferred(tx, known)
-                changes = [detach(tx, known)] if known.nic is not None else []
+                changes = [end(tx, caller, known)] if known.nic is not None else []
             result = tx.addresses.floating(known.project, floating)
         self._door.settle(changes)
         if result is None:
@@ -298,6 +303,7 @@ class AddressOperations:
     ) -> list[Published]:
         if (floating.nic, floating.fixed) == (nic.id, fixed.address):
             return []
+        led = {"from_fixed": floating.fixed, "from_nic": floating.nic}
         changes: list[Published] = []
         check_unpreferred(tx, floating)
         if floating.nic is not None:
@@ -319,6 +325,17 @@ class AddressOperations:
             raise Conflict(_too_many(nic, fixed, pool), field="address") from error
         if not tx.topology.router_has_uplink(router.id, pool.uplink):
             changes += connect(self._door, tx, router, pool)
+        note(
+            tx,
+            caller,
+            Action.FLOATING_IP_ASSOCIATE,
+            floating.id,
+            floating.project,
+            address=floating.address,
+            fixed=fixed.address,
+            nic=nic.id,
+            **led,
+        )
         return [*changes, *_published(tx, floating.id, nic.id)]
 
     def disassociate(self, caller: Caller, instance: InstanceId, address: IPv4Address) -> None:
@@ -336,8 +353,15 @@ class AddressOperations:
             if floating.instance != target.id:
                 raise NotAssociated(f"Floating IP {address} is not associated with instance {instance}.")
             check_unpreferred(tx, floating)
-            change = detach(tx, floating)
+            change = end(tx, caller, floating)
         self._door.settle([change])
+
+
+def end(tx: Transaction, caller: Caller, floating: FloatingIp) -> Published:
+    """End a floating IP's association for a caller, as `detach` does."""
+    about = {"address": floating.address, "fixed": floating.fixed, "nic": floating.nic}
+    note(tx, caller, Action.FLOATING_IP_DISASSOCIATE, floating.id, floating.project, **about)
+    return detach(tx, floating)
 
 
 def detach(tx: Transaction, floating: FloatingIp) -> Published:

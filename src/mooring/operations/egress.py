@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from mooring.model.accounts import Caller
+from mooring.model.events import Action
 from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, NotReady
 from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, PoolId, PreferenceId, ProjectId
 from mooring.model.nouns import (
@@ -21,6 +22,7 @@ from mooring.model.nouns import (
 )
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, once, publish, visible_instance, visible_nic
+from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Transaction
 from mooring.operations.pools import check_granted, find_pool, visible_pool
 from mooring.operations.routing import connect
@@ -135,6 +137,7 @@ class EgressOperations:
                 f"prefix: {target.name} has an egress preference towards {new.prefix} already.", field="prefix"
             ) from error
         changes += self._told(tx, preference, cut=new.cut)
+        note(tx, caller, Action.PREFERENCE_CREATE, preference.id, preference.project, **_said(preference))
         return preference.id
 
     def update(
@@ -160,6 +163,7 @@ class EgressOperations:
             tx.preferences.change(known.id, *_ways(tx, caller, new, _target(tx, caller, new)))
             changed = _visible(tx, caller, preference)
             changes = self._told(tx, changed, cut=cut)
+            note(tx, caller, Action.PREFERENCE_CHANGE, known.id, known.project, **_said(changed))
         self._door.settle(changes)
         return changed
 
@@ -175,6 +179,7 @@ class EgressOperations:
             reached = tx.preferences.reached(known.id)
             tx.preferences.delete(known.id)
             changes = _published(tx, reached, cut=cut)
+            note(tx, caller, Action.PREFERENCE_DELETE, known.id, known.project, **_said(known))
         self._door.settle(changes)
 
     def _told(self, tx: Transaction, preference: EgressPreference, *, cut: bool) -> list[Published]:
@@ -251,6 +256,17 @@ def _again(known: EgressPreference, way: NewWay, fallback: NewWay | None) -> New
         fixed=known.fixed,
         network=known.target if known.scope is EgressScope.NETWORK else None,
     )
+
+
+def _said(preference: EgressPreference) -> dict[str, object]:
+    """Return what is noted of a preference."""
+    return {
+        "prefix": preference.prefix,
+        "leave_as": preference.way,
+        "or_as": preference.fallback,
+        "scope": preference.scope.value,
+        "target": preference.target,
+    }
 
 
 def _published(tx: Transaction, nics: Sequence[NicId], *, cut: bool) -> list[Published]:

@@ -1,12 +1,14 @@
 """For whom pools are there: grants to projects, and each project's share."""
 
 from mooring.model.accounts import Caller, Project
+from mooring.model.events import Action
 from mooring.model.faults import Invalid, NotFound
 from mooring.model.ids import ProjectId
 from mooring.model.nouns import AddressPool
 from mooring.model.pools import PoolShare
 from mooring.operations.addresses import give_back
 from mooring.operations.door import Door
+from mooring.operations.events import note
 from mooring.operations.interfaces import Transaction
 from mooring.operations.pools import find_pool
 from mooring.policy.roles import Verb
@@ -30,7 +32,9 @@ class GrantOperations:
         self._door.allow(caller, Verb.POOL_ADMIN)
         with self._door.store.write() as tx:
             known, grantee = _named(tx, pool, project)
-            tx.pools.grant(known.id, grantee.id)
+            if known.id not in tx.pools.granted(grantee.id):
+                tx.pools.grant(known.id, grantee.id)
+                note(tx, caller, Action.POOL_GRANT, known.id, grantee.id, pool=known.name)
             return tx.pools.share(known.id, grantee)
 
     def withdraw(self, caller: Caller, pool: str, project: str, *, release: bool = False) -> PoolShare:
@@ -54,6 +58,8 @@ class GrantOperations:
             ]
             for floating in idle:
                 give_back(tx, floating)
+                note(tx, caller, Action.FLOATING_IP_RELEASE, floating.id, floating.project, address=floating.address)
+            note(tx, caller, Action.POOL_WITHDRAW, known.id, grantee.id, pool=known.name)
             return tx.pools.share(known.id, grantee)
 
     def limit(self, caller: Caller, pool: str, project: str, limit: int) -> PoolShare:
@@ -71,6 +77,7 @@ class GrantOperations:
         with self._door.store.write() as tx:
             known, limited = _named(tx, pool, project)
             tx.pools.limit(known.id, limited.id, limit)
+            note(tx, caller, Action.QUOTA_SET, limited.id, limited.id, pool=known.name, limit=limit)
             return tx.pools.share(known.id, limited)
 
 

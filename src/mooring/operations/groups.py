@@ -4,11 +4,13 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from mooring.model.accounts import Caller
+from mooring.model.events import Action
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import GroupId, InstanceId, NicId, RuleId
 from mooring.model.nouns import GroupRule, Instance, Nic, Resource, SecurityGroup
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Change, Door, check_own, checked_name, once, publish, visible_instance, visible_nic
+from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Transaction
 from mooring.operations.membership import (
     Reached,
@@ -92,6 +94,7 @@ class GroupOperations:
         made = make_group(self._door, tx, project, name, description)
         if not tx.quotas.take(project, Resource.SECURITY_GROUPS):
             raise QuotaExceeded("security groups", tx.quotas.get(project, Resource.SECURITY_GROUPS).limit)
+        note(tx, caller, Action.GROUP_CREATE, made, name=name)
         return made
 
     def update(
@@ -117,6 +120,7 @@ class GroupOperations:
                 tx.groups.rename(group, name, description)
             except Duplicate as error:
                 raise Conflict(f"Security group {name} already exists.", field="name") from error
+            note(tx, caller, Action.GROUP_CHANGE, group, known.project, name=name, description=description)
             return _visible(tx, caller, group)
 
     def delete(self, caller: Caller, group: GroupId) -> None:
@@ -139,6 +143,7 @@ class GroupOperations:
                 raise InUse("Security group", known.name, ", ".join(users[:_FEW]) + more)
             tx.groups.delete(group)
             tx.quotas.give(known.project, Resource.SECURITY_GROUPS)
+            note(tx, caller, Action.GROUP_DELETE, group, known.project, name=known.name)
 
     # ------------------------------------------------------------------------------------------------------ rules
 
@@ -191,6 +196,7 @@ class GroupOperations:
         if remote is not None and tx.groups.refers(group, remote.id) == 1:
             changes.append(Reached(frozenset({group}), tx.groups.refer(group, remote.id)))
         changes.append(publish(tx, SubjectKey(SubjectKind.GROUP, group)))
+        note(tx, caller, Action.RULE_CREATE, rule.id, known.project, **_said(rule))
         return rule.id
 
     def rule(self, caller: Caller, rule: RuleId) -> GroupRule:
@@ -220,6 +226,8 @@ class GroupOperations:
                 # Whom no rule names any longer may be known for a while: nobody is waited for.
                 changes.append(Reached(frozenset(), tx.groups.refer(known.group, known.remote)))
             changes.append(publish(tx, SubjectKey(SubjectKind.GROUP, known.group)))
+            owner = _visible(tx, caller, known.group).project
+            note(tx, caller, Action.RULE_DELETE, rule, owner, **_said(known))
         self._door.settle(changes)
 
     # ---------------------------------------------------------------------------------------------------- members
@@ -244,6 +252,7 @@ class GroupOperations:
             for card in joining:
                 put_into(tx, card.id, known)
             changes = _changed(tx, joining, [known.id])
+            note(tx, caller, Action.INSTANCE_JOIN, target.id, target.project, group=known.id, nic=nic)
         self._door.settle(changes)
 
     def leave(self, caller: Caller, instance: InstanceId, group: str, nic: NicId | None = None) -> None:
@@ -261,6 +270,7 @@ class GroupOperations:
             if not leaving:
                 raise Conflict(f"Instance {target.id} is not in security group {known.name}.", field="security_group")
             changes = _changed(tx, leaving, [known.id])
+            note(tx, caller, Action.INSTANCE_LEAVE, target.id, target.project, group=known.id, nic=nic)
         self._door.settle(changes)
 
     def assign(self, caller: Caller, nic: NicId, groups: Collection[str]) -> None:
@@ -276,6 +286,7 @@ class GroupOperations:
             target, card = visible_nic(tx, caller, nic)
             check_own(caller, target, NotFound("NIC", nic))
             changes = assign(self._door, tx, target, card, groups)
+            note(tx, caller, Action.NIC_CHANGE, nic, target.project, groups=", ".join(groups))
         self._door.settle(changes)
 
 
@@ -324,6 +335,12 @@ def _visible_rule(tx: Transaction, caller: Caller, rule: RuleId) -> GroupRule:
     if known is None or group is None or (group.project != caller.project.id and not caller.is_admin):
         raise NotFound("Security group rule", rule)
     return known
+
+
+def _said(rule: GroupRule) -> dict[str, object]:
+    """Return what is noted of a rule."""
+    parts = ("group", "direction", "family", "protocol", "first", "last", "prefix", "remote")
+    return {part: getattr(rule, part) for part in parts}
 
 
 def _description(text: str) -> str:

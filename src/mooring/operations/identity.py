@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mooring.model.accounts import Caller, Key, Project, Role, Token, User
+from mooring.model.events import Action
 from mooring.model.faults import NotFound, Unauthenticated
 from mooring.model.ids import KeyId, ProjectId, UserId
 from mooring.model.nouns import Quota, Resource
 from mooring.operations.attempts import Attempts
 from mooring.operations.door import Door
+from mooring.operations.events import note
 from mooring.operations.foreign import ForeignCallers
 from mooring.operations.interfaces import Credentials, KeyCredentials, TokenRow, Transaction
 from mooring.operations.passwords import Passwords, checked_password
@@ -249,6 +251,7 @@ class IdentityOperations:
             if tx.identities.project(project) is None:
                 raise NotFound("Project", project)
             tx.quotas.set(project, resource, limit)
+            note(tx, caller, Action.QUOTA_SET, project, project, **{resource.value: limit})
 
 
 def _find_key(tx: Transaction, named: KeyName) -> tuple[KeyCredentials | None, Credentials | None]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mooring.model.accounts import Caller
+from mooring.model.events import Action
 from mooring.model.faults import Conflict, Exhausted, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import InstanceId, NetworkId, NicId
 from mooring.model.nouns import (
@@ -19,7 +20,7 @@ from mooring.model.nouns import (
     Resource,
 )
 from mooring.model.subjects import MAX_GROUPS, SubjectKey, SubjectKind
-from mooring.operations.addresses import detach, reclaim_unheld
+from mooring.operations.addresses import end, reclaim_unheld
 from mooring.operations.automatic import check_room, give_back_automatic
 from mooring.operations.door import (
     Change,
@@ -32,6 +33,7 @@ from mooring.operations.door import (
     visible_nic,
     withdraw,
 )
+from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, InstanceRow, NicRow, Transaction
 from mooring.operations.membership import find_group, groups_of, put_into, reach
 from mooring.operations.networks import NetworkOperations
@@ -120,6 +122,7 @@ class InstanceOperations:
         )
         check_room(self._door, tx, row.project)
         tx.instances.add(row)
+        note(tx, caller, Action.INSTANCE_CREATE, row.id, name=name)
         names = (DEFAULT_GROUP,) if new.groups is None else new.groups
         groups = {group.id: group for group in (find_group(self._door, tx, row.project, name) for name in names)}
         wanted = new.nics
@@ -198,6 +201,7 @@ class InstanceOperations:
                 raise Conflict(f"Instance {instance} is being deleted.")
             if target.name != name:
                 tx.instances.rename(instance, name)
+                note(tx, caller, Action.INSTANCE_RENAME, instance, target.project, name=name, before=target.name)
                 # Its cards and its guest carry the name.
                 keys = [SubjectKey(SubjectKind.INSTANCE, instance)]
                 keys += [SubjectKey(SubjectKind.NIC, nic.id) for nic in target.nics]
@@ -231,7 +235,7 @@ class InstanceOperations:
                 given = give_back_automatic(tx, nic.id)
                 for floating in nic.floating:
                     if floating.id not in given:
-                        detach(tx, floating)
+                        end(tx, caller, floating)
                 changes.append(withdraw_nic(tx, nic.id))
             if target.host is not None:
                 changes += reach(tx, target.host, groups_of(target.nics))
@@ -239,6 +243,7 @@ class InstanceOperations:
                 for group in nic.groups:
                     tx.groups.leave(nic.id, group.id)
             finish_deletion(tx, instance)
+            note(tx, caller, Action.INSTANCE_DELETE, instance, target.project, name=target.name)
         self._door.settle(changes)
 
 

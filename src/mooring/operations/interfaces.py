@@ -37,6 +37,7 @@ from mooring.operations.interfaces_of_addresses import Addresses
 from mooring.operations.interfaces_of_allowances import Allowances
 from mooring.operations.interfaces_of_deliveries import Deliveries
 from mooring.operations.interfaces_of_egress import Preferences
+from mooring.operations.interfaces_of_events import Events
 from mooring.operations.interfaces_of_groups import Groups
 from mooring.operations.interfaces_of_identities import Identities
 from mooring.operations.interfaces_of_instances import Instances
@@ -52,6 +53,7 @@ __all__ = [
     "Credentials",
     "Deliveries",
     "Duplicate",
+    "Events",
     "FloatingChoice",
     "Groups",
     "Identities",
@@ -127,6 +129,8 @@ class Transaction(Protocol):
     def deliveries(self) -> Deliveries: ...
     @property
     def memory(self) -> Memory: ...
+    @property
+    def events(self) -> Events: ...
 
     def now(self) -> datetime:
         """Return the present moment in UTC by the database's clock: one for all processes, whatever their own clocks say."""

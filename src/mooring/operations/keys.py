@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mooring.model.accounts import Caller, Key, Role
+from mooring.model.events import Action
 from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound
 from mooring.model.ids import KeyId, UserId
 from mooring.operations.door import Door, checked_name, once
+from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, KeyCredentials
 from mooring.operations.passwords import Passwords, checked_password
 from mooring.policy.names import text_fault
@@ -79,6 +81,7 @@ class KeyOperations:
                     tx.identities.add_key(KeyCredentials(key, hashed))
                 except Duplicate as error:
                     raise Conflict(f"Key {name} already exists.", field="name") from error
+                note(tx, caller, Action.KEY_CREATE, key.id, name=name, roles=", ".join(sorted(roles)))
                 return key.id
 
             made = KeyId(once(tx, caller, idempotency_key, request, make))
@@ -120,11 +123,12 @@ class KeyOperations:
             NotFound: there is none that the caller may know of.
             Forbidden: the caller came with a restricted key.
         """
-        self.get(caller, key)
+        known = self.get(caller, key)
         _unrestricted(caller)
         with self._door.store.write() as tx:
             if not tx.identities.delete_key(key):
                 raise NotFound("Key", key)
+            note(tx, caller, Action.KEY_DELETE, key, known.project, name=known.name)
 
 
 def _unrestricted(caller: Caller) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from mooring.model.accounts import Caller
+from mooring.model.events import Action
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound
 from mooring.model.ids import PoolId, UplinkId
 from mooring.model.nouns import MOST_PER_FIXED, AddressPool, AddressRange, PoolUsage, Uplink
 from mooring.model.pools import PoolReport, PoolShare
 from mooring.operations.door import Door, Published, checked_name, once
+from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Referenced, Transaction
 from mooring.operations.routing import connect, disconnect, republish
 from mooring.policy.addresses import overlapping, usable
@@ -78,19 +80,21 @@ class PoolOperations:
         )
         changes: list[Published] = []
         with self._door.store.write() as tx:
-            made = once(tx, caller, idempotency_key, request, lambda: self._create(tx, name, new, changes))
+            made = once(
+                tx, caller, idempotency_key, request, lambda: self._create(tx, caller, replace(new, name=name), changes)
+            )
             pool = tx.topology.pool(PoolId(made))
         if pool is None:
             raise NotFound("Pool", made)
         self._door.settle(changes)
         return pool
 
-    def _create(self, tx: Transaction, name: str, new: NewPool, changes: list[Published]) -> PoolId:
+    def _create(self, tx: Transaction, caller: Caller, new: NewPool, changes: list[Published]) -> PoolId:
         _check_apart(tx, new)
         uplink = self._uplink(tx, new)
         pool = AddressPool(
             PoolId(self._door.chance.new_id()),
-            name,
+            new.name,
             uplink.id,
             new.cidr,
             new.gateway,
@@ -101,11 +105,12 @@ class PoolOperations:
         try:
             tx.topology.add_pool(pool)
         except Duplicate as error:
-            raise Conflict(f"name: there is a pool {name} already.", field="name") from error
+            raise Conflict(f"name: there is a pool {new.name} already.", field="name") from error
         router = tx.topology.shared_router()
         # To one that is not for everybody only when somebody needs it: what guests share would lead them out there.
         changes += connect(self._door, tx, router, pool) if router and pool.public else []
         changes += _retold(tx, pool)
+        note(tx, caller, Action.POOL_CREATE, pool.id, name=pool.name)
         return pool.id
 
     def _uplink(self, tx: Transaction, new: NewPool) -> Uplink:
@@ -175,6 +180,8 @@ class PoolOperations:
             )
             if changed != known:
                 tx.pools.save(changed)
+                said = {"public": changed.public, "per_fixed": changed.per_fixed}
+                note(tx, caller, Action.POOL_CHANGE, known.id, caller.project.id, name=known.name, **said)
             if changed.public and not known.public:
                 router = tx.topology.shared_router()
                 changes += connect(self._door, tx, router, changed) if router else []
@@ -209,6 +216,7 @@ class PoolOperations:
                 tx.topology.delete_pool(pool.id)
             except Referenced as error:
                 raise InUse("Pool", pool.name, "an address") from error
+            note(tx, caller, Action.POOL_DELETE, pool.id, name=pool.name)
         self._door.settle(changes)
 
 

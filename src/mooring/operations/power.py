@@ -7,11 +7,13 @@ that is lost is made up for, one that comes twice changes nothing, and a host th
 from collections.abc import Callable
 
 from mooring.model.accounts import Caller
+from mooring.model.events import Action
 from mooring.model.faults import Conflict, NotFound
 from mooring.model.ids import InstanceId
 from mooring.model.nouns import Instance, InstanceState, Power
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Change, Door, once, publish, visible_instance
+from mooring.operations.events import note
 from mooring.operations.interfaces import Transaction
 from mooring.policy.roles import Verb
 
@@ -33,7 +35,9 @@ class PowerOperations:
             NotFound: the project has no such instance.
             Conflict: it has not been launched, or is being deleted.
         """
-        return self._change(caller, instance, lambda tx: tx.instances.turn(instance, _UP, Power.STOPPING))
+        return self._change(
+            caller, instance, Action.INSTANCE_STOP, lambda tx: tx.instances.turn(instance, _UP, Power.STOPPING)
+        )
 
     def start(self, caller: Caller, instance: InstanceId) -> Instance:
         """Let the guest run again; nothing happens to one that is not stopped.
@@ -42,7 +46,11 @@ class PowerOperations:
             NotFound: the project has no such instance.
             Conflict: it has not been launched, or is being deleted.
         """
-        return self._change(caller, instance, lambda tx: tx.instances.turn(instance, _DOWN, Power.STARTING, boot=True))
+
+        def started(tx: Transaction) -> bool:
+            return tx.instances.turn(instance, _DOWN, Power.STARTING, boot=True)
+
+        return self._change(caller, instance, Action.INSTANCE_START, started)
 
     def reboot(
         self, caller: Caller, instance: InstanceId, *, hard: bool = False, idempotency_key: str | None = None
@@ -71,9 +79,11 @@ class PowerOperations:
                 raise NotFound("Instance", instance)
             return changed
 
-        return self._change(caller, instance, rebooted)
+        return self._change(caller, instance, Action.INSTANCE_REBOOT, rebooted)
 
-    def _change(self, caller: Caller, instance: InstanceId, turn: Callable[[Transaction], bool]) -> Instance:
+    def _change(
+        self, caller: Caller, instance: InstanceId, action: Action, turn: Callable[[Transaction], bool]
+    ) -> Instance:
         self._door.allow(caller, Verb.INSTANCE_CHANGE)
         changes: list[Change] = []
         key = SubjectKey(SubjectKind.INSTANCE, instance)
@@ -85,6 +95,7 @@ class PowerOperations:
                 raise Conflict(f"Instance {instance} has not been launched.")
             if turn(tx):
                 changes.append(publish(tx, key))
+                note(tx, caller, action, instance, target.project, name=target.name)
         self._door.settle(changes)
         with self._door.store.read() as tx:
             return visible_instance(tx, caller, instance)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from mooring.model.accounts import Caller, Project
+from mooring.model.events import Action
 from mooring.model.faults import Invalid, NotFound
 from mooring.model.ids import ProjectId
 from mooring.model.nouns import Quota, Resource
 from mooring.operations.door import Door
+from mooring.operations.events import note
 from mooring.operations.interfaces import Transaction
 from mooring.policy.roles import Verb
 
@@ -47,6 +49,7 @@ class QuotaOperations:
                 if not force and _NO_LIMIT < limit < used:
                     raise Invalid(resource.value, f"{limit} is less than the {used} in use: free some, or force it")
                 tx.quotas.set(found.id, resource, limit)
+            note(tx, caller, Action.QUOTA_SET, found.id, found.id, **{it.value: limit for it, limit in limits.items()})
             return [tx.quotas.get(found.id, resource) for resource in Resource]
 
     def reset(self, caller: Caller, project: str) -> None:

@@ -6,10 +6,12 @@ from ipaddress import IPv4Address
 from itertools import islice
 
 from mooring.model.accounts import Caller
+from mooring.model.events import Action
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound
 from mooring.model.nouns import AddressPool, AddressRange, FloatingIp
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, publish
+from mooring.operations.events import note
 from mooring.operations.interfaces import Transaction
 from mooring.operations.pools import find_pool
 from mooring.policy.addresses import joined, usable, without
@@ -93,6 +95,7 @@ class RangeOperations:
             if taken:
                 raise Conflict(f"Floating IP {min(each.first for each in taken)} already exists.", field="ip_range")
             changes = _set(tx, known, joined((*known.ranges, part)))
+            note(tx, caller, Action.POOL_CHANGE, known.id, name=known.name, more=part)
             changed = tx.topology.pool(known.id)
         self._door.settle(changes)
         return changed or known, own
@@ -118,6 +121,7 @@ class RangeOperations:
                 if not left:
                     raise Conflict(f"Pool {pool.name} would have no address left: delete it instead.", field="ip_range")
                 changes += _set(tx, pool, left)
+                note(tx, caller, Action.POOL_CHANGE, pool.id, name=pool.name, less=part)
         self._door.settle(changes)
 
 

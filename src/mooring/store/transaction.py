@@ -6,6 +6,7 @@ from mooring.store.addresses import Addresses
 from mooring.store.allowances import Allowances
 from mooring.store.deliveries import Deliveries
 from mooring.store.egress import Preferences
+from mooring.store.events import Events
 from mooring.store.groups import Groups
 from mooring.store.identities import Identities
 from mooring.store.instances import Instances
@@ -32,6 +33,7 @@ class SqlTransaction:
         self.quotas = Quotas(session)
         self.deliveries = Deliveries(session)
         self.memory = Memory(session)
+        self.events = Events(session)
 
     def now(self) -> datetime:
         return self._session.now()

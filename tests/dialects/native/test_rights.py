@@ -111,6 +111,7 @@ RULES = {
     "create_key": Rule("/keys", "reader", {"name": "ci"}),
     "show_key": Rule("/keys/ci", "reader"),
     "delete_key": Rule("/keys/ci", "reader"),
+    "list_events": Rule("/events", "reader"),
     "trace_packet": Rule("/trace", "admin", {"source": "10.0.0.2", "destination": "192.0.2.1"}),
 }
 RANKS = {"rita": 0, "alice": 1, "root": 2}

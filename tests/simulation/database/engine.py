@@ -16,6 +16,7 @@ from tests.simulation.database.addresses import Addresses
 from tests.simulation.database.allowances import Allowances
 from tests.simulation.database.deliveries import Deliveries
 from tests.simulation.database.egress import Preferences
+from tests.simulation.database.events import Events
 from tests.simulation.database.groups import Groups
 from tests.simulation.database.identities import Identities, Memory, Quotas
 from tests.simulation.database.instances import Instances
@@ -41,6 +42,7 @@ class MemoryTransaction:
         self.quotas = Quotas(tables)
         self.deliveries = Deliveries(tables)
         self.memory = Memory(tables, now)
+        self.events = Events(tables, now)
 
 
 class Gate:

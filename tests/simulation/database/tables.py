@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Generic, TypeVar
 
 from mooring.model.accounts import Project, Role
+from mooring.model.events import Event
 from mooring.model.ids import (
     AddressId,
     GroupId,
@@ -199,6 +200,7 @@ class Tables:
     epochs: Table[int, None] = field(default_factory=Table[int, None])
     generations: Table[SubjectKey, int] = field(default_factory=Table[SubjectKey, int])
     deliveries: Table[Delivered, Delivery] = field(default_factory=Table[Delivered, Delivery])
+    events: Table[int, Event] = field(default_factory=Table[int, Event])
     memory: Table[tuple[ProjectId, str], tuple[Remembered, datetime]] = field(
         default_factory=Table[tuple[ProjectId, str], tuple[Remembered, datetime]]
     )

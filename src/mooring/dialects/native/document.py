@@ -58,6 +58,7 @@ def _document(api: FastAPI, elsewhere: str | None) -> dict[str, Any]:
                 "accounts",
                 "keys",
                 "trace",
+                "events",
             )
         ],
     )

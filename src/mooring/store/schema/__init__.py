@@ -22,6 +22,7 @@ from mooring.store.schema.allowances import allowances, claims
 from mooring.store.schema.columns import macs, metadata
 from mooring.store.schema.deliveries import deliveries, epochs, generations, memory, quotas
 from mooring.store.schema.egress import egress_preferences, egress_renewals, egress_sets
+from mooring.store.schema.events import events
 from mooring.store.schema.groups import counters, nic_groups, security_group_rules, security_groups, zones
 from mooring.store.schema.identities import grants, key_roles, keys, projects, tokens, users
 from mooring.store.schema.instances import failed_launches, instances, nics
@@ -42,6 +43,7 @@ __all__ = [
     "egress_renewals",
     "egress_sets",
     "epochs",
+    "events",
     "failed_launches",
     "generations",
     "grants",
