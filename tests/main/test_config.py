@@ -323,6 +323,7 @@ def test_what_operations_allow_is_what_the_file_says(write: Write) -> None:
         Resource.SECURITY_GROUP_RULES: 50,
         Resource.SECURITY_GROUP_MEMBERS: 1000,
         Resource.NIC_ADDRESSES: 256,
+        Resource.PORT_FORWARDINGS: 100,
     }
 
 

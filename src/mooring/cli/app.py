@@ -12,6 +12,7 @@ from mooring.cli.doctor.command import doctor
 from mooring.cli.egress import egress
 from mooring.cli.events import events
 from mooring.cli.failure import Root
+from mooring.cli.forwardings import forwarding
 from mooring.cli.groups import group
 from mooring.cli.hosts import host, trace
 from mooring.cli.instances import instance, ip, quota
@@ -89,6 +90,7 @@ app.add_typer(pool, name="pool")
 app.add_typer(uplink, name="uplink")
 app.add_typer(ip, name="ip")
 app.add_typer(egress, name="egress")
+app.add_typer(forwarding, name="forwarding")
 app.add_typer(instance, name="instance")
 app.add_typer(nic, name="nic")
 app.add_typer(group, name="group")

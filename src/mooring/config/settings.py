@@ -248,6 +248,9 @@ class QuotaSettings(Section):
             description="how many addresses of NICs beside the first of each: fixed and allowed ones; -1 is no limit",
         ),
     ] = 256
+    port_forwardings: Annotated[
+        int, Field(ge=-1, description="how many port forwardings, a range being one; -1 is no limit")
+    ] = 100
 
 
 class NetworkSettings(Section):

@@ -109,6 +109,7 @@ def limits_of(settings: Settings) -> Limits:
             Resource.SECURITY_GROUP_RULES: settings.quotas.security_group_rules,
             Resource.SECURITY_GROUP_MEMBERS: settings.quotas.security_group_members,
             Resource.NIC_ADDRESSES: settings.quotas.nic_addresses,
+            Resource.PORT_FORWARDINGS: settings.quotas.port_forwardings,
         },
         token_lifetime=settings.identity.token_lifetime,
         attempts_per_account=settings.identity.failures_per_account,

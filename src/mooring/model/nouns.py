@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from mooring.model.ids import (
     AddressId,
+    ForwardingId,
     GroupId,
     HostId,
     InstanceId,
@@ -20,7 +21,7 @@ from mooring.model.ids import (
     UplinkId,
     UserId,
 )
-from mooring.model.subjects import Direction
+from mooring.model.subjects import Direction, Transport
 
 
 class NetworkKind(StrEnum):
@@ -83,6 +84,7 @@ class Resource(StrEnum):
     SECURITY_GROUP_RULES = "security_group_rules"
     SECURITY_GROUP_MEMBERS = "security_group_members"
     NIC_ADDRESSES = "nic_addresses"
+    PORT_FORWARDINGS = "port_forwardings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,35 @@ class FloatingIp:
     instance: InstanceId | None = None
     nic: NicId | None = None
     network: NetworkId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortForwarding:
+    """The ports from `first` to `last` of a floating IP, both included, lead to as many of a NIC's fixed address, the first of them to `to`."""
+
+    id: ForwardingId
+    project: ProjectId
+    floating: AddressId
+    address: IPv4Address
+    protocol: Transport
+    first: int
+    last: int
+    to: int
+    fixed: IPv4Address
+    nic: NicId
+    instance: InstanceId
+    network: NetworkId
+    description: str = ""
+
+    @property
+    def to_last(self) -> int:
+        """The last of the ports that they lead to."""
+        return self.to + self.last - self.first
+
+    def __str__(self) -> str:
+        """Name the ports of the floating IP."""
+        ports = f"port {self.first}" if self.first == self.last else f"ports {self.first}-{self.last}"
+        return f"{self.protocol} {ports} of {self.address}"
 
 
 DEFAULT_GROUP = "default"

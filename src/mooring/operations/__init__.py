@@ -11,6 +11,7 @@ from mooring.operations.door import Door, Limits
 from mooring.operations.egress import EgressOperations, NewPreference, NewWay
 from mooring.operations.events import EventOperations
 from mooring.operations.foreign import Authority, ForeignCallers, Remembering
+from mooring.operations.forwardings import ForwardingChange, ForwardingOperations, NewForwarding
 from mooring.operations.grants import GrantOperations
 from mooring.operations.groups import GroupOperations
 from mooring.operations.hosts import HostOperations
@@ -34,8 +35,10 @@ __all__ = [
     "Authority",
     "Door",
     "FloatingChoice",
+    "ForwardingChange",
     "Limits",
     "NewFloatingIp",
+    "NewForwarding",
     "NewInstance",
     "NewKey",
     "NewNetwork",
@@ -79,6 +82,7 @@ class Operations:
         self.bootstrap = BootstrapOperations(people, passwords)
         self.addresses = AddressOperations(door)
         self.egress = EgressOperations(door)
+        self.forwardings = ForwardingOperations(door)
         self.instances = InstanceOperations(door)
         self.groups = GroupOperations(door)
         self.events = EventOperations(door)

@@ -152,12 +152,14 @@ class AddressOperations:
         Raises:
             NotFound: the project has no such floating IP.
             InUse: guests prefer to leave as it.
+            Conflict: ports of it are forwarded.
         """
         self._door.allow(caller, Verb.ADDRESS_RELEASE)
         changes: list[Published] = []
         with self._door.store.write() as tx:
-            known = _visible(tx, caller, floating)
+            known = visible_floating(tx, caller, floating)
             check_unpreferred(tx, known)
+            check_unforwarded(tx, known)
             if known.nic is not None:
                 changes.append(detach(tx, known))
             give_back(tx, known)
@@ -172,7 +174,7 @@ class AddressOperations:
         """
         self._door.allow(caller, Verb.READ)
         with self._door.store.read() as tx:
-            return _visible(tx, caller, floating)
+            return visible_floating(tx, caller, floating)
 
     def listing(self, caller: Caller, *, every_project: bool = False) -> Sequence[FloatingIp]:
         """Return the project's floating IPs, or with `every_project` an administrator everybody's."""
@@ -193,7 +195,7 @@ class AddressOperations:
         self._door.allow(caller, Verb.READ)
         with self._door.store.read() as tx:
             if choice.after is not None:
-                _visible(tx, caller, choice.after)
+                visible_floating(tx, caller, choice.after)
             yield from tx.addresses.walk_floating_ips(
                 None if every_project and caller.is_admin else caller.project.id, choice
             )
@@ -229,7 +231,7 @@ class AddressOperations:
                 # An administrator sees it, and still may not tie one project's address to another project's instance.
                 raise NotFound("Instance", instance)
             floating = _own_floating(tx, caller, address)
-            changes = self._attach(tx, caller, floating, *_fixed_of(target, fixed))
+            changes = self._attach(tx, caller, floating, *fixed_of(target, fixed))
             result = tx.addresses.floating(floating.project, floating.id)
         self._door.settle(changes)
         if result is None:
@@ -252,7 +254,7 @@ class AddressOperations:
         """
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         with self._door.store.write() as tx:
-            known = _visible(tx, caller, floating)
+            known = visible_floating(tx, caller, floating)
             if nic is not None:
                 changes = self._point(tx, caller, known, nic, fixed)
             else:
@@ -279,7 +281,7 @@ class AddressOperations:
             known = tx.addresses.floating(caller.project.id, floating)
             if known is None:
                 raise NotFound("Floating IP", floating)
-            changes = self._attach(tx, caller, known, *_fixed_of(_instance_at(tx, caller, fixed), fixed))
+            changes = self._attach(tx, caller, known, *fixed_of(_instance_at(tx, caller, fixed), fixed))
             result = tx.addresses.floating(caller.project.id, floating)
         self._door.settle(changes)
         if result is None:
@@ -296,7 +298,7 @@ class AddressOperations:
             raise NotFound("NIC", nic)
         if fixed is None and len(card.fixed) > 1:
             raise Invalid("fixed_address", f"NIC {nic} has several addresses: name one")
-        return self._attach(tx, caller, floating, *_fixed_of(replace(target, nics=(card,)), fixed))
+        return self._attach(tx, caller, floating, *fixed_of(replace(target, nics=(card,)), fixed))
 
     def _attach(
         self, tx: Transaction, caller: Caller, floating: FloatingIp, nic: Nic, fixed: FixedIp
@@ -306,6 +308,7 @@ class AddressOperations:
         led = {"from_fixed": floating.fixed, "from_nic": floating.nic}
         changes: list[Published] = []
         check_unpreferred(tx, floating)
+        check_unforwarded(tx, floating)
         if floating.nic is not None:
             # To another address of the same NIC: one new generation says both.
             changes += [detach(tx, floating)] if floating.nic != nic.id else []
@@ -336,7 +339,7 @@ class AddressOperations:
             nic=nic.id,
             **led,
         )
-        return [*changes, *_published(tx, floating.id, nic.id)]
+        return [*changes, *published(tx, floating.id, nic.id)]
 
     def disassociate(self, caller: Caller, instance: InstanceId, address: IPv4Address) -> None:
         """End an association: when this returns, no packet to the address reaches the instance and none of its carries it.
@@ -364,6 +367,21 @@ def end(tx: Transaction, caller: Caller, floating: FloatingIp) -> Published:
     return detach(tx, floating)
 
 
+def check_unforwarded(tx: Transaction, floating: FloatingIp) -> None:
+    """Refuse to let a floating IP lead elsewhere, or away, while ports of it are forwarded.
+
+    Raises:
+        Conflict: with what names the first of them.
+    """
+    if forwardings := tx.forwardings.of_floating([floating.id]):
+        first = forwardings[0]
+        more = f" and {len(forwardings) - 1} more" if len(forwardings) > 1 else ""
+        raise Conflict(
+            f"Floating IP {floating.address} is in use by port forwarding {first.id}, {first}{more}.",
+            field="port_forwardings",
+        )
+
+
 def detach(tx: Transaction, floating: FloatingIp) -> Published:
     """End a floating IP's association, and remember that the NIC's hosts may hold the address until they confirm.
 
@@ -375,7 +393,7 @@ def detach(tx: Transaction, floating: FloatingIp) -> Published:
     return let_go(tx, floating.nic, [floating.id])
 
 
-def _published(tx: Transaction, floating: AddressId, nic: NicId) -> list[Published]:
+def published(tx: Transaction, floating: AddressId, nic: NicId) -> list[Published]:
     """Publish a NIC with an address that it got, and name what there is to wait for before it answers."""
     key = SubjectKey(SubjectKind.NIC, nic)
     change = publish(tx, key, TOLD_OF_FLOATING_IPS)
@@ -446,8 +464,12 @@ def _default_pool(tx: Transaction, caller: Caller) -> AddressPool:
     return pools[0]
 
 
-def _visible(tx: Transaction, caller: Caller, floating: AddressId) -> FloatingIp:
-    """Return a floating IP that the caller may know of: one of the project's, or to an administrator anybody's."""
+def visible_floating(tx: Transaction, caller: Caller, floating: AddressId) -> FloatingIp:
+    """Return a floating IP that the caller may know of: one of the project's, or to an administrator anybody's.
+
+    Raises:
+        NotFound: there is none.
+    """
     known = tx.addresses.floating(caller.project.id, floating)
     if known is None and caller.is_admin:
         row = tx.addresses.get(floating)
@@ -479,7 +501,7 @@ def _instance_at(tx: Transaction, caller: Caller, fixed: IPv4Address) -> Instanc
     return next(iter(found.values()))
 
 
-def _fixed_of(instance: Instance, wanted: IPv4Address | None) -> tuple[Nic, FixedIp]:
+def fixed_of(instance: Instance, wanted: IPv4Address | None) -> tuple[Nic, FixedIp]:
     if instance.state is InstanceState.DELETING:
         raise Conflict(f"Instance {instance.id} is being deleted.")
     if not any(nic.fixed for nic in instance.nics):

@@ -49,6 +49,7 @@ class Limits:
             Resource.SECURITY_GROUP_RULES: 50,
             Resource.SECURITY_GROUP_MEMBERS: 1000,
             Resource.NIC_ADDRESSES: 256,
+            Resource.PORT_FORWARDINGS: 100,
         },
     )
     settle_timeout: float = 5.0

@@ -40,8 +40,8 @@ class GrantOperations:
     def withdraw(self, caller: Caller, pool: str, project: str, *, release: bool = False) -> PoolShare:
         """Take a grant back, and return what the project has of the pool after that.
 
-        Its floating IPs of the pool stay its own until it releases them, and those that are associated go on; but it gets no more, and
-        nothing new can lead to those that it has.  With `release` those that are not associated are taken from it.
+        Its floating IPs of the pool stay its own until it releases them, and those that are associated or have forwarded ports go on; but it gets no
+        more, and nothing new can lead to those that it has.  With `release` the others are taken from it.
 
         Raises:
             NotFound: there is no such pool or project, or the pool isn't granted to it.
@@ -54,7 +54,10 @@ class GrantOperations:
             idle = [
                 floating
                 for floating in (tx.addresses.floating_ips(grantee.id) if release else ())
-                if floating.pool == known.id and floating.nic is None and not tx.preferences.of_floating(floating.id)
+                if floating.pool == known.id
+                and floating.nic is None
+                and not tx.preferences.of_floating(floating.id)
+                and not tx.forwardings.of_floating([floating.id])
             ]
             for floating in idle:
                 give_back(tx, floating)

@@ -34,6 +34,7 @@ from mooring.operations.door import (
     withdraw,
 )
 from mooring.operations.events import note
+from mooring.operations.forwardings import end_forwardings
 from mooring.operations.interfaces import Duplicate, InstanceRow, NicRow, Transaction
 from mooring.operations.membership import find_group, groups_of, put_into, reach
 from mooring.operations.networks import NetworkOperations
@@ -236,6 +237,7 @@ class InstanceOperations:
                 for floating in nic.floating:
                     if floating.id not in given:
                         end(tx, caller, floating)
+                end_forwardings(tx, caller, tx.forwardings.of_nic(nic.id))
                 changes.append(withdraw_nic(tx, nic.id))
             if target.host is not None:
                 changes += reach(tx, target.host, groups_of(target.nics))
@@ -248,11 +250,12 @@ class InstanceOperations:
 
 
 def withdraw_nic(tx: Transaction, nic: NicId) -> Published:
-    """Take a NIC from all its hosts, and its fixed addresses from it once they have confirmed, but for those that somebody has associated."""
+    """Take a NIC from all its hosts, and its fixed addresses once they have confirmed, but for those to which somebody let floating IPs lead."""
     give_back_automatic(tx, nic)
     change = withdraw(tx, SubjectKey(SubjectKind.NIC, nic))
+    forwarded = {forwarding.fixed for forwarding in tx.forwardings.of_nic(nic)}
     for row in tx.addresses.fixed_of_nic(nic):
-        if tx.addresses.floating_of_fixed(row.id):
+        if tx.addresses.floating_of_fixed(row.id) or row.address in forwarded:
             continue
         tx.addresses.linger(row.id, nic, change.generation)
         tx.addresses.release(row.id)

@@ -38,6 +38,7 @@ from mooring.operations.interfaces_of_allowances import Allowances
 from mooring.operations.interfaces_of_deliveries import Deliveries
 from mooring.operations.interfaces_of_egress import Preferences
 from mooring.operations.interfaces_of_events import Events
+from mooring.operations.interfaces_of_forwardings import Forwardings
 from mooring.operations.interfaces_of_groups import Groups
 from mooring.operations.interfaces_of_identities import Identities
 from mooring.operations.interfaces_of_instances import Instances
@@ -55,6 +56,7 @@ __all__ = [
     "Duplicate",
     "Events",
     "FloatingChoice",
+    "Forwardings",
     "Groups",
     "Identities",
     "InstanceRow",
@@ -115,6 +117,8 @@ class Transaction(Protocol):
     def addresses(self) -> Addresses: ...
     @property
     def allowances(self) -> Allowances: ...
+    @property
+    def forwardings(self) -> Forwardings: ...
     @property
     def instances(self) -> Instances: ...
     @property

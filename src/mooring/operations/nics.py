@@ -261,7 +261,7 @@ class NicOperations:
 
         Raises:
             NotFound: the project has no such NIC, or the NIC no such fixed IP.
-            InUse: a floating IP leads there, or an egress preference is for it.
+            InUse: a floating IP or a port of one leads there, or an egress preference is for it.
             Conflict: it is the NIC's first, or the instance is being deleted.
         """
         self._door.allow(caller, Verb.INSTANCE_CHANGE)
@@ -349,6 +349,9 @@ def _check_unused(tx: Transaction, caller: Caller, card: _Card, fixed: FixedIp) 
     for floating in card.nic.floating:
         if floating.fixed == fixed.address:
             raise InUse("Fixed IP", fixed.address, f"floating IP {floating.address}")
+    for forwarding in tx.forwardings.of_nic(card.nic.id):
+        if forwarding.fixed == fixed.address:
+            raise InUse("Fixed IP", fixed.address, f"port forwarding {forwarding.id}, {forwarding}")
     users = [
         preference
         for preference in tx.preferences.list(caller.project.id)

@@ -20,7 +20,17 @@ from mooring.store.floating import (
     chosen,
     floating_ips,
 )
-from mooring.store.schema import addresses, associations, claims, cursors, deliveries, lingering
+from mooring.store.schema import (
+    addresses,
+    associations,
+    claims,
+    cursors,
+    deliveries,
+    lingering,
+    networks,
+    nics,
+    port_forwardings,
+)
 from mooring.store.schema.deliveries import concerned
 from mooring.store.session import Session
 
@@ -87,7 +97,7 @@ _RELEASING = (
 
 _CURSOR = select(cursors.c.position).where(cursors.c.owner == bindparam("owner"))
 # FOR UPDATE (PostgreSQL; SQLite has one writer anyway): nobody releases an address while another associates it.
-_LOCK_USABLE = (
+LOCK_USABLE = (
     select(addresses.c.id)
     .where(addresses.c.id.in_([bindparam("floating"), bindparam("fixed")]), ~addresses.c.releasing)
     .order_by(addresses.c.id)
@@ -109,7 +119,12 @@ _AUTOMATIC_OF_FIXED = select(associations.c.floating).where(
 )
 _IS_ASSOCIATED = select(literal(1)).where(
     exists(select(associations.c.pool).where(associations.c.floating == bindparam("address")))
-    | exists(select(associations.c.pool).where(associations.c.fixed == bindparam("address"))),
+    | exists(select(associations.c.pool).where(associations.c.fixed == bindparam("address")))
+    | exists(select(port_forwardings.c.id).where(port_forwardings.c.floating == bindparam("address")))
+    | exists(select(port_forwardings.c.id).where(port_forwardings.c.fixed == bindparam("address"))),
+)
+_IS_FORWARDED = select(literal(1)).where(
+    exists(select(port_forwardings.c.id).where(port_forwardings.c.floating == bindparam("floating")))
 )
 _RELEASE = (
     update(addresses).where(addresses.c.id == bindparam("address_id"), ~addresses.c.releasing).values(releasing=True)
@@ -133,6 +148,29 @@ _HEIRS = (
         lingering.c.nic == bindparam("of_nic"),
         addresses.c.nic != bindparam("of_nic"),
         ~exists(_GATEWAY_BEHIND),
+    )
+    .distinct()
+    .order_by(addresses.c.nic)
+)
+_OLD_NIC, _OLD_NETWORK = nics.alias("old_nic"), networks.alias("old_network")
+# Behind one router ports of an address go from guest to guest in one place: only another router was kept waiting.
+_HEIRS_OF_PORTS = (
+    select(addresses.c.nic)
+    .select_from(lingering)
+    .join(port_forwardings, port_forwardings.c.floating == lingering.c.address)
+    .join(addresses, addresses.c.id == port_forwardings.c.fixed)
+    .join(nics, nics.c.id == addresses.c.nic)
+    .join(networks, networks.c.id == nics.c.network)
+    .where(
+        lingering.c.nic == bindparam("of_nic"),
+        addresses.c.nic != bindparam("of_nic"),
+        ~exists(_GATEWAY_BEHIND),
+        ~exists(
+            select(_OLD_NIC.c.id)
+            .join(_OLD_NETWORK, _OLD_NETWORK.c.id == _OLD_NIC.c.network)
+            .where(_OLD_NIC.c.id == lingering.c.nic, _OLD_NETWORK.c.router == networks.c.router)
+            .correlate(lingering, networks)
+        ),
     )
     .distinct()
     .order_by(addresses.c.nic)
@@ -240,8 +278,10 @@ class Addresses:
     def associate(
         self, floating: AddressId, fixed: AddressId, pool: PoolId, *, most: int = 1, automatic: bool = False
     ) -> None:
-        if len(self._session.rows(_LOCK_USABLE, floating=floating, fixed=fixed)) != 2:
+        if len(self._session.rows(LOCK_USABLE, floating=floating, fixed=fixed)) != 2:
             raise Referenced("an address that is not there or is being released cannot be associated")
+        if self._session.row(_IS_FORWARDED, floating=floating) is not None:
+            raise Referenced("ports of this address are forwarded")
         others = self._session.rows(_BESIDE, fixed=fixed)
         slots = {slot for of, slot, _ in others if of == pool}
         self._session.add(
@@ -285,7 +325,7 @@ class Addresses:
     def release(self, address: AddressId) -> bool:
         self._session.row(_LOCK, address=address)
         if self._session.row(_IS_ASSOCIATED, address=address) is not None:
-            raise Referenced("an association needs this address")
+            raise Referenced("an association or a port forwarding needs this address")
         return self._session.change(_RELEASE, address_id=address) == 1
 
     def free(self, address: AddressId) -> None:
@@ -302,7 +342,8 @@ class Addresses:
         return found
 
     def heirs(self, nic: NicId) -> Sequence[NicId]:
-        found = [heir for (heir,) in self._session.rows(_HEIRS, of_nic=nic) if heir is not None]
+        rows = [*self._session.rows(_HEIRS, of_nic=nic), *self._session.rows(_HEIRS_OF_PORTS, of_nic=nic)]
+        found = list(dict.fromkeys(heir for (heir,) in rows if heir is not None))
         self._session.change(_FORGET_CONFIRMED_OF, of_nic=nic)
         return found
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, exists, select
+from sqlalchemy import Column, ColumnElement, FromClause, Select, and_, bindparam, exists, select
 
-from mooring.model.ids import GroupId, HostId, InstanceId, NetworkId, NicId, PoolId, RouterId, UplinkId
+from mooring.model.ids import AddressId, GroupId, HostId, InstanceId, NetworkId, NicId, PoolId, RouterId, UplinkId
 from mooring.model.nouns import AddressKind
 from mooring.model.subjects import HostRole, SubjectKind
 from mooring.store.allowances import ADDRESSES
@@ -26,6 +26,7 @@ from mooring.store.schema import (
     nics,
     pool_ranges,
     pools,
+    port_forwardings,
     router_uplinks,
     routers,
     security_group_rules,
@@ -36,19 +37,22 @@ from mooring.store.schema import (
 
 _PUBLIC = addresses.alias("public")
 
-_HELD_ELSEWHERE = (
-    select(lingering.c.nic)
-    .join(deliveries, and_(deliveries.c.kind == SubjectKind.NIC.value, deliveries.c.subject == lingering.c.nic))
-    .where(
-        lingering.c.address == associations.c.floating,
-        lingering.c.nic != addresses.c.nic,
-        deliveries.c.role == HostRole.GATEWAY.value,
-        deliveries.c.host != bindparam("at"),
-        deliveries.c.confirmed < lingering.c.generation,
+
+def _held_elsewhere(floating: Column[AddressId], by: FromClause) -> Select[NicId]:
+    """Select a gateway on another host that may still answer at a floating IP named in `by`, for a NIC that had it or ports of it before."""
+    return (
+        select(lingering.c.nic)
+        .join(deliveries, and_(deliveries.c.kind == SubjectKind.NIC.value, deliveries.c.subject == lingering.c.nic))
+        .where(
+            lingering.c.address == floating,
+            lingering.c.nic != addresses.c.nic,
+            deliveries.c.role == HostRole.GATEWAY.value,
+            deliveries.c.host != bindparam("at"),
+            deliveries.c.confirmed < lingering.c.generation,
+        )
+        .correlate(by, addresses)
     )
-    .correlate(associations, addresses)
-)
-"""A gateway on another host that may still answer at an associated address, for a NIC that had it before."""
+
 
 _OPEN = pools.alias("open")
 
@@ -97,6 +101,7 @@ class Selection:
     nics: Select[NicId, NetworkId, RouterId | None, str, str, str, str | None, str | None, bool]
     fixed: Select[NicId | None, int, int]
     floating: Select[NicId | None, int, int, UplinkId, PoolId]
+    forwards: Select[NicId | None, int, int, UplinkId, str, int, int, int]
     told: TellsSelect
     shared: Select[RouterId, int, UplinkId]
     memberships: Select[NicId, int]
@@ -193,8 +198,28 @@ class Selection:
             .join(associations, associations.c.fixed == addresses.c.id)
             .join(_PUBLIC, _PUBLIC.c.id == associations.c.floating)
             .join(pools, pools.c.id == associations.c.pool)
-            .where(chosen(addresses.c.nic, SubjectKind.NIC), ~exists(_HELD_ELSEWHERE))
+            .where(
+                chosen(addresses.c.nic, SubjectKind.NIC),
+                ~exists(_held_elsewhere(associations.c.floating, associations)),
+            )
             .order_by(associations.c.position),
+            forwards=select(
+                addresses.c.nic,
+                addresses.c.position,
+                _PUBLIC.c.position,
+                pools.c.uplink,
+                port_forwardings.c.protocol,
+                port_forwardings.c.first,
+                port_forwardings.c.last,
+                port_forwardings.c.goal,
+            )
+            .join(port_forwardings, port_forwardings.c.fixed == addresses.c.id)
+            .join(_PUBLIC, _PUBLIC.c.id == port_forwardings.c.floating)
+            .join(pools, pools.c.id == _PUBLIC.c.pool)
+            .where(
+                chosen(addresses.c.nic, SubjectKind.NIC),
+                ~exists(_held_elsewhere(port_forwardings.c.floating, port_forwardings)),
+            ),
             told=tells(of_nics),
             shared=select(router_uplinks.c.router, addresses.c.position, router_uplinks.c.uplink)
             .join(uplinks, uplinks.c.id == router_uplinks.c.uplink)

@@ -25,6 +25,7 @@ from mooring.model.subjects import (
     NicAddress,
     NicFilter,
     NicIntent,
+    PortForwarding,
     PublicAddress,
     RouterIntent,
     RouterPort,
@@ -32,6 +33,7 @@ from mooring.model.subjects import (
     Subject,
     SubjectKey,
     SubjectKind,
+    Transport,
     TunnelPeer,
 )
 from mooring.policy.egress import Known
@@ -156,6 +158,11 @@ class _Read:
         for nic, fixed, position, uplink, pool in self.session.rows(self.selection.floating, **self.parameters, **here):
             floating[nic, fixed].append(PublicAddress(IPv4Address(position), uplink))
             of_pools[nic, fixed].setdefault(pool, IPv4Address(position))
+        forwards: defaultdict[tuple[NicId | None, int], list[PortForwarding]] = defaultdict(list)
+        for it in self.session.rows(self.selection.forwards, **self.parameters, **here):
+            of, fixed, position, uplink, protocol, first, last, goal = it
+            public = PublicAddress(IPv4Address(position), uplink)
+            forwards[of, fixed].append(PortForwarding(public, Transport(protocol), first, last, goal))
         own: defaultdict[NicId | None, list[tuple[int, int]]] = defaultdict(list)
         for nic, fixed, times in self.session.rows(self.selection.fixed, **self.parameters):
             own[nic].append((fixed, times or 0))
@@ -180,7 +187,12 @@ class _Read:
             if generation is None:
                 continue
             addresses = tuple(
-                NicAddress(IPv4Address(fixed), tuple(floating[nic, fixed]), egress.get((nic, IPv4Address(fixed))))
+                NicAddress(
+                    IPv4Address(fixed),
+                    tuple(floating[nic, fixed]),
+                    egress.get((nic, IPv4Address(fixed))),
+                    tuple(sorted(forwards[nic, fixed])),
+                )
                 for fixed, _ in own[nic]
             )
             yield NicIntent(

@@ -7,6 +7,7 @@ from mooring.store.allowances import Allowances
 from mooring.store.deliveries import Deliveries
 from mooring.store.egress import Preferences
 from mooring.store.events import Events
+from mooring.store.forwardings import Forwardings
 from mooring.store.groups import Groups
 from mooring.store.identities import Identities
 from mooring.store.instances import Instances
@@ -26,6 +27,7 @@ class SqlTransaction:
         self.topology = Topology(session)
         self.addresses = Addresses(session)
         self.allowances = Allowances(session)
+        self.forwardings = Forwardings(session)
         self.instances = Instances(session)
         self.groups = Groups(session)
         self.preferences = Preferences(session)

@@ -38,6 +38,8 @@ FIP = "/floating-ips/198.51.100.11"
 PREFERENCE = {"prefix": "192.0.2.0/24", "leave_as": {"pool": "public"}, "instance": "vm"}
 GROUP = {"name": "db", "description": "From web only"}
 SG = "/security-groups/web"
+DOOR = "198.51.100.12"
+FORWARDING: dict[str, Any] = {"floating_ip": DOOR, "protocol": "udp", "external_port": 53, "instance": "vm"}
 
 # A route that is not here fails the test below.
 RULES = {
@@ -65,6 +67,11 @@ RULES = {
     "show_egress_preference": Rule("/egress-preferences/PREFERENCE", "reader"),
     "update_egress_preference": Rule("/egress-preferences/PREFERENCE", "member", {"leave_as": {"pool": "public"}}),
     "delete_egress_preference": Rule("/egress-preferences/PREFERENCE", "member"),
+    "list_port_forwardings": Rule("/port-forwardings", "reader"),
+    "create_port_forwarding": Rule("/port-forwardings", "member", FORWARDING),
+    "show_port_forwarding": Rule("/port-forwardings/FORWARDING", "reader"),
+    "update_port_forwarding": Rule("/port-forwardings/FORWARDING", "member", {"internal_port": 2200}),
+    "delete_port_forwarding": Rule("/port-forwardings/FORWARDING", "member"),
     "list_instances": Rule("/instances", "reader"),
     "create_instance": Rule("/instances", "member", INSTANCE),
     "show_instance": Rule("/instances/vm", "reader"),
@@ -134,6 +141,8 @@ def things(cloud: Cloud, alice: Client) -> None:
     alice.made("/egress-preferences", {"prefix": "100.64.0.0/16", "leave_as": {"pool": "public"}})
     cloud.boot(cloud.caller("alice"), "vm")
     assert alice("PUT", f"{FIP}/association", {"instance": "vm"}).status_code == 200
+    assert alice.made("/floating-ips", {})["address"] == DOOR
+    alice.made("/port-forwardings", {**FORWARDING, "protocol": "tcp", "external_port": 22})
 
 
 def test_every_route_has_a_rule(operations: dict[str, str]) -> None:
@@ -177,12 +186,15 @@ def test_the_role_that_is_asked_for_is_enough(
     cloud: Cloud, operations: dict[str, str], things: None, as_user: Callable[[str], Client], user: str
 ) -> None:
     client = as_user(user)
-    own = FIP
+    own, door = FIP, DOOR
     if user == "root":  # the same things, in the administrator's own project
         own = f"/floating-ips/{client.made('/floating-ips', {})['address']}"
         cloud.boot(cloud.caller("root"), "vm")
         client.made("/security-groups", {"name": "web"})
         client.made("/egress-preferences", {"prefix": "100.64.0.0/16", "leave_as": {"pool": "public"}})
+        door = client.made("/floating-ips", {})["address"]
+        client.made("/port-forwardings", {**FORWARDING, "floating_ip": door, "external_port": 22})
+    forwarding = client("GET", "/port-forwardings").json()["items"][0]["id"]
     preference = client("GET", "/egress-preferences").json()["items"][0]["id"]
     for name, rule in RULES.items():
         if name.startswith("delete_") or name in {
@@ -194,7 +206,9 @@ def test_the_role_that_is_asked_for_is_enough(
             continue  # they would take away what the others need
         if NEEDED[rule.role] <= RANKS[user]:
             path = rule.path.replace(FIP, own).replace("ME", user).replace("PREFERENCE", preference)
-            answer = client(operations[name], path, rule.body)
+            path = path.replace("FORWARDING", forwarding)
+            body = {**rule.body, "floating_ip": door} if rule.body is FORWARDING else rule.body
+            answer = client(operations[name], path, body)
             assert answer.is_success, f"{name}: {answer.text}"
 
 
@@ -207,6 +221,7 @@ def test_another_project_finds_nothing(operations: dict[str, str], things: None,
         SG: alice("GET", SG).json()["id"],
         "/nics/vm": instance["nics"][0]["id"],
         "/egress-preferences/PREFERENCE": alice("GET", "/egress-preferences").json()["items"][0]["id"],
+        "/port-forwardings/FORWARDING": alice("GET", "/port-forwardings").json()["items"][0]["id"],
     }
     walked = 0
     for name, rule in RULES.items():
@@ -224,7 +239,9 @@ def test_another_project_finds_nothing(operations: dict[str, str], things: None,
                 assert answer.json()["type"] == "urn:mooring:not-found"
                 assert missing.status_code == 404
                 walked += 1
-    assert walked == 48
+    assert walked == 54
+    assert bob("POST", "/port-forwardings", {**FORWARDING, "floating_ip": floating["id"]}).status_code == 404
+    assert bob("GET", f"/port-forwardings?floating_ip={DOOR}").status_code == 404
     # Nor can bob's own address lead to alice's instance.
     mine = bob.made("/floating-ips", {})
     assert bob("PUT", f"/floating-ips/{mine['address']}/association", {"instance": instance["id"]}).status_code == 404

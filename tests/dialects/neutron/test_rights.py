@@ -14,12 +14,15 @@ import pytest
 
 from mooring.dialects.neutron import ROUTES
 from mooring.dialects.openstack.routing import Access, Route
+from mooring.operations import NewForwarding
 from tests.cloud import Cloud
 from tests.dialects.neutron.conftest import Client
 
 RANDOM = "deadbeef-0000-4000-8000-000000000000"
 DOCS = Path(__file__).parents[3] / "docs" / "openstack.md"
 N = "/network/v2.0"
+PF = f"{N}/floatingips/{{floatingip}}/port_forwardings"
+DOOR = {"protocol": "tcp", "external_port": 443, "internal_port": 8443}
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,14 @@ class Case:
     """How to call a route so that it would do something: what stands for its `{...}`, and a good body, or what makes one of ids.
 
     `foreign`: the route is about a thing that belongs to one project, so that others must not find it.  `admin`: it is for administrators,
-    and to others it is forbidden, whatever the id.
+    and to others it is forbidden, whatever the id.  `floatingip` says which of alice's is meant, the one that is associated or the one of doors.
     """
 
     param: str = ""
     body: Any = None
     foreign: bool = False
     admin: bool = False
+    floatingip: str = "floatingip"
 
 
 CASES: dict[tuple[str, str], Case] = {
@@ -56,6 +60,18 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", f"{N}/floatingips/{{floatingip}}"): Case("floatingip", foreign=True),
     ("PUT", f"{N}/floatingips/{{floatingip}}"): Case("floatingip", {"floatingip": {"port_id": None}}, foreign=True),
     ("DELETE", f"{N}/floatingips/{{floatingip}}"): Case("floatingip", foreign=True),
+    ("GET", PF): Case("floatingip", foreign=True, floatingip="doors"),
+    ("POST", PF): Case(
+        "floatingip",
+        lambda ids: {"port_forwarding": {**DOOR, "internal_port_id": ids["other"]}},
+        foreign=True,
+        floatingip="doors",
+    ),
+    ("GET", f"{PF}/{{forwarding}}"): Case("forwarding", foreign=True, floatingip="doors"),
+    ("PUT", f"{PF}/{{forwarding}}"): Case(
+        "forwarding", {"port_forwarding": {"description": "new"}}, foreign=True, floatingip="doors"
+    ),
+    ("DELETE", f"{PF}/{{forwarding}}"): Case("forwarding", foreign=True, floatingip="doors"),
     ("GET", f"{N}/security-groups"): Case(),
     ("POST", f"{N}/security-groups"): Case(body={"security_group": {"name": "new"}}),
     ("GET", f"{N}/security-groups/{{group}}"): Case("group", foreign=True),
@@ -94,8 +110,9 @@ class Harbour:
     ids: dict[str, str]
 
     def call(self, client: Client, route: Route, **instead: str) -> httpx2.Response:
-        ids = {**self.ids, **instead}
-        body = CASES[route.method, route.path].body
+        case = CASES[route.method, route.path]
+        ids = {**self.ids, "floatingip": self.ids[case.floatingip], **instead}
+        body = case.body
         return client(route.method, route.path.format_map(ids), body(ids) if callable(body) else body)
 
     def state(self) -> list[str]:
@@ -110,6 +127,10 @@ def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client])
     server = cloud.boot(alice)
     floating = cloud.operations.addresses.allocate(alice, "public")
     cloud.operations.addresses.associate(alice, server.id, floating.address)
+    # An address with a floating IP has no forwarded ports, as in Neutron: they lead to another server.
+    doors, other = cloud.operations.addresses.allocate(alice, "public"), cloud.boot(alice, "other")
+    new = NewForwarding("tcp", 80, nic=other.nics[0].id)
+    forwarding = cloud.operations.forwardings.create(alice, doors.id, new)
     group = cloud.operations.groups.create(alice, "group")
     ids = {
         "alias": "router",
@@ -119,6 +140,9 @@ def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client])
         "pool": floating.pool,
         "port": server.nics[0].id,
         "floatingip": floating.id,
+        "doors": doors.id,
+        "forwarding": forwarding.id,
+        "other": other.nics[0].id,
         "group": group.id,
         "rule": group.rules[0].id,
         "project": alice.project.id,
@@ -197,5 +221,6 @@ def test_what_is_anothers_is_not_found_either(harbour: Harbour) -> None:
             continue
         foreign, made_up = harbour.call(bob, route), harbour.call(bob, route, **{case.param: RANDOM})
         assert foreign.status_code == made_up.status_code == (403 if case.admin else 404), name(route)
-        assert foreign.text.replace(harbour.ids[case.param], RANDOM) == made_up.text, name(route)
+        meant = harbour.ids[case.floatingip if case.param == "floatingip" else case.param]
+        assert foreign.text.replace(meant, RANDOM) == made_up.text, name(route)
     assert harbour.state() == before

@@ -17,6 +17,7 @@ from tests.simulation.database.allowances import Allowances
 from tests.simulation.database.deliveries import Deliveries
 from tests.simulation.database.egress import Preferences
 from tests.simulation.database.events import Events
+from tests.simulation.database.forwardings import Forwardings
 from tests.simulation.database.groups import Groups
 from tests.simulation.database.identities import Identities, Memory, Quotas
 from tests.simulation.database.instances import Instances
@@ -35,6 +36,7 @@ class MemoryTransaction:
         self.topology = Topology(tables)
         self.addresses = Addresses(tables)
         self.allowances = Allowances()
+        self.forwardings = Forwardings()
         self.instances = Instances(tables, now)
         self.groups = Groups(tables)
         self.preferences = Preferences()

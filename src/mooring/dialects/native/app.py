@@ -21,6 +21,7 @@ from mooring.dialects.native.routes import (
     addresses,
     egress,
     events,
+    forwardings,
     groups,
     hosts,
     instances,
@@ -78,7 +79,7 @@ def build(service: Service) -> FastAPI:
     )
     elsewhere = service.operations.identity.elsewhere
     about_accounts = [accounts, keys] if elsewhere is None else []
-    things = [networks, pools, addresses, egress, instances, nics, groups, hosts, quotas]
+    things = [networks, pools, addresses, egress, forwardings, instances, nics, groups, hosts, quotas]
     for module in [*things, *about_accounts, traces, events]:
         api.include_router(module.routes(service))
     describe(api, elsewhere)

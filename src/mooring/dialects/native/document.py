@@ -51,6 +51,7 @@ def _document(api: FastAPI, elsewhere: str | None) -> dict[str, Any]:
                 "pools",
                 "floating-ips",
                 "egress",
+                "port-forwardings",
                 "instances",
                 "security-groups",
                 "hosts",

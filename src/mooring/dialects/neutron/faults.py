@@ -38,6 +38,8 @@ class Row:
     field: str | None = None
 
 
+_PF_CREATE, _PF_UPDATE = "network-port-forwarding-create", "network-port-forwarding-update"
+
 TABLE: tuple[Row, ...] = (
     Row(NotFound, 404, "FloatingIPNotFound", "Floating IP {name} could not be found.", noun="Floating IP"),
     Row(NotFound, 404, "NetworkNotFound", "Network {name} could not be found.", noun="Network"),
@@ -55,6 +57,21 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(NotFound, 404, "ExtensionNotFound", "Extension with alias {name} does not exist.", noun="Extension"),
     Row(NotFound, 404, "HTTPNotFound"),
+    # Port forwardings
+    Row(
+        NotFound,
+        404,
+        "PortForwardingNotFound",
+        "Floating IP port forwarding {name} could not be found.",
+        noun="Port forwarding",
+    ),
+    Row(Conflict, 409, "FipInUseByPortForwarding", field="port_forwardings"),
+    Row(Conflict, 400, "BadRequest", field="external_port"),
+    Row(Conflict, 400, "BadRequest", field="internal_port"),
+    Row(Conflict, 409, "PortHasBindingFloatingIP", field="fixed_address"),
+    Row(Conflict, 409, "FloatingIPPortAlreadyAssociated", field="floating_ip"),
+    Row(Invalid, 400, "InvalidInput", "Invalid input for port_forwarding: {reason}", route=_PF_CREATE),
+    Row(Invalid, 400, "InvalidInput", "Invalid input for port_forwarding: {reason}", route=_PF_UPDATE),
     # Floating IPs
     Row(Conflict, 409, "FloatingIPPortAlreadyAssociated", field="address"),
     Row(Conflict, 409, "IpAddressAlreadyAllocated", field="floating_ip_address"),

@@ -1,17 +1,20 @@
 """Floating IPs, which are allocated, associated, moved and disassociated by the port that they lead to."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from mooring.dialects.neutron.faults import NeutronRefused
 from mooring.dialects.neutron.lists import View, single
 from mooring.dialects.neutron.networks import external
 from mooring.dialects.neutron.owners import check_owner
+from mooring.dialects.neutron.port_forwardings import in_floating_ip
 from mooring.dialects.neutron.walks import walked
 from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.model.faults import NotFound
 from mooring.model.ids import AddressId, NetworkId, NicId, RouterId
-from mooring.model.nouns import FloatingIp
+from mooring.model.nouns import FloatingIp, PortForwarding
 from mooring.operations import FloatingChoice, NewFloatingIp
 
 
@@ -51,18 +54,18 @@ class UpdateBody(Body):
 
 def list_floating_ips(call: Call) -> Answer:
     """GET /network/v2.0/floatingips."""
-    routers = _routers(call)
+    known = _Known.of(call)
 
     def views(choice: FloatingChoice) -> Iterator[Sequence[View]]:
         for piece in call.operations.addresses.walk(call.caller, choice, every_project=True):
-            yield [_view(each, routers) for each in piece]
+            yield [_view(each, known) for each in piece]
 
     return walked(call, "floatingips", views)
 
 
 def show_floating_ip(call: Call) -> Answer:
     """GET /network/v2.0/floatingips/{floatingip}."""
-    return single(call, "floatingip", _view(call.operations.addresses.get(call.caller, _id(call)), _routers(call)))
+    return single(call, "floatingip", _view(call.operations.addresses.get(call.caller, _id(call)), _Known.of(call)))
 
 
 def create_floating_ip(call: Call) -> Answer:
@@ -80,7 +83,7 @@ def create_floating_ip(call: Call) -> Answer:
         fixed=wanted.fixed_ip_address,
     )
     made = call.operations.addresses.make(call.caller, new, call.idempotency_key)
-    return single(call, "floatingip", _view(made, _routers(call)), 201)
+    return single(call, "floatingip", _view(made, _Known.of(call)), 201)
 
 
 def update_floating_ip(call: Call) -> Answer:
@@ -90,7 +93,7 @@ def update_floating_ip(call: Call) -> Answer:
     # A body without any port ends the association, as it does in Neutron.
     nic = None if wanted.port_id is None else NicId(wanted.port_id)
     changed = call.operations.addresses.point(call.caller, _id(call), nic, wanted.fixed_ip_address)
-    return single(call, "floatingip", _view(changed, _routers(call)))
+    return single(call, "floatingip", _view(changed, _Known.of(call)))
 
 
 def delete_floating_ip(call: Call) -> Answer:
@@ -109,11 +112,26 @@ def _check_whole(wanted: Association) -> None:
         raise NeutronRefused(400, "BadRequest", reason)
 
 
-def _routers(call: Call) -> Mapping[NetworkId, RouterId | None]:
-    return {network.id: network.router for network in call.operations.networks.listing(call.caller)}
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What views of floating IPs name beside them: routers of networks, and forwardings of floating IPs."""
+
+    routers: Mapping[NetworkId, RouterId | None]
+    forwardings: Mapping[AddressId, list[PortForwarding]]
+
+    @classmethod
+    def of(cls, call: Call) -> "_Known":
+        """Look them up, all that the caller may know of."""
+        forwardings: defaultdict[AddressId, list[PortForwarding]] = defaultdict(list)
+        for each in call.operations.forwardings.listing(call.caller, every_project=True):
+            forwardings[each.floating].append(each)
+        networks = call.operations.networks.listing(call.caller)
+        return cls({network.id: network.router for network in networks}, forwardings)
 
 
-def _view(floating: FloatingIp, routers: Mapping[NetworkId, RouterId | None]) -> View:
+def _view(floating: FloatingIp, known: _Known) -> View:
+    forwardings = known.forwardings.get(floating.id, [])
+    network = floating.network if not forwardings else forwardings[0].network
     return {
         "id": floating.id,
         "floating_ip_address": str(floating.address),
@@ -122,6 +140,7 @@ def _view(floating: FloatingIp, routers: Mapping[NetworkId, RouterId | None]) ->
         "project_id": floating.project,
         "port_id": floating.nic,
         "fixed_ip_address": str(floating.fixed) if floating.fixed is not None else None,
-        "router_id": routers.get(floating.network) if floating.network is not None else None,
-        "status": "ACTIVE" if floating.nic is not None else "DOWN",
+        "router_id": known.routers.get(network) if network is not None else None,
+        "status": "ACTIVE" if network is not None else "DOWN",
+        "port_forwardings": in_floating_ip(forwardings),
     }

@@ -1,9 +1,19 @@
 """Every route of the dialect, in one table.  A test walks it: each needs a line there and in docs/openstack.md."""
 
-from mooring.dialects.neutron import extensions, floating_ips, networks, ports, quotas, routers, security_groups
+from mooring.dialects.neutron import (
+    extensions,
+    floating_ips,
+    networks,
+    port_forwardings,
+    ports,
+    quotas,
+    routers,
+    security_groups,
+)
 from mooring.dialects.openstack.routing import Access, Route
 
 _N = "/network/v2.0"
+_PF = f"{_N}/floatingips/{{floatingip}}/port_forwardings"
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/network", extensions.versions, "network-versions", Access.PUBLIC),
@@ -26,6 +36,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_N}/floatingips/{{floatingip}}", floating_ips.show_floating_ip, "network-floating-ip"),
     Route("PUT", f"{_N}/floatingips/{{floatingip}}", floating_ips.update_floating_ip, "network-floating-ip-update"),
     Route("DELETE", f"{_N}/floatingips/{{floatingip}}", floating_ips.delete_floating_ip, "network-floating-ip-delete"),
+    # Port forwardings
+    Route("GET", _PF, port_forwardings.list_port_forwardings, "network-port-forwardings"),
+    Route("POST", _PF, port_forwardings.create_port_forwarding, "network-port-forwarding-create"),
+    Route("GET", f"{_PF}/{{forwarding}}", port_forwardings.show_port_forwarding, "network-port-forwarding"),
+    Route("PUT", f"{_PF}/{{forwarding}}", port_forwardings.update_port_forwarding, "network-port-forwarding-update"),
+    Route("DELETE", f"{_PF}/{{forwarding}}", port_forwardings.delete_port_forwarding, "network-port-forwarding-delete"),
     # Security groups
     Route("GET", f"{_N}/security-groups", security_groups.list_groups, "network-security-groups"),
     Route("POST", f"{_N}/security-groups", security_groups.create_group, "network-security-group-create"),

@@ -23,6 +23,7 @@ from mooring.store.schema.columns import macs, metadata
 from mooring.store.schema.deliveries import deliveries, epochs, generations, memory, quotas
 from mooring.store.schema.egress import egress_preferences, egress_renewals, egress_sets
 from mooring.store.schema.events import events
+from mooring.store.schema.forwardings import port_forwardings
 from mooring.store.schema.groups import counters, nic_groups, security_group_rules, security_groups, zones
 from mooring.store.schema.identities import grants, key_roles, keys, projects, tokens, users
 from mooring.store.schema.instances import failed_launches, instances, nics
@@ -63,6 +64,7 @@ __all__ = [
     "pool_ranges",
     "pool_shares",
     "pools",
+    "port_forwardings",
     "projects",
     "quotas",
     "router_uplinks",
