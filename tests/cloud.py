@@ -36,7 +36,7 @@ from mooring.operations.bootstrap import Account
 from mooring.store.engine import Options, SqlStore
 
 IMAGES = (
-    Image("6f9619ff-8b86-4011-b42d-00cf4fc964ff", "tiny", 1_500_000),
+    Image("6f9619ff-8b86-4011-b42d-00cf4fc964ff", "tiny", 1_500_000, md5="7d" * 16, sha512="5a" * 64),
     Image("c0ffee00-1111-4222-8333-444455556666", "other", 7),
 )
 FLAVORS = (Flavor("1", "m1.tiny", vcpus=1, ram=128, disk=1), Flavor("2", "m1.small", vcpus=1, ram=512, disk=5))

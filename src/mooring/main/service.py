@@ -133,7 +133,7 @@ def build_operations(settings: Settings, foundation: Foundation) -> Operations:
         bell=MeasuredBell(BusBell(foundation.bus), foundation.registry),
         chance=SystemClock(),
         limits=limits_of(settings),
-        images=qemu.IMAGES if settings.host.guests == "qemu" else netns.IMAGES,
+        images=qemu.images_of(settings.vm_images) if settings.host.guests == "qemu" else netns.IMAGES,
         flavors=FLAVORS,
     )
     keystone = settings.identity.keystone

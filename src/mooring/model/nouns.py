@@ -414,11 +414,13 @@ class PoolUsage:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a guest driver can boot."""
+    """What a guest driver can boot: its size in bytes and, where that is known here, hashes of its content in hexadecimal."""
 
     id: str
     name: str
     size: int
+    md5: str | None = None
+    sha512: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,6 @@
 `python -m mooring.guests.image DIRECTORY` builds; needs apt-get and dpkg-deb, but no root.
 """
 
-from mooring.guests.image.build import BuildFailure, GuestSystem, Kernel, build, busybox, find, kernel
+from mooring.guests.image.build import BuildFailure, GuestSystem, Kernel, build, built, busybox, find, kernel
 
-__all__ = ["BuildFailure", "GuestSystem", "Kernel", "build", "busybox", "find", "kernel"]
+__all__ = ["BuildFailure", "GuestSystem", "Kernel", "build", "built", "busybox", "find", "kernel"]

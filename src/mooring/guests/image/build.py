@@ -51,15 +51,21 @@ class GuestSystem:
         return self.kernel.stat().st_size + self.initrd.stat().st_size
 
 
+def built(directory: Path) -> GuestSystem | None:
+    """Return the guests' system of this version of mooring if it is there; builds nothing."""
+    made = directory / f"guest-{_fingerprint()}"
+    return GuestSystem(made / "vmlinuz", made / "initrd") if made.is_dir() else None
+
+
 def find(directory: Path) -> GuestSystem | None:
     """Return the guests' system of this version of mooring if it was built there, or another version's was; fetches nothing.
 
     Raises:
         BuildFailure: what lies there is not as expected.
     """
-    made = directory / f"guest-{_fingerprint()}"
-    if made.is_dir():
-        return GuestSystem(made / "vmlinuz", made / "initrd")
+    made = built(directory)
+    if made is not None:
+        return made
     if (directory / "kernel").is_dir() and (directory / "busybox").is_dir():
         return build(directory)
     return None

@@ -9,6 +9,6 @@ accelerators.py  whether KVM works           images.py   what a guest can be
 
 from mooring.guests.qemu.command import Accelerator
 from mooring.guests.qemu.driver import QemuGuests
-from mooring.guests.qemu.images import IMAGES
+from mooring.guests.qemu.images import IMAGES, images_of
 
-__all__ = ["IMAGES", "Accelerator", "QemuGuests"]
+__all__ = ["IMAGES", "Accelerator", "QemuGuests", "images_of"]
