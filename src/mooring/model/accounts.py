@@ -69,13 +69,17 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf an operation runs, as proved by a dialect's credentials; `key` is the key that they came with, if it was one."""
+    """On whose behalf an operation runs, as proved by a dialect's credentials; `key` is the key that they came with, if it was one.
+
+    `expected` are the versions of which the thing that is to be changed or deleted must have one; None is any.
+    """
 
     user: User
     project: Project
     roles: frozenset[Role]
     request_id: str = "-"
     key: Key | None = None
+    expected: frozenset[str] | None = None
 
     @property
     def is_admin(self) -> bool:

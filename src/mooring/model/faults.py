@@ -6,7 +6,8 @@
     ├── NotFound             no such thing, or not the caller's: the two answers are the same
     ├── Invalid              a field has a value that cannot be
     ├── Conflict             contradicts what exists
-    │   └── InUse            something else still needs it
+    │   ├── InUse            something else still needs it
+    │   └── Changed          it is not as the caller believed
     ├── NotAssociated        the address is not on that instance
     ├── NotReady             the instance has no fixed address yet
     ├── QuotaExceeded        the project's limit is reached
@@ -69,6 +70,14 @@ class InUse(Conflict):
     def __init__(self, noun: str, name: object, users: str) -> None:
         """Name the thing and what uses it."""
         super().__init__(f"{noun} {name} is in use by {users}.")
+
+
+class Changed(Conflict):
+    """The thing is not what the caller saw when they decided to change it."""
+
+    def __init__(self, noun: str, name: object) -> None:
+        """Name the thing."""
+        super().__init__(f"{noun} {name} was changed since: look again.")
 
 
 class NotAssociated(Fault):

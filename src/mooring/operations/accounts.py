@@ -7,7 +7,7 @@ from mooring.model.accounts import Caller, Grant, Project, Role, User
 from mooring.model.events import Action
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound
 from mooring.model.ids import ProjectId, UserId
-from mooring.operations.door import Door, checked_name, once
+from mooring.operations.door import Door, check_version, checked_name, once
 from mooring.operations.events import note
 from mooring.operations.interfaces import Credentials, Duplicate, Referenced, Transaction
 from mooring.operations.passwords import Passwords, checked_password
@@ -126,6 +126,7 @@ class AccountOperations:
         self._door.allow(caller, Verb.IDENTITY_ADMIN)
         with self._door.store.write() as tx:
             known = _project(tx, project)
+            check_version(caller, "Project", known.name, known)
             changed = replace(
                 known,
                 name=known.name if change.name is None else checked_name("name", change.name),
@@ -155,6 +156,7 @@ class AccountOperations:
         self._door.allow(caller, Verb.IDENTITY_ADMIN)
         with self._door.store.write() as tx:
             known = _project(tx, project)
+            check_version(caller, "Project", known.name, known)
             _not_own("project", project, caller.project.id, "deleted")
             if owned := _owned(tx, project):
                 raise InUse("Project", known.name, owned)
@@ -229,6 +231,7 @@ class AccountOperations:
         hashed = self._hash(change.password) if change.password is not None else None
         with self._door.store.write() as tx:
             known = _user(tx, user).user
+            check_version(caller, "User", known.name, known)
             changed = replace(
                 known,
                 name=known.name if change.name is None else checked_name("name", change.name),
@@ -266,6 +269,7 @@ class AccountOperations:
         self._door.allow(caller, Verb.IDENTITY_ADMIN)
         with self._door.store.write() as tx:
             known = _user(tx, user).user
+            check_version(caller, "User", known.name, known)
             _not_own("user", user, caller.user.id, "deleted")
             try:
                 tx.identities.delete_user(user)

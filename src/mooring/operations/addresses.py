@@ -29,7 +29,7 @@ from mooring.model.nouns import (
     Resource,
 )
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
-from mooring.operations.door import Door, Published, once, publish, visible_instance, visible_nic
+from mooring.operations.door import Door, Published, check_version, once, publish, visible_instance, visible_nic
 from mooring.operations.egress import check_unpreferred
 from mooring.operations.events import note
 from mooring.operations.interfaces import AddressRow, Duplicate, FloatingChoice, Transaction
@@ -158,6 +158,7 @@ class AddressOperations:
         changes: list[Published] = []
         with self._door.store.write() as tx:
             known = visible_floating(tx, caller, floating)
+            check_version(caller, "Floating IP", known.address, known)
             check_unpreferred(tx, known)
             check_unforwarded(tx, known)
             if known.nic is not None:
@@ -231,6 +232,7 @@ class AddressOperations:
                 # An administrator sees it, and still may not tie one project's address to another project's instance.
                 raise NotFound("Instance", instance)
             floating = _own_floating(tx, caller, address)
+            check_version(caller, "Floating IP", address, floating)
             changes = self._attach(tx, caller, floating, *fixed_of(target, fixed))
             result = tx.addresses.floating(floating.project, floating.id)
         self._door.settle(changes)
@@ -353,6 +355,7 @@ class AddressOperations:
         with self._door.store.write() as tx:
             target = visible_instance(tx, caller, instance)
             floating = _own_floating(tx, caller, address)
+            check_version(caller, "Floating IP", address, floating)
             if floating.instance != target.id:
                 raise NotAssociated(f"Floating IP {address} is not associated with instance {instance}.")
             check_unpreferred(tx, floating)

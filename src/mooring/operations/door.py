@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from typing import Protocol
 
 from mooring.model.accounts import Caller
-from mooring.model.faults import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from mooring.model.faults import Changed, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from mooring.model.ids import HostId, InstanceId, NicId
 from mooring.model.nouns import Flavor, Host, Image, Instance, InstanceState, NetworkKind, Nic, Resource
 from mooring.model.subjects import HostRole, SubjectKey
@@ -17,6 +17,7 @@ from mooring.operations.interfaces import Bell, Chance, Duplicate, Remembered, S
 from mooring.policy.managers import VLAN_TAGS, VXLAN_IDENTIFIERS
 from mooring.policy.names import name_fault
 from mooring.policy.roles import Verb, may
+from mooring.policy.versions import version
 
 _MAX_IDEMPOTENCY_KEY = 255
 
@@ -163,6 +164,16 @@ def checked_name(field_name: str, name: object) -> str:
     if (reason := name_fault(name)) is not None:
         raise Invalid(field_name, reason)
     return str(name).strip()
+
+
+def check_version(caller: Caller, noun: str, name: object, thing: object) -> None:
+    """Refuse to change what is not as the caller expects it, if they said how; in the transaction of the change.
+
+    Raises:
+        Changed: it has another version.
+    """
+    if caller.expected is not None and version(thing) not in caller.expected:
+        raise Changed(noun, name)
 
 
 def visible_instance(tx: Transaction, caller: Caller, instance: InstanceId) -> Instance:

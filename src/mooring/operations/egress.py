@@ -21,7 +21,7 @@ from mooring.model.nouns import (
     Nic,
 )
 from mooring.model.subjects import SubjectKey, SubjectKind
-from mooring.operations.door import Door, Published, once, publish, visible_instance, visible_nic
+from mooring.operations.door import Door, Published, check_version, once, publish, visible_instance, visible_nic
 from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Transaction
 from mooring.operations.pools import check_granted, find_pool, visible_pool
@@ -159,6 +159,7 @@ class EgressOperations:
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         with self._door.store.write() as tx:
             known = _visible(tx, caller, preference)
+            check_version(caller, "Egress preference", known.id, known)
             new = _again(known, way, fallback)
             tx.preferences.change(known.id, *_ways(tx, caller, new, _target(tx, caller, new)))
             changed = _visible(tx, caller, preference)
@@ -176,6 +177,7 @@ class EgressOperations:
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         with self._door.store.write() as tx:
             known = _visible(tx, caller, preference)
+            check_version(caller, "Egress preference", known.id, known)
             reached = tx.preferences.reached(known.id)
             tx.preferences.delete(known.id)
             changes = _published(tx, reached, cut=cut)

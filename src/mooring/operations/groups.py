@@ -9,7 +9,17 @@ from mooring.model.faults import Conflict, InUse, Invalid, NotFound, QuotaExceed
 from mooring.model.ids import GroupId, InstanceId, NicId, RuleId
 from mooring.model.nouns import GroupRule, Instance, Nic, Resource, SecurityGroup
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
-from mooring.operations.door import Change, Door, check_own, checked_name, once, publish, visible_instance, visible_nic
+from mooring.operations.door import (
+    Change,
+    Door,
+    check_own,
+    check_version,
+    checked_name,
+    once,
+    publish,
+    visible_instance,
+    visible_nic,
+)
 from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Transaction
 from mooring.operations.membership import (
@@ -112,6 +122,7 @@ class GroupOperations:
         description = _description(description) if description is not None else None
         with self._door.store.write() as tx:
             known = _visible(tx, caller, group)
+            check_version(caller, "Security group", known.name, known)
             name = known.name if name is None else name
             description = known.description if description is None else description
             if known.is_default:
@@ -134,6 +145,7 @@ class GroupOperations:
         self._door.allow(caller, Verb.GROUP_CHANGE)
         with self._door.store.write() as tx:
             known = _visible(tx, caller, group)
+            check_version(caller, "Security group", known.name, known)
             if known.is_default:
                 raise Conflict("Every project keeps its default security group.", field="group")
             users = [f"instance {name} ({instance})" for instance, name in tx.groups.users(group, _FEW + 1)]

@@ -26,6 +26,7 @@ from mooring.operations.door import (
     Change,
     Door,
     Published,
+    check_version,
     checked_name,
     once,
     publish,
@@ -223,6 +224,7 @@ class InstanceOperations:
         self._door.allow(caller, Verb.INSTANCE_DELETE)
         with self._door.store.write() as tx:
             target = visible_instance(tx, caller, instance)
+            check_version(caller, "Instance", target.id, target)
             if not tx.instances.move(
                 instance,
                 {InstanceState.BUILDING, InstanceState.ACTIVE, InstanceState.ERROR},

@@ -10,7 +10,7 @@ from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, 
 from mooring.model.ids import AddressId, NetworkId, ProjectId, RouterId
 from mooring.model.nouns import AddressKind, AddressPool, Host, Instance, Network, NetworkKind, Router, WayOut
 from mooring.model.subjects import SubjectKey, SubjectKind
-from mooring.operations.door import Door, Published, checked_name, once, publish, withdraw
+from mooring.operations.door import Door, Published, check_version, checked_name, once, publish, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction
 from mooring.operations.pools import usable_pools
 from mooring.operations.routing import retire, shared_router
@@ -219,6 +219,7 @@ class NetworkOperations:
             known = tx.topology.network(network)
             if known is None:
                 raise NotFound("Network", network)
+            check_version(caller, "Network", known.name, known)
             changes = [withdraw(tx, SubjectKey(SubjectKind.NETWORK, network))]
             gateway = tx.addresses.find(network, known.gateway)
             if gateway is not None:

@@ -11,7 +11,7 @@ from mooring.model.faults import Conflict, InUse, Invalid, NotFound
 from mooring.model.ids import PoolId, UplinkId
 from mooring.model.nouns import MOST_PER_FIXED, AddressPool, AddressRange, PoolUsage, Uplink
 from mooring.model.pools import PoolReport, PoolShare
-from mooring.operations.door import Door, Published, checked_name, once
+from mooring.operations.door import Door, Published, check_version, checked_name, once
 from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Referenced, Transaction
 from mooring.operations.routing import connect, disconnect, republish
@@ -173,6 +173,7 @@ class PoolOperations:
         changes: list[Published] = []
         with self._door.store.write() as tx:
             known = find_pool(tx, name)
+            check_version(caller, "Pool", known.name, known)
             changed = replace(
                 known,
                 public=known.public if change.public is None else change.public,
@@ -206,6 +207,7 @@ class PoolOperations:
         self._door.allow(caller, Verb.POOL_ADMIN)
         with self._door.store.write() as tx:
             pool = find_pool(tx, name)
+            check_version(caller, "Pool", pool.name, pool)
             usage = tx.topology.pool_usage(pool.id)
             if usage is not None and (usage.allocated or usage.releasing):
                 raise InUse("Pool", pool.name, _users(usage, tx.pools.shares(pool.id)))

@@ -17,6 +17,7 @@ EXAMPLES: tuple[Fault, ...] = (
     faults.Invalid("mast", "is too short"),
     faults.Conflict("two masts", field="masts"),
     faults.InUse("Boat", "b1", "a captain"),
+    faults.Changed("Boat", "b1"),
     faults.NotAssociated("not moored"),
     faults.NotReady("not built"),
     faults.QuotaExceeded("boats", 3),

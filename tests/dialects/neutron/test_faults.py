@@ -32,6 +32,8 @@ def _made(fault: type[Fault]) -> Fault:
             return TooManyAttempts(7)
         case faults.InUse:
             return faults.InUse("Ship", "Argo", "Jason")
+        case faults.Changed:
+            return faults.Changed("Ship", "Argo")
         case faults.Invalid:
             return faults.Invalid("mast", "is broken")
         case _:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 import structlog
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope
 
 from mooring.dialects.http import Bounds, Edge, Exchange, Lane, Lanes, Refused, parse_json, read_body, shown, storable
 from mooring.dialects.native import problems
+from mooring.dialects.native.conditions import no_condition_is_ignored
 from mooring.dialects.native.document import describe
 from mooring.dialects.native.problems import FieldFault
 from mooring.dialects.native.routes import (
@@ -75,6 +76,7 @@ def build(service: Service) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
+        dependencies=[Depends(no_condition_is_ignored)],
         exception_handlers={Fault: _fault, RequestValidationError: _fields, HTTPException: _status},
     )
     elsewhere = service.operations.identity.elsewhere

@@ -11,8 +11,12 @@ from starlette.responses import JSONResponse
 from mooring.dialects.native.problems import MEDIA_TYPE, TABLE, Problem
 
 _METHODS = {"get", "put", "post", "delete"}
+_ETAG = "The version of the thing: it changes with what of it can be changed, not with how much of it is in use."
 _ABOUT = """
 Everything that mooring can do. Tokens come from {log_in}.
+
+What can be shown alone has an `ETag`. A change or deletion that names it in `If-Match` is done only if the thing still has that version, and is answered
+with 412 if it was changed since; a route that has no version to compare answers 412 to any `If-Match`.
 
 Errors are RFC 9457 problems; their `type` is one of these, or `about:blank` where the status says it all:
 """
@@ -80,11 +84,21 @@ def _document(api: FastAPI, elsewhere: str | None) -> dict[str, Any]:
         }
     }
     for path in document["paths"].values():
+        _tagged(path)
         for method in _METHODS & path.keys():
             answers: dict[str, Any] = path[method]["responses"]
             answers.pop("422", None)
             answers |= {code: {"$ref": "#/components/responses/Problem"} for code in ("4XX", "5XX")}
     return document
+
+
+def _tagged(path: dict[str, Any]) -> None:
+    """Say of what can be changed on a condition that its answers tell its version."""
+    methods = [path[method] for method in _METHODS & path.keys()]
+    if any(each["name"] == "If-Match" for method in methods for each in method.get("parameters", [])):
+        for answers in (method["responses"] for method in methods):
+            if "200" in answers:
+                answers["200"]["headers"] = {"ETag": {"description": _ETAG, "schema": {"type": "string"}}}
 
 
 def _problem(schemas: dict[str, Any]) -> dict[str, Any]:

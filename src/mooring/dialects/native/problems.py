@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from mooring.dialects.faults import retry_after
 from mooring.model.faults import (
+    Changed,
     Conflict,
     Exhausted,
     Fault,
@@ -48,6 +49,7 @@ TABLE: Mapping[type[Fault], Kind] = {
     NotAssociated: Kind(404, "not-associated", "The floating IP is not associated."),
     Invalid: Kind(422, "invalid", "A field has a value that cannot be."),
     Conflict: Kind(409, "conflict", "The request contradicts what exists."),
+    Changed: Kind(412, "changed", "It is not what the caller saw: If-Match names another version."),
     InUse: Kind(409, "in-use", "Something else still needs this."),
     NotReady: Kind(409, "not-ready", "The instance has no fixed address yet."),
     QuotaExceeded: Kind(409, "quota-exceeded", "The project has as many as it may."),

@@ -11,6 +11,7 @@ from enum import StrEnum
 from mooring.dialects.faults import line_for, retry_after, sentence
 from mooring.dialects.http import Refused
 from mooring.model.faults import (
+    Changed,
     Conflict,
     Exhausted,
     Fault,
@@ -113,6 +114,7 @@ TABLE: tuple[Row, ...] = (
     Row(Forbidden, 403),
     Row(NotFound, 404),
     Row(Invalid, 400),
+    Row(Changed, 409),
     Row(InUse, 409),
     Row(Conflict, 409),
     Row(NotAssociated, 409),

@@ -15,6 +15,7 @@ from mooring.dialects.native.accounts import (
     UserView,
     UserWish,
 )
+from mooring.dialects.native.conditions import ExpectingOf, TagOf
 from mooring.dialects.native.fields import Key, Listing, NamedPageOf, Page, listing
 from mooring.dialects.native.service import CallerOf, Service
 from mooring.model.accounts import Role
@@ -49,25 +50,25 @@ def _projects(service: Service) -> APIRouter:
 
     @router.post("", status_code=201)
     @service.writes
-    def create_project(caller: CallerOf, wish: ProjectWish, key: Key = None) -> ProjectView:
+    def create_project(caller: CallerOf, tag: TagOf, wish: ProjectWish, key: Key = None) -> ProjectView:
         """Make a project, with the quotas that new ones have."""
-        return ProjectView.of(accounts.create_project(caller, wish.new(), key))
+        return ProjectView.of(tag(accounts.create_project(caller, wish.new(), key)))
 
     @router.get("/{project}")
     @service.reads
-    def show_project(caller: CallerOf, project: str) -> ProjectView:
+    def show_project(caller: CallerOf, tag: TagOf, project: str) -> ProjectView:
         """Show a project, by name or id."""
-        return ProjectView.of(accounts.project(caller, project))
+        return ProjectView.of(tag(accounts.project(caller, project)))
 
     @router.put("/{project}")
     @service.writes
-    def update_project(caller: CallerOf, project: str, wish: ProjectChangeWish) -> ProjectView:
+    def update_project(caller: ExpectingOf, tag: TagOf, project: str, wish: ProjectChangeWish) -> ProjectView:
         """Change a project, by name or id: with its disabling, all log-ins in it end, and what it owns goes on as it is."""
-        return ProjectView.of(accounts.update_project(caller, accounts.project(caller, project).id, wish.change()))
+        return ProjectView.of(tag(accounts.update_project(caller, accounts.project(caller, project).id, wish.change())))
 
     @router.delete("/{project}", status_code=204)
     @service.writes
-    def delete_project(caller: CallerOf, project: str) -> None:
+    def delete_project(caller: ExpectingOf, project: str) -> None:
         """Delete a project that owns nothing any longer, by name or id, with its security groups, roles and keys."""
         accounts.delete_project(caller, accounts.project(caller, project).id)
 
@@ -87,25 +88,25 @@ def _users(service: Service) -> APIRouter:
 
     @router.post("/users", status_code=201)
     @service.hashes
-    def create_user(caller: CallerOf, wish: UserWish, key: Key = None) -> UserView:
+    def create_user(caller: CallerOf, tag: TagOf, wish: UserWish, key: Key = None) -> UserView:
         """Make a user, who has no role anywhere yet."""
-        return UserView.of(accounts.create_user(caller, wish.new(), key))
+        return UserView.of(tag(accounts.create_user(caller, wish.new(), key)))
 
     @router.get("/users/{user}")
     @service.reads
-    def show_user(caller: CallerOf, user: str) -> UserView:
+    def show_user(caller: CallerOf, tag: TagOf, user: str) -> UserView:
         """Show a user, by name or id."""
-        return UserView.of(accounts.user(caller, user))
+        return UserView.of(tag(accounts.user(caller, user)))
 
     @router.put("/users/{user}")
     @service.hashes
-    def update_user(caller: CallerOf, user: str, wish: UserChangeWish) -> UserView:
+    def update_user(caller: ExpectingOf, tag: TagOf, user: str, wish: UserChangeWish) -> UserView:
         """Change a user, by name or id: with a new password or a disabling, all of the user's log-ins end."""
-        return UserView.of(accounts.update_user(caller, accounts.user(caller, user).id, wish.change()))
+        return UserView.of(tag(accounts.update_user(caller, accounts.user(caller, user).id, wish.change())))
 
     @router.delete("/users/{user}", status_code=204)
     @service.writes
-    def delete_user(caller: CallerOf, user: str) -> None:
+    def delete_user(caller: ExpectingOf, user: str) -> None:
         """Delete a user whom no instance names, by name or id, with roles, keys and log-ins."""
         accounts.delete_user(caller, accounts.user(caller, user).id)
 

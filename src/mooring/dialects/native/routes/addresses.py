@@ -4,6 +4,7 @@ from ipaddress import AddressValueError, IPv4Address
 
 from fastapi import APIRouter
 
+from mooring.dialects.native.conditions import ExpectingOf, TagOf
 from mooring.dialects.native.fields import Key, Listing, PageOf, listing
 from mooring.dialects.native.routes.instances import find_instance
 from mooring.dialects.native.service import CallerOf, Service
@@ -54,27 +55,29 @@ def routes(service: Service) -> APIRouter:
 
     @router.get("/{floating_ip}")
     @service.reads
-    def show_floating_ip(caller: CallerOf, floating_ip: str) -> FloatingIpView:
+    def show_floating_ip(caller: CallerOf, tag: TagOf, floating_ip: str) -> FloatingIpView:
         """Show a floating IP, by address or id."""
-        return FloatingIpView.of(find_floating(operations, caller, floating_ip))
+        return FloatingIpView.of(tag(find_floating(operations, caller, floating_ip)))
 
     @router.delete("/{floating_ip}", status_code=204)
     @service.writes
-    def release_floating_ip(caller: CallerOf, floating_ip: str) -> None:
+    def release_floating_ip(caller: ExpectingOf, floating_ip: str) -> None:
         """Take a floating IP back from the project, by address or id; its association ends."""
         addresses.release(caller, find_floating(operations, caller, floating_ip).id)
 
     @router.put("/{floating_ip}/association")
     @service.writes
-    def associate_floating_ip(caller: CallerOf, floating_ip: str, wish: AssociationWish) -> FloatingIpView:
+    def associate_floating_ip(
+        caller: ExpectingOf, tag: TagOf, floating_ip: str, wish: AssociationWish
+    ) -> FloatingIpView:
         """Let an instance answer at a floating IP; one that is associated elsewhere moves."""
         floating = find_floating(operations, caller, floating_ip)
         instance = find_instance(operations, caller, wish.instance)
-        return FloatingIpView.of(addresses.associate(caller, instance.id, floating.address, wish.fixed_address))
+        return FloatingIpView.of(tag(addresses.associate(caller, instance.id, floating.address, wish.fixed_address)))
 
     @router.delete("/{floating_ip}/association", status_code=204)
     @service.writes
-    def disassociate_floating_ip(caller: CallerOf, floating_ip: str) -> None:
+    def disassociate_floating_ip(caller: ExpectingOf, floating_ip: str) -> None:
         """End an association: when this is answered, no packet to the address reaches the instance."""
         floating = find_floating(operations, caller, floating_ip)
         if floating.instance is None:

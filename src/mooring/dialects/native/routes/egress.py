@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query
 from pydantic import Field, Strict
 
+from mooring.dialects.native.conditions import ExpectingOf, TagOf
 from mooring.dialects.native.fields import Address, Body, Key, Listing, PageOf, Prefix, View, listing
 from mooring.dialects.native.routes.instances import find_instance
 from mooring.dialects.native.service import CallerOf, Service
@@ -140,30 +141,30 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/egress-preferences", status_code=201)
     @service.writes
-    def create_egress_preference(caller: CallerOf, wish: PreferenceWish, key: Key = None) -> PreferenceView:
+    def create_egress_preference(caller: CallerOf, tag: TagOf, wish: PreferenceWish, key: Key = None) -> PreferenceView:
         """Let guests leave as an address towards a prefix: when this is answered, what they begin there does."""
-        return PreferenceView.of(egress.create(caller, wish.new(operations, caller), key))
+        return PreferenceView.of(tag(egress.create(caller, wish.new(operations, caller), key)))
 
     @router.get("/egress-preferences/{preference}")
     @service.reads
-    def show_egress_preference(caller: CallerOf, preference: str) -> PreferenceView:
+    def show_egress_preference(caller: CallerOf, tag: TagOf, preference: str) -> PreferenceView:
         """Show an egress preference."""
-        return PreferenceView.of(egress.get(caller, PreferenceId(preference)))
+        return PreferenceView.of(tag(egress.get(caller, PreferenceId(preference))))
 
     @router.put("/egress-preferences/{preference}")
     @service.writes
-    def update_egress_preference(caller: CallerOf, preference: str, wish: ChangeWish) -> PreferenceView:
+    def update_egress_preference(caller: ExpectingOf, tag: TagOf, preference: str, wish: ChangeWish) -> PreferenceView:
         """Let an egress preference lead elsewhere, without a moment in which it leads nowhere."""
         fallback = wish.fallback.new() if wish.fallback is not None else None
         cut = wish.established is Established.CUT
         return PreferenceView.of(
-            egress.update(caller, PreferenceId(preference), wish.leave_as.new(), fallback, cut=cut)
+            tag(egress.update(caller, PreferenceId(preference), wish.leave_as.new(), fallback, cut=cut))
         )
 
     @router.delete("/egress-preferences/{preference}", status_code=204)
     @service.writes
     def delete_egress_preference(
-        caller: CallerOf, preference: str, established: EstablishedOf = Established.DRAIN
+        caller: ExpectingOf, preference: str, established: EstablishedOf = Established.DRAIN
     ) -> None:
         """Take an egress preference back: when this is answered, what guests begin leaves by what is left."""
         egress.delete(caller, PreferenceId(preference), cut=established is Established.CUT)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from mooring.dialects.native.conditions import ExpectingOf, TagOf
 from mooring.dialects.native.fields import Key, Listing, NamedPage, listing
 from mooring.dialects.native.routes.instances import find_instance
 from mooring.dialects.native.service import CallerOf, Service
@@ -53,26 +54,30 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/security-groups", status_code=201)
     @service.writes
-    def create_security_group(caller: CallerOf, wish: SecurityGroupWish, key: Key = None) -> SecurityGroupView:
+    def create_security_group(
+        caller: CallerOf, tag: TagOf, wish: SecurityGroupWish, key: Key = None
+    ) -> SecurityGroupView:
         """Make a security group: its members may send everything and receive nothing but answers."""
-        return SecurityGroupView.of(groups.create(caller, wish.name, wish.description, key))
+        return SecurityGroupView.of(tag(groups.create(caller, wish.name, wish.description, key)))
 
     @router.get("/security-groups/{group}")
     @service.writes
-    def show_security_group(caller: CallerOf, group: str) -> SecurityGroupView:
+    def show_security_group(caller: CallerOf, tag: TagOf, group: str) -> SecurityGroupView:
         """Show a security group, by name or id."""
-        return SecurityGroupView.of(find_group(operations, caller, group))
+        return SecurityGroupView.of(tag(find_group(operations, caller, group)))
 
     @router.put("/security-groups/{group}")
     @service.writes
-    def update_security_group(caller: CallerOf, group: str, wish: SecurityGroupWish) -> SecurityGroupView:
+    def update_security_group(
+        caller: ExpectingOf, tag: TagOf, group: str, wish: SecurityGroupWish
+    ) -> SecurityGroupView:
         """Rename a security group, by name or id, and say anew what it is for."""
         known = find_group(operations, caller, group)
-        return SecurityGroupView.of(groups.update(caller, known.id, wish.name, wish.description))
+        return SecurityGroupView.of(tag(groups.update(caller, known.id, wish.name, wish.description)))
 
     @router.delete("/security-groups/{group}", status_code=204)
     @service.writes
-    def delete_security_group(caller: CallerOf, group: str) -> None:
+    def delete_security_group(caller: ExpectingOf, group: str) -> None:
         """Delete a security group that no instance is in and no rule of another group names, by name or id."""
         groups.delete(caller, find_group(operations, caller, group).id)
 

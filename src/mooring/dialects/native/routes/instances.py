@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from mooring.dialects.native.conditions import ExpectingOf, TagOf
 from mooring.dialects.native.fields import Key, Listing, NamedPage, NamedPageOf, listing
 from mooring.dialects.native.service import CallerOf, Service
 from mooring.dialects.native.views import FlavorView, ImageView, InstanceView
@@ -71,13 +72,13 @@ def routes(service: Service) -> APIRouter:
 
     @router.get("/instances/{instance}")
     @service.reads
-    def show_instance(caller: CallerOf, instance: str) -> InstanceView:
+    def show_instance(caller: CallerOf, tag: TagOf, instance: str) -> InstanceView:
         """Show an instance, by name or id."""
-        return view(caller, find_instance(service.operations, caller, instance))
+        return view(caller, tag(find_instance(service.operations, caller, instance)))
 
     @router.delete("/instances/{instance}", status_code=204)
     @service.writes
-    def delete_instance(caller: CallerOf, instance: str) -> None:
+    def delete_instance(caller: ExpectingOf, instance: str) -> None:
         """Stop and delete an instance, by name or id; its floating IPs stay with the project."""
         instances.delete(caller, find_instance(service.operations, caller, instance).id)
 

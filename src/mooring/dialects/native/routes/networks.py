@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from mooring.dialects.native.conditions import ExpectingOf, TagOf
 from mooring.dialects.native.fields import Key, Listing, NamedPageOf, listing
 from mooring.dialects.native.service import CallerOf, Service
 from mooring.dialects.native.views import NetworkView
@@ -22,20 +23,20 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("", status_code=201)
     @service.writes
-    def create_network(caller: CallerOf, wish: NetworkWish, key: Key = None) -> NetworkView:
+    def create_network(caller: CallerOf, tag: TagOf, wish: NetworkWish, key: Key = None) -> NetworkView:
         """Make a network of any kind."""
         project = identity.project(caller, wish.project).id if wish.project is not None else None
-        return NetworkView.of(networks.create(caller, wish.new(project), key))
+        return NetworkView.of(tag(networks.create(caller, wish.new(project), key)))
 
     @router.get("/{network}")
     @service.reads
-    def show_network(caller: CallerOf, network: str) -> NetworkView:
+    def show_network(caller: CallerOf, tag: TagOf, network: str) -> NetworkView:
         """Show a network, by name or id."""
-        return NetworkView.of(networks.get(caller, network))
+        return NetworkView.of(tag(networks.get(caller, network)))
 
     @router.delete("/{network}", status_code=204)
     @service.writes
-    def delete_network(caller: CallerOf, network: str) -> None:
+    def delete_network(caller: ExpectingOf, network: str) -> None:
         """Delete a network that no NIC is on, by name or id."""
         networks.delete(caller, networks.get(caller, network).id)
 

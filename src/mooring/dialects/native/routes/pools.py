@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from mooring.dialects.native.conditions import ExpectingOf, TagOf
 from mooring.dialects.native.fields import Key, Listing, NamedPageOf, listing
 from mooring.dialects.native.pools import (
     PoolChangeWish,
@@ -35,25 +36,27 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/pools", status_code=201)
     @service.writes
-    def create_pool(caller: CallerOf, wish: PoolWish, key: Key = None) -> PoolView:
+    def create_pool(caller: CallerOf, tag: TagOf, wish: PoolWish, key: Key = None) -> PoolView:
         """Make a pool, and its uplink if there is none of that name."""
-        return PoolView.of(pools.create(caller, wish.new(), key))
+        return PoolView.of(tag(pools.create(caller, wish.new(), key)))
 
     @router.get("/pools/{pool}")
     @service.reads
-    def show_pool(caller: CallerOf, pool: str) -> PoolReportView:
+    def show_pool(caller: CallerOf, tag: TagOf, pool: str) -> PoolReportView:
         """Show a pool, by name or id, how full it is, and to administrators who has how much of it and when it will be exhausted."""
-        return PoolReportView.told(pools.report(caller, pool))
+        report = pools.report(caller, pool)
+        tag(report.usage.pool)
+        return PoolReportView.told(report)
 
     @router.put("/pools/{pool}")
     @service.writes
-    def update_pool(caller: CallerOf, pool: str, wish: PoolChangeWish) -> PoolView:
+    def update_pool(caller: ExpectingOf, tag: TagOf, pool: str, wish: PoolChangeWish) -> PoolView:
         """Say for whom a pool is there, by name or id, and how many of its floating IPs a fixed IP may have."""
-        return PoolView.of(pools.update(caller, pool, wish.change()))
+        return PoolView.of(tag(pools.update(caller, pool, wish.change())))
 
     @router.delete("/pools/{pool}", status_code=204)
     @service.writes
-    def delete_pool(caller: CallerOf, pool: str) -> None:
+    def delete_pool(caller: ExpectingOf, pool: str) -> None:
         """Delete a pool that no project has an address of, by name or id."""
         pools.delete(caller, pool)
 
