@@ -68,7 +68,7 @@ def create_instance(
         "name": name,
         "image": image or _only_image(session),
         "flavor": flavor or _smallest_flavor(session),
-        "networks": [_nic(text) for text in network or []],
+        "networks": [wanted_nic(text) for text in network or []],
         "security_groups": group or None,
     }
     made = session.post("instances", wish)
@@ -140,7 +140,8 @@ def _smallest_flavor(session: Session) -> str:
     return str(min(flavors, key=lambda each: (each["ram"], each["vcpus"], each["disk"]))["id"])
 
 
-def _nic(text: str) -> Thing:
+def wanted_nic(text: str) -> Thing:
+    """Return a NIC that is to be made, as NETWORK or NETWORK=ADDRESS says it."""
     name, equals, address = text.rpartition("=")
     return {"network": name, "fixed_ip": address} if equals else {"network": text}
 

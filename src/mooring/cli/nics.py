@@ -7,6 +7,7 @@ import typer
 from mooring.cli import show
 from mooring.cli.access import Session, Thing
 from mooring.cli.failure import commands
+from mooring.cli.instances import wanted_nic
 from mooring.cli.show import Json
 
 Card = Annotated[
@@ -40,6 +41,26 @@ def show_nic(ctx: typer.Context, card: Card, json: Json = False) -> None:
     """Show a network card."""
     session = Session.of(ctx)
     show.thing(session.get(session.path("nics", card)), json=json)
+
+
+@nic.command("attach")
+def attach(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="INSTANCE", help="Which, by name or id.")],
+    network: Annotated[str, typer.Argument(help="A network to be on, or NETWORK=ADDRESS.")],
+    json: Json = False,
+) -> None:
+    """Give an instance one more network card, also while it runs."""
+    session = Session.of(ctx)
+    show.thing(session.post(f"{session.path('instances', name)}/nics", wanted_nic(network)), json=json)
+
+
+@nic.command("detach")
+def detach(ctx: typer.Context, card: Card) -> None:
+    """Take a network card from its instance, also while it runs; its floating IPs stay with the project."""
+    session = Session.of(ctx)
+    session.delete(session.path("nics", card))
+    show.told(f"NIC {card} is detached")
 
 
 @nic.command("add-address")

@@ -125,7 +125,10 @@ class InstanceRow:
 
 @dataclass(frozen=True, slots=True)
 class NicRow:
-    """A NIC without its addresses; `position` is its place in the instance, from 0.  A `filtered` one is held to its security groups."""
+    """A NIC without its addresses; `position` is its place in the instance, from 0.  A `filtered` one is held to its security groups.
+
+    One that is `leaving` was taken from its instance, and goes when every host has confirmed that.
+    """
 
     id: NicId
     instance: InstanceId
@@ -133,6 +136,7 @@ class NicRow:
     mac: str
     position: int
     filtered: bool = False
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ decided here and nowhere else.  Methods take explicit arguments, return values o
 
 from mooring.operations.accounts import AccountOperations, NewProject, NewUser, ProjectChange, UserChange
 from mooring.operations.addresses import AddressOperations, NewFloatingIp
+from mooring.operations.attachments import AttachmentOperations
 from mooring.operations.bootstrap import BootstrapOperations
 from mooring.operations.door import Door, Limits
 from mooring.operations.egress import EgressOperations, NewPreference, NewWay
@@ -84,6 +85,7 @@ class Operations:
         self.egress = EgressOperations(door)
         self.forwardings = ForwardingOperations(door)
         self.instances = InstanceOperations(door)
+        self.attachments = AttachmentOperations(door)
         self.groups = GroupOperations(door)
         self.events = EventOperations(door)
         self.memory = MemoryOperations(door)

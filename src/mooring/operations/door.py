@@ -198,7 +198,11 @@ def visible_nic(tx: Transaction, caller: Caller, nic: NicId) -> tuple[Instance, 
     found = tx.instances.get(row.instance) if row is not None else None
     if found is None or (found.project != caller.project.id and not caller.is_admin):
         raise NotFound("NIC", nic)
-    return found, next(card for card in found.nics if card.id == nic)
+    for card in found.nics:
+        if card.id == nic:
+            return found, card
+    # It is leaving.
+    raise NotFound("NIC", nic)
 
 
 def check_own(caller: Caller, target: Instance, unknown: NotFound) -> None:

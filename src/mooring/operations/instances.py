@@ -44,7 +44,9 @@ from mooring.operations.routing import next_fixed, take_fixed
 from mooring.operations.settlement import finish_deletion
 from mooring.policy.roles import Verb
 
-_MAX_NICS = 8
+MAX_NICS = 8
+"""An instance may have so many."""
+
 _MAC_ATTEMPTS = 8
 
 
@@ -95,8 +97,8 @@ class InstanceOperations:
             raise Invalid("imageRef", f"there is no image {new.image}")
         if new.flavor not in {flavor.id for flavor in self._door.flavors}:
             raise Invalid("flavorRef", f"there is no flavor {new.flavor}")
-        if len(new.nics) > _MAX_NICS:
-            raise Invalid("networks", f"must name at most {_MAX_NICS} networks")
+        if len(new.nics) > MAX_NICS:
+            raise Invalid("networks", f"must name at most {MAX_NICS} networks")
         if len(set(new.groups or ())) > MAX_GROUPS:
             raise Invalid("security_groups", f"a NIC can be in at most {MAX_GROUPS}")
         nics = ((nic.network, nic.address) for nic in new.nics)
@@ -131,25 +133,13 @@ class InstanceOperations:
         if not wanted and not tx.topology.networks(caller.project.id):
             first = self._networks.make_first(tx, caller.project)
             wanted = (NewNic(first.id),) if first is not None else wanted
-        for position, (network, address) in enumerate(_networks(tx, caller, wanted)):
-            nic = self._add_nic(tx, row.id, network.id, position)
+        for position, (network, address) in enumerate(chosen_networks(tx, caller, wanted)):
+            nic = add_nic(self._door, tx, row.id, network.id, position)
             for group in groups.values():
                 put_into(tx, nic.id, group)
             if address is not None:
                 take_fixed(self._door, tx, nic.id, network, address)
         return row.id
-
-    def _add_nic(self, tx: Transaction, instance: InstanceId, network: NetworkId, position: int) -> NicRow:
-        for _ in range(_MAC_ATTEMPTS):
-            mac = self._door.chance.new_mac()
-            filtered = self._door.limits.filters
-            row = NicRow(NicId(self._door.chance.new_id()), instance, network, mac, position, filtered)
-            try:
-                tx.instances.add_nic(row)
-            except Duplicate:
-                continue
-            return row
-        raise Conflict("No unused MAC address was found.")
 
     def get(self, caller: Caller, instance: InstanceId) -> Instance:
         """Return an instance.
@@ -251,6 +241,24 @@ class InstanceOperations:
         self._door.settle(changes)
 
 
+def add_nic(door: Door, tx: Transaction, instance: InstanceId, network: NetworkId, position: int) -> NicRow:
+    """Make a NIC, with a hardware address that nobody has.
+
+    Raises:
+        Conflict: none was found.
+    """
+    for _ in range(_MAC_ATTEMPTS):
+        mac = door.chance.new_mac()
+        filtered = door.limits.filters
+        row = NicRow(NicId(door.chance.new_id()), instance, network, mac, position, filtered)
+        try:
+            tx.instances.add_nic(row)
+        except Duplicate:
+            continue
+        return row
+    raise Conflict("No unused MAC address was found.")
+
+
 def withdraw_nic(tx: Transaction, nic: NicId) -> Published:
     """Take a NIC from all its hosts, and its fixed addresses once they have confirmed, but for those to which somebody let floating IPs lead."""
     give_back_automatic(tx, nic)
@@ -265,12 +273,18 @@ def withdraw_nic(tx: Transaction, nic: NicId) -> Published:
     return change
 
 
-def _networks(
+def chosen_networks(
     tx: Transaction,
     caller: Caller,
     wanted: Sequence[NewNic],
 ) -> list[tuple[Network, IPv4Address | None]]:
-    """Find the networks of a new instance's NICs, and check that each has a free address."""
+    """Find the networks of new NICs, and check that each has a free address.
+
+    Raises:
+        Invalid: none was named, and the project has not just one; or several have the name.
+        NotFound: the project may use no such network.
+        Exhausted: a network has no free address.
+    """
     usable_networks = tx.topology.networks(caller.project.id)
     chosen: list[tuple[Network, IPv4Address | None]] = []
     if not wanted:

@@ -105,7 +105,10 @@ def _nic_reported(tx: Transaction, report: Report, failed: list[FailedLaunch]) -
 def _launched_further(tx: Transaction, nic: NicId, report: Report, failed: list[FailedLaunch]) -> list[Published]:
     known = tx.instances.nic(nic)
     instance = tx.instances.get(known.instance) if known else None
-    if instance is None:
+    if instance is None or known is None:
+        return []
+    if known.leaving and instance.state is not InstanceState.DELETING:
+        finish_detachment(tx, nic)
         return []
     if instance.state is InstanceState.DELETING:
         finish_deletion(tx, instance.id)
@@ -170,13 +173,27 @@ def finish_deletion(tx: Transaction, instance: InstanceId) -> bool:
     if known is None or known.state is not InstanceState.DELETING:
         return False
     keys = [SubjectKey(SubjectKind.INSTANCE, instance)]
-    keys += [SubjectKey(SubjectKind.NIC, nic.id) for nic in known.nics]
+    nics = tx.instances.nics(instance)
+    keys += [SubjectKey(SubjectKind.NIC, nic.id) for nic in nics]
     if any(tx.deliveries.digest_of(key) for key in keys):
         return False
-    for nic in known.nics:
-        tx.allowances.forget(nic.id)
-        for row in tx.addresses.fixed_of_nic(nic.id):
-            tx.addresses.free(row.id)
-        tx.instances.delete_nic(nic.id)
+    for nic in nics:
+        _delete_nic(tx, nic.id)
     tx.instances.delete(instance)
     return True
+
+
+def finish_detachment(tx: Transaction, nic: NicId) -> bool:
+    """Delete the row of a card that was taken from its instance, if its hosts have all let go of it; say whether that was so."""
+    known = tx.instances.nic(nic)
+    if known is None or not known.leaving or tx.deliveries.digest_of(SubjectKey(SubjectKind.NIC, nic)):
+        return False
+    _delete_nic(tx, nic)
+    return True
+
+
+def _delete_nic(tx: Transaction, nic: NicId) -> None:
+    tx.allowances.forget(nic)
+    for row in tx.addresses.fixed_of_nic(nic):
+        tx.addresses.free(row.id)
+    tx.instances.delete_nic(nic)

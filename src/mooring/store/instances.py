@@ -62,6 +62,7 @@ _INSTANCES = select(
 _NIC_VIEW = (
     select(nics.c.id, nics.c.instance, nics.c.network, networks.c.name, nics.c.mac, nics.c.filtered)
     .join(networks, networks.c.id == nics.c.network)
+    .where(~nics.c.leaving)
     .order_by(nics.c.instance, nics.c.position)
 )
 _FIXED_VIEW = (
@@ -149,9 +150,9 @@ _STALE = _View.where(
     ),
 )
 
-_NICS = select(nics.c.id, nics.c.instance, nics.c.network, nics.c.mac, nics.c.position, nics.c.filtered).order_by(
-    nics.c.position
-)
+_NICS = select(
+    nics.c.id, nics.c.instance, nics.c.network, nics.c.mac, nics.c.position, nics.c.filtered, nics.c.leaving
+).order_by(nics.c.position)
 _NICS_OF = _NICS.where(nics.c.instance == bindparam("instance"))
 _NIC = _NICS.where(nics.c.id == bindparam("nic"))
 _UPDATED = bindparam("new_updated", type_=instances.c.updated.type)
@@ -215,6 +216,7 @@ _REPOINT = (
     .where(nics.c.id == bindparam("nic"), ~exists(select(addresses.c.id).where(addresses.c.nic == nics.c.id)))
     .values(network=bindparam("new_network"))
 )
+_LEAVE = update(nics).where(nics.c.id == bindparam("nic"), ~nics.c.leaving).values(leaving=True)
 _DELETE_NIC = delete(nics).where(nics.c.id == bindparam("nic"))
 _DELETE = delete(instances).where(instances.c.id == bindparam("instance"))
 
@@ -360,6 +362,9 @@ class Instances:
     def nic(self, nic: NicId) -> NicRow | None:
         row = self._session.row(_NIC, nic=nic)
         return NicRow(*row) if row else None
+
+    def leave(self, nic: NicId) -> bool:
+        return self._session.change(_LEAVE, nic=nic) == 1
 
     def delete_nic(self, nic: NicId) -> None:
         known = self.nic(nic)

@@ -262,7 +262,7 @@ class Selection:
             )
             .join(networks, networks.c.id == nics.c.network)
             .join(instances, instances.c.id == nics.c.instance)
-            .where(chosen(nics.c.instance, SubjectKind.INSTANCE))
+            .where(chosen(nics.c.instance, SubjectKind.INSTANCE), ~nics.c.leaving)
             .order_by(nics.c.position),
             guest_addresses=select(addresses.c.nic, addresses.c.position)
             .join(nics, nics.c.id == addresses.c.nic)

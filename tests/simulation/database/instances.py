@@ -54,7 +54,7 @@ class Instances:
             host=known.host,
             created=row.created,
             updated=known.updated,
-            nics=tuple(self._nic_view(nic) for nic in self.nics(row.id)),
+            nics=tuple(self._nic_view(nic) for nic in self.nics(row.id) if not nic.leaving),
             fault=known.fault,
             power=known.power,
             launched=known.launched,
@@ -141,6 +141,13 @@ class Instances:
 
     def nic(self, nic: NicId) -> NicRow | None:
         return self._tables.nics.get(nic)
+
+    def leave(self, nic: NicId) -> bool:
+        known = self._tables.nics.get(nic)
+        if known is None or known.leaving:
+            return False
+        self._tables.nics.put(nic, replace(known, leaving=True))
+        return True
 
     def delete_nic(self, nic: NicId) -> None:
         known = self._tables.nics.get(nic)

@@ -170,7 +170,8 @@ class Subjects:
         if known is None:
             return None
         mine = sorted(
-            (nic for nic in self._tables.nics.values() if nic.instance == instance), key=lambda nic: nic.position
+            (nic for nic in self._tables.nics.values() if nic.instance == instance and not nic.leaving),
+            key=lambda nic: nic.position,
         )
         nics: list[GuestNic] = []
         for nic in mine:

@@ -1,14 +1,37 @@
-"""A server's network cards: nova's os-virtual-interfaces and, with their addresses, os-interface.
+"""A server's network cards: nova's os-virtual-interfaces and, with their addresses, os-interface, by which they come and go, too."""
 
-Cards are made with the server and go with it: none is attached or detached later.
-"""
+from typing import Annotated
+
+from pydantic import Field
 
 from mooring.dialects.http import Refused, shown
+from mooring.dialects.openstack.bodies import Body, Ipv4, Name, Reference
 from mooring.dialects.openstack.calls import Answer, Call, Microversion
-from mooring.model.ids import InstanceId
+from mooring.model.ids import InstanceId, NicId
 from mooring.model.nouns import Instance, InstanceState, Nic, Power
+from mooring.operations import NewNic
 
 _NETWORK_SINCE = Microversion(2, 12)
+
+
+class WantedFixed(Body):
+    """The address that a card shall have."""
+
+    ip_address: Ipv4
+
+
+class Attachment(Body):
+    """A card to be made, on a network or on the only one."""
+
+    net_id: Reference | None = None
+    port_id: Name | None = None
+    fixed_ips: Annotated[list[WantedFixed], Field(max_length=1)] | None = None
+
+
+class AttachBody(Body):
+    """The body of POST /servers/{server}/os-interface."""
+
+    attachment: Annotated[Attachment, Field(alias="interfaceAttachment")] = Attachment()
 
 
 def list_virtual_interfaces(call: Call) -> Answer:
@@ -30,6 +53,30 @@ def show_attachment(call: Call) -> Answer:
         if nic.id == port:
             return Answer(body={"interfaceAttachment": _attachment(server, nic)})
     raise Refused(404, f"Instance {server.id} does not have a port with id {shown(port)}")
+
+
+def attach(call: Call) -> Answer:
+    """POST /servers/{server}/os-interface."""
+    server = InstanceId(call.params["server"])
+    wanted = (call.read(AttachBody) if call.body else AttachBody()).attachment
+    if wanted.port_id is not None:
+        if wanted.net_id is not None:
+            raise Refused(400, "Must not input both network_id and port_id")
+        # A port is always a server's; one of another project's is as unknown as one that is not there.
+        call.operations.nics.changeable(call.caller, NicId(wanted.port_id))
+        raise Refused(409, f"Port {wanted.port_id} is still in use.")
+    addresses = [fixed.ip_address for fixed in wanted.fixed_ips or ()]
+    if addresses and wanted.net_id is None:
+        raise Refused(400, "Must input network_id when request IP address")
+    new = NewNic(wanted.net_id, addresses[0] if addresses else None) if wanted.net_id is not None else None
+    made = call.operations.attachments.attach(call.caller, server, new, call.idempotency_key)
+    return Answer(body={"interfaceAttachment": _attachment(_server(call), made)})
+
+
+def detach(call: Call) -> Answer:
+    """DELETE /servers/{server}/os-interface/{port}."""
+    call.operations.attachments.detach(call.caller, NicId(call.params["port"]), InstanceId(call.params["server"]))
+    return Answer(202)
 
 
 def _server(call: Call) -> Instance:

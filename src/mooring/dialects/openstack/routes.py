@@ -103,6 +103,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_C}/servers/{{server}}/ips/{{label}}", servers.show_addresses, "server-address"),
     Route("GET", f"{_C}/servers/{{server}}/os-virtual-interfaces", interfaces.list_virtual_interfaces, "server-cards"),
     Route("GET", f"{_C}/servers/{{server}}/os-interface", interfaces.list_attachments, "server-interfaces"),
+    Route("POST", f"{_C}/servers/{{server}}/os-interface", interfaces.attach, "server-interface-attach"),
+    Route("DELETE", f"{_C}/servers/{{server}}/os-interface/{{port}}", interfaces.detach, "server-interface-detach"),
     Route("GET", f"{_C}/servers/{{server}}/os-interface/{{port}}", interfaces.show_attachment, "server-interface"),
     # Floating IPs
     Route("GET", f"{_C}/os-floating-ips", floating_ips.list_floating_ips, "floating-ips"),

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     Index,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Text,
     TypedColumns,
     UniqueConstraint,
+    false,
 )
 
 from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, ProjectId, UserId
@@ -67,7 +69,10 @@ failed_launches = Table(
 
 
 class NicColumns(Listed):
-    """Network cards, in the order of their positions in the instance; a `filtered` one is held to its security groups."""
+    """Network cards, in the order of their positions in the instance; a `filtered` one is held to its security groups.
+
+    One that is `leaving` is no longer the instance's, but hosts may still have it.
+    """
 
     id: Named[NicId] = own_id()
     instance: Named[InstanceId] = to("instances.id")
@@ -75,6 +80,7 @@ class NicColumns(Listed):
     mac: Named[str] = own_mac()
     position: Named[int]
     filtered: Named[bool]
+    leaving: Named[bool] = Column(Boolean, server_default=false(), nullable=False)
 
 
 nics = Table(

@@ -9,8 +9,8 @@ from pydantic import Field
 from mooring.dialects.native.conditions import ExpectingOf, TagOf
 from mooring.dialects.native.fields import Key, Listing, NamedPage, NamedPageOf, listing
 from mooring.dialects.native.service import CallerOf, Service
-from mooring.dialects.native.views import FlavorView, ImageView, InstanceView
-from mooring.dialects.native.wishes import InstanceWish, PowerWish
+from mooring.dialects.native.views import FlavorView, ImageView, InstanceView, NicView
+from mooring.dialects.native.wishes import InstanceWish, NicWish, PowerWish
 from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Invalid, NotFound
 from mooring.model.ids import InstanceId, is_uuid
@@ -75,6 +75,14 @@ def routes(service: Service) -> APIRouter:
     def show_instance(caller: CallerOf, tag: TagOf, instance: str) -> InstanceView:
         """Show an instance, by name or id."""
         return view(caller, tag(find_instance(service.operations, caller, instance)))
+
+    @router.post("/instances/{instance}/nics", status_code=201)
+    @service.writes
+    def create_nic(caller: CallerOf, instance: str, wish: NicWish, key: Key = None) -> NicView:
+        """Give an active instance, by name or id, one more NIC; its guest has it when this is answered."""
+        found = find_instance(service.operations, caller, instance)
+        new = NewNic(wish.network, wish.fixed_ip)
+        return NicView.of(service.operations.attachments.attach(caller, found.id, new, key))
 
     @router.delete("/instances/{instance}", status_code=204)
     @service.writes

@@ -83,4 +83,10 @@ def routes(service: Service) -> APIRouter:
         """Take addresses from a NIC that it was allowed: when this is answered, it can't use them."""
         nics.disallow(caller, find_nic(operations, caller, nic).id, address)
 
+    @router.delete("/{nic}", status_code=204)
+    @service.writes
+    def delete_nic(caller: CallerOf, nic: str) -> None:
+        """Take a NIC from its instance, which may run; its floating IPs stay with the project."""
+        operations.attachments.detach(caller, find_nic(operations, caller, nic).id)
+
     return router

@@ -1,0 +1,124 @@
+"""Network cards that come and go while their instance is there."""
+
+from mooring.model.accounts import Caller
+from mooring.model.faults import Conflict, NotFound
+from mooring.model.ids import InstanceId, NicId
+from mooring.model.nouns import DEFAULT_GROUP, Instance, InstanceState, Nic, Resource
+from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.operations.addresses import detach
+from mooring.operations.carrying import place, set_up
+from mooring.operations.door import (
+    Change,
+    Door,
+    Published,
+    check_own,
+    once,
+    publish,
+    visible_instance,
+    visible_nic,
+)
+from mooring.operations.egress import check_unpreferred
+from mooring.operations.instances import MAX_NICS, NewNic, add_nic, chosen_networks, withdraw_nic
+from mooring.operations.interfaces import Transaction
+from mooring.operations.membership import find_group, groups_of, put_into, reach
+from mooring.operations.nics import further_addresses
+from mooring.operations.routing import take_fixed
+from mooring.operations.settlement import finish_detachment
+from mooring.policy.roles import Verb
+
+
+class AttachmentOperations:
+    """Cards of instances that run, or could.  Hosts learn of a card as they do at a launch: its filters first, the guest last."""
+
+    def __init__(self, door: Door) -> None:
+        """Keep the door."""
+        self._door = door
+
+    def attach(
+        self, caller: Caller, instance: InstanceId, new: NewNic | None = None, idempotency_key: str | None = None
+    ) -> Nic:
+        """Give an instance one more card, in the project's default group: on a network, or on the project's only one.
+
+        When this returns its guest has it, or will have when its hosts are back; a guest that is stopped has it when it starts.
+
+        Raises:
+            NotFound: the project has no such instance, or may use no such network.
+            Invalid: no network was named and the project has several, or the network does not give the address to machines.
+            Conflict: the instance is no longer or not yet active, has as many cards as it can have, or is on a host that can't have the
+                network; or the address is taken.
+            Exhausted: the network, or the pool of its router, has no free address.
+            QuotaExceeded: the default group has as many members as it may.
+            Unavailable: no host can be a gateway of the network.
+        """
+        self._door.allow(caller, Verb.INSTANCE_CHANGE)
+        changes: list[Change] = []
+        request = ("attach", instance, new)
+        with self._door.store.write() as tx:
+            made = once(tx, caller, idempotency_key, request, lambda: self._attach(tx, caller, instance, new, changes))
+            card = visible_nic(tx, caller, NicId(made))[1]
+        self._door.settle(changes)
+        return card
+
+    def _attach(
+        self, tx: Transaction, caller: Caller, instance: InstanceId, new: NewNic | None, changes: list[Change]
+    ) -> NicId:
+        target = visible_instance(tx, caller, instance)
+        check_own(caller, target, NotFound("Instance", instance))
+        host = tx.topology.host(target.host) if target.host is not None else None
+        if target.state is not InstanceState.ACTIVE or host is None:
+            raise Conflict(f"Instance {instance} is {target.state}: only an active one gets a card.")
+        positions = [row.position for row in tx.instances.nics(instance)]
+        if len(positions) >= MAX_NICS:
+            raise Conflict(
+                f"Instance {instance} has {MAX_NICS} cards, which is the most, or some are still leaving it."
+            )
+        ((network, address),) = chosen_networks(tx, caller, [new] if new is not None else [])
+        row = add_nic(self._door, tx, instance, network.id, max(positions, default=-1) + 1)
+        put_into(tx, row.id, find_group(self._door, tx, target.project, DEFAULT_GROUP))
+        if address is not None:
+            take_fixed(self._door, tx, row.id, network, address)
+        brought: list[Published] = []
+        set_up(self._door, tx, _card(tx, instance, row.id)[1], host, brought)
+        changes += brought
+        target, card = _card(tx, instance, row.id)
+        place(self._door, tx, target, card, changes)
+        changes.append(publish(tx, SubjectKey(SubjectKind.INSTANCE, instance)))
+        return row.id
+
+    def detach(self, caller: Caller, nic: NicId, instance: InstanceId | None = None) -> None:
+        """Take a card from its instance; its floating IPs stay with the project, its fixed ones are free when every host has let go.
+
+        Raises:
+            NotFound: the project has no such NIC, or it is not the `instance`'s that was named.
+            InUse: guests prefer to leave as a floating IP that leads to it.
+            Conflict: the instance is being launched or deleted.
+        """
+        self._door.allow(caller, Verb.INSTANCE_CHANGE)
+        with self._door.store.write() as tx:
+            target, card = visible_nic(tx, caller, nic)
+            check_own(caller, target, NotFound("NIC", nic))
+            if instance not in (None, target.id):
+                raise NotFound("NIC", nic)
+            if target.state is InstanceState.BUILDING:
+                raise Conflict(f"Instance {target.id} is being launched.")
+            for floating in card.floating:
+                check_unpreferred(tx, floating)
+                detach(tx, floating)
+            tx.quotas.give(target.project, Resource.NIC_ADDRESSES, further_addresses([card]))
+            tx.instances.leave(nic)
+            changes: list[Change] = [publish(tx, SubjectKey(SubjectKind.INSTANCE, target.id)), withdraw_nic(tx, nic)]
+            if target.host is not None:
+                changes += reach(tx, target.host, groups_of([card]))
+            for group in card.groups:
+                tx.groups.leave(nic, group.id)
+            finish_detachment(tx, nic)
+        self._door.settle(changes)
+
+
+def _card(tx: Transaction, instance: InstanceId, nic: NicId) -> tuple[Instance, Nic]:
+    """Return an instance and a card of it that was just made."""
+    found = tx.instances.get(instance)
+    for card in found.nics if found is not None else ():
+        if card.id == nic and found is not None:
+            return found, card
+    raise AssertionError("what was inserted is there")
