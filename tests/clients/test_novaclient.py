@@ -100,6 +100,18 @@ def test_fixed_ips(nova: Any, cloud: Cloud) -> None:
         server.remove_fixed_ip("10.0.0.3")
 
 
+def test_cards_that_come_and_go(nova: Any, cloud: Cloud) -> None:
+    server = _boot(nova)
+    made = server.interface_attach(None, cloud.network.id, "10.0.0.66")
+    assert [fixed["ip_address"] for fixed in made.fixed_ips] == ["10.0.0.66"]
+    assert _addresses(server, "fixed") == ["10.0.0.2", "10.0.0.66"]
+    assert {card.port_id for card in server.interface_list()} > {made.port_id}
+    server.interface_detach(made.port_id)
+    assert _addresses(server, "fixed") == ["10.0.0.2"]
+    with pytest.raises(exceptions.NotFound, match=f"does not have a port with id {made.port_id}"):
+        server.interface_detach(made.port_id)
+
+
 def test_default_pool(nova: Any) -> None:
     """floating_ips.create() sends {"pool": null}."""
     assert nova.floating_ips.create().pool == "public"

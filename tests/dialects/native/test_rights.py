@@ -84,6 +84,8 @@ RULES = {
     "set_allowed_addresses": Rule("/nics/vm/allowed-addresses", "member", {"addresses": ["10.0.0.77"]}),
     "allow_addresses": Rule("/nics/vm/allowed-addresses", "member", {"addresses": ["10.0.0.78"]}),
     "disallow_addresses": Rule("/nics/vm/allowed-addresses?address=10.0.0.77", "member"),
+    "delete_nic": Rule("/nics/vm", "member"),
+    "create_nic": Rule("/instances/vm/nics", "member", {"network": "private"}),
     "list_security_groups": Rule("/security-groups", "reader"),
     "create_security_group": Rule("/security-groups", "member", GROUP),
     "show_security_group": Rule(f"{SG}", "reader"),
@@ -239,7 +241,7 @@ def test_another_project_finds_nothing(operations: dict[str, str], things: None,
                 assert answer.json()["type"] == "urn:mooring:not-found"
                 assert missing.status_code == 404
                 walked += 1
-    assert walked == 54
+    assert walked == 58
     assert bob("POST", "/port-forwardings", {**FORWARDING, "floating_ip": floating["id"]}).status_code == 404
     assert bob("GET", f"/port-forwardings?floating_ip={DOOR}").status_code == 404
     # Nor can bob's own address lead to alice's instance.

@@ -47,6 +47,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "/os-floating-ips-bulk": {
         "floating_ips_bulk_create": {"ip_range": "198.51.100.64/29", "pool": "public", "interface": "eth0"}
     },
+    "/servers/x/os-interface": {
+        "interfaceAttachment": {"net_id": "private", "fixed_ips": [{"ip_address": "10.0.0.7"}]}
+    },
     "/servers/y/action": {"addSecurityGroup": {"name": "default"}},
     "/identity/v3/auth/tokens": {
         "auth": {

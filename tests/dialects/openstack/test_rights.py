@@ -142,6 +142,10 @@ CASES: dict[tuple[str, str], Case] = {
     ("PUT", "/compute/v2.1/servers/{server}"): Case(("server",), {"server": {"name": "other"}}, foreign=True),
     ("GET", "/compute/v2.1/servers/{server}/os-virtual-interfaces"): Case(("server",), foreign=True),
     ("GET", "/compute/v2.1/servers/{server}/os-interface"): Case(("server",), foreign=True),
+    ("POST", "/compute/v2.1/servers/{server}/os-interface"): Case(
+        ("server",), {"interfaceAttachment": {}}, foreign=True
+    ),
+    ("DELETE", "/compute/v2.1/servers/{server}/os-interface/{port}"): Case(("server", "port"), foreign=True),
     ("GET", "/compute/v2.1/servers/{server}/os-interface/{port}"): Case(("server", "port"), foreign=True),
     ("GET", "/compute/v2.1/os-fixed-ips/{fixed}"): Case(("fixed",), who="root"),
     ("GET", "/compute/v2.1/os-availability-zone"): Case(),

@@ -84,6 +84,7 @@ TABLE: tuple[Row, ...] = (
         route="server-interface-detach",
         noun="NIC",
     ),
+    Row(NotFound, 404, "Port {name} could not be found.", route="server-interface-attach", noun="NIC"),
     Row(Exhausted, 400, route="server-interface-attach"),
     Row(Conflict, 400, route="server-action", field="security_group"),
     Row(NotFound, 400, "networks: {reason}", route="server-create", noun="Network"),

@@ -31,7 +31,7 @@ class Attachment(Body):
 class AttachBody(Body):
     """The body of POST /servers/{server}/os-interface."""
 
-    attachment: Annotated[Attachment, Field(alias="interfaceAttachment")] = Attachment()
+    attachment: Annotated[Attachment | None, Field(alias="interfaceAttachment")] = None
 
 
 def list_virtual_interfaces(call: Call) -> Answer:
@@ -58,7 +58,7 @@ def show_attachment(call: Call) -> Answer:
 def attach(call: Call) -> Answer:
     """POST /servers/{server}/os-interface."""
     server = InstanceId(call.params["server"])
-    wanted = (call.read(AttachBody) if call.body else AttachBody()).attachment
+    wanted = (call.read(AttachBody).attachment if call.body else None) or Attachment()
     if wanted.port_id is not None:
         if wanted.net_id is not None:
             raise Refused(400, "Must not input both network_id and port_id")
