@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from mooring.model.events import Action, EventChoice
 from mooring.model.faults import Conflict, Exhausted, Fault, Forbidden, InUse, Invalid, NotFound
 from mooring.model.ids import NicId
 from mooring.model.nouns import Instance, InstanceState, Resource
@@ -55,6 +56,9 @@ def test_a_card_comes_and_goes(scene: Scene) -> None:
     assert scene.used() == 0
     (left,) = scene.cloud.operations.addresses.listing(scene.alice)
     assert (left.address, left.nic) == (floating.address, None)
+    found = scene.cloud.operations.events.listing(scene.alice, EventChoice(object=made.id))
+    assert [event.action for event in found] == [Action.NIC_DETACH, Action.NIC_CHANGE, Action.NIC_ATTACH]
+    assert found[1].about == {"fixed": str(made.fixed[0].address), "allowed": "10.8.0.200", "groups": "default"}
     # Its addresses are anybody's.
     for address in (made.fixed[0].address, IPv4Address("10.8.0.200")):
         again = attachments.attach(scene.alice, scene.two.id, NewNic("second", address))

@@ -1,12 +1,14 @@
 """Network cards that come and go while their instance is there."""
 
 from mooring.model.accounts import Caller
+from mooring.model.events import Action
 from mooring.model.faults import Conflict, NotFound
 from mooring.model.ids import InstanceId, NicId
 from mooring.model.nouns import DEFAULT_GROUP, Instance, InstanceState, Nic, Resource
 from mooring.model.subjects import SubjectKey, SubjectKind
-from mooring.operations.addresses import detach
-from mooring.operations.carrying import place, set_up
+from mooring.operations.addresses import end
+from mooring.operations.automatic import give_back_automatic
+from mooring.operations.carrying import give_address, place, set_up
 from mooring.operations.door import (
     Change,
     Door,
@@ -18,6 +20,7 @@ from mooring.operations.door import (
     visible_nic,
 )
 from mooring.operations.egress import check_unpreferred
+from mooring.operations.events import note
 from mooring.operations.instances import MAX_NICS, NewNic, add_nic, chosen_networks, withdraw_nic
 from mooring.operations.interfaces import Transaction
 from mooring.operations.membership import find_group, groups_of, put_into, reach
@@ -81,7 +84,9 @@ class AttachmentOperations:
         set_up(self._door, tx, _card(tx, instance, row.id)[1], host, brought)
         changes += brought
         target, card = _card(tx, instance, row.id)
+        give_address(self._door, tx, card)
         place(self._door, tx, target, card, changes)
+        note(tx, caller, Action.NIC_ATTACH, row.id, target.project, instance=instance, network=network.id)
         changes.append(publish(tx, SubjectKey(SubjectKind.INSTANCE, instance)))
         return row.id
 
@@ -101,9 +106,12 @@ class AttachmentOperations:
                 raise NotFound("NIC", nic)
             if target.state is InstanceState.BUILDING:
                 raise Conflict(f"Instance {target.id} is being launched.")
+            # What came with the instance goes with its card, and the preferences for it.
+            given = give_back_automatic(tx, nic)
             for floating in card.floating:
-                check_unpreferred(tx, floating)
-                detach(tx, floating)
+                if floating.id not in given:
+                    check_unpreferred(tx, floating)
+                    end(tx, caller, floating)
             tx.quotas.give(target.project, Resource.NIC_ADDRESSES, further_addresses([card]))
             tx.instances.leave(nic)
             changes: list[Change] = [publish(tx, SubjectKey(SubjectKind.INSTANCE, target.id)), withdraw_nic(tx, nic)]
@@ -111,6 +119,7 @@ class AttachmentOperations:
                 changes += reach(tx, target.host, groups_of([card]))
             for group in card.groups:
                 tx.groups.leave(nic, group.id)
+            note(tx, caller, Action.NIC_DETACH, nic, target.project, instance=target.id, network=card.network)
             finish_detachment(tx, nic)
         self._door.settle(changes)
 

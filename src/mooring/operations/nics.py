@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from mooring.model.accounts import Caller
+from mooring.model.events import Action
 from mooring.model.faults import Conflict, Exhausted, Forbidden, InUse, NotFound, NotReady, QuotaExceeded
 from mooring.model.ids import AddressId, NicId
 from mooring.model.nouns import (
@@ -23,6 +24,7 @@ from mooring.model.subjects import MAX_EXTRA, SubjectKey, SubjectKind
 from mooring.operations.addresses import reclaim_unheld
 from mooring.operations.door import Change, Door, check_own, once, publish, visible_nic
 from mooring.operations.egress import connect_preferred
+from mooring.operations.events import note
 from mooring.operations.groups import assign
 from mooring.operations.interfaces import AddressRow, Transaction
 from mooring.operations.membership import check_alike
@@ -88,7 +90,7 @@ class NicOperations:
                 return nic
 
             once(tx, caller, idempotency_key, ("allow", nic, *prefixes), add)
-            changed = visible_nic(tx, caller, nic)[1]
+            changed = _changed(tx, caller, card)
         self._door.settle(card.changes)
         return changed
 
@@ -108,7 +110,7 @@ class NicOperations:
                 if prefix not in card.nic.allowed:
                     raise NotFound("Allowed address", written(prefix))
             _leave(tx, card, prefixes)
-            changed = visible_nic(tx, caller, nic)[1]
+            changed = _changed(tx, caller, card)
         self._door.settle(card.changes)
         return changed
 
@@ -143,7 +145,7 @@ class NicOperations:
             if wanted.allowed is not None:
                 card.nic = visible_nic(tx, caller, nic)[1]
                 self._add(tx, caller, card, [prefix for prefix in allowed if prefix not in card.nic.allowed])
-            changed = visible_nic(tx, caller, nic)[1]
+            changed = _changed(tx, caller, card)
         self._door.settle(card.changes)
         return changed
 
@@ -228,14 +230,12 @@ class NicOperations:
             NotReady: the instance is being launched.
         """
         self._door.allow(caller, Verb.INSTANCE_CHANGE)
-        changes: list[Change] = []
         with self._door.store.write() as tx:
             card = _card(tx, caller, nic)
             request = ("fixed ip", nic, address)
             once(tx, caller, idempotency_key, request, lambda: self._take(tx, card, address))
-            changed = visible_nic(tx, caller, nic)[1]
-            changes += card.changes
-        self._door.settle(changes)
+            changed = _changed(tx, caller, card)
+        self._door.settle(card.changes)
         return changed
 
     def _take(self, tx: Transaction, card: _Card, address: IPv4Address | None) -> AddressId:
@@ -268,7 +268,7 @@ class NicOperations:
         with self._door.store.write() as tx:
             card = _card(tx, caller, nic)
             self._give_back(tx, caller, card, address)
-            changed = visible_nic(tx, caller, nic)[1]
+            changed = _changed(tx, caller, card)
         self._door.settle(card.changes)
         return changed
 
@@ -315,6 +315,23 @@ def _card(tx: Transaction, caller: Caller, nic: NicId) -> _Card:
     if network is None:
         raise NotFound("Network", card.network_name)
     return _Card(target, card, network, [])
+
+
+def _changed(tx: Transaction, caller: Caller, card: _Card) -> Nic:
+    """Return a NIC as it is now, and note what it has, if that was changed."""
+    changed = visible_nic(tx, caller, card.nic.id)[1]
+    if card.changes:
+        note(
+            tx,
+            caller,
+            Action.NIC_CHANGE,
+            changed.id,
+            card.instance.project,
+            fixed=", ".join(str(fixed.address) for fixed in changed.fixed),
+            allowed=", ".join(map(written, changed.allowed)),
+            groups=", ".join(name.name for name in changed.groups),
+        )
+    return changed
 
 
 def _check_launched(card: _Card) -> None:
