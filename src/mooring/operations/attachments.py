@@ -21,6 +21,7 @@ from mooring.operations.door import (
 )
 from mooring.operations.egress import check_unpreferred
 from mooring.operations.events import note
+from mooring.operations.forwardings import end_forwardings
 from mooring.operations.instances import MAX_NICS, NewNic, add_nic, chosen_networks, withdraw_nic
 from mooring.operations.interfaces import Transaction
 from mooring.operations.membership import find_group, groups_of, put_into, reach
@@ -91,7 +92,9 @@ class AttachmentOperations:
         return row.id
 
     def detach(self, caller: Caller, nic: NicId, instance: InstanceId | None = None) -> None:
-        """Take a card from its instance; its floating IPs stay with the project, its fixed ones are free when every host has let go.
+        """Take a card from its instance, and port forwardings to it.
+
+        Its floating IPs stay with the project, its fixed ones are free when every host has let go.
 
         Raises:
             NotFound: the project has no such NIC, or it is not the `instance`'s that was named.
@@ -106,6 +109,7 @@ class AttachmentOperations:
                 raise NotFound("NIC", nic)
             if target.state is InstanceState.BUILDING:
                 raise Conflict(f"Instance {target.id} is being launched.")
+            end_forwardings(tx, caller, tx.forwardings.of_nic(nic))
             # What came with the instance goes with its card, and the preferences for it.
             given = give_back_automatic(tx, nic)
             for floating in card.floating:
