@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from mooring.demos.stage import OUTSIDE, OUTSIDE_ADDRESS, PROVIDER
+from mooring.operations import PoolChange
 from tests.journeys.town import Town, eventually
 
 pytestmark = pytest.mark.kernel
@@ -102,6 +103,25 @@ def test_an_established_flow_ends_with_the_association(town: Town) -> None:
         town.operations.addresses.disassociate(town.demo, guest, address)
         said, _ = peer.communicate("go\n", timeout=10)
     assert "dead" in said
+
+
+def test_several_floating_ips_of_a_pool_on_one_guest(town: Town) -> None:
+    """All of them answer; the guest leaves as the one that came first, and when that goes, as the next."""
+    addresses, pools = town.operations.addresses, town.operations.pools
+    guest = town.boot("many")
+    pools.update(town.admin, "public", PoolChange(per_fixed=3))
+    taken = [addresses.allocate(town.demo, "public").address for _ in range(3)]
+    # The highest first: it is not their numbers that count.
+    came = sorted(taken, reverse=True)
+    for address in came:
+        addresses.associate(town.demo, guest, address)
+    assert all(town.answers(address) for address in came)
+    for going in came:
+        assert _sources_seen(town, f"mooring-g-{guest}") == {str(going)}
+        addresses.disassociate(town.demo, guest, going)
+        assert not town.answers(going)
+    assert _sources_seen(town, f"mooring-g-{guest}") == {"198.51.100.10"}
+    pools.update(town.admin, "public", PoolChange(per_fixed=1))
 
 
 def test_no_private_source_ever_leaves(town: Town) -> None:

@@ -2,9 +2,10 @@
 
 Six of its conditions cannot arise here.  A driver's own errors (three): a change is committed first, and a host that cannot carry it out
 reports so later.  `Multiple floating IPs are found`: an address is unique.  `lost the race`: that is 409, as not associated.
-`auto-assigned`: there is no such thing yet.
+`auto-assigned`: whoever takes one off
+keeps it, see tests/operations/test_automatic.py.
 
-One departure, on purpose: an address of another project is answered like one that doesn't exist (nova since Juno: 403).
+One departure more, on purpose: an address of another project is answered like one that doesn't exist (nova since Juno: 403).
 """
 
 from collections.abc import Mapping
