@@ -1,6 +1,9 @@
 """The `openstack` command and openstacksdk as they come, through Neutron, on the real kernel: what they say is what packets do."""
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -8,9 +11,10 @@ import openstack as openstacksdk
 import pytest
 
 from mooring.demos.clients import login
-from mooring.demos.stage import OUTSIDE_ADDRESS
+from mooring.demos.stage import OUTSIDE, OUTSIDE_ADDRESS
+from mooring.model.ids import InstanceId, guest_namespace
 from tests.clients.openstack_command import OpenStackCommand
-from tests.journeys.town import Town
+from tests.journeys.town import Town, eventually
 
 pytestmark = [
     pytest.mark.kernel,
@@ -54,6 +58,110 @@ def test_a_floating_ip_by_command(town: Town, openstack: OpenStackCommand) -> No
     assert not town.answers(address)
     openstack("floating", "ip", "delete", str(address))
     openstack("server", "delete", "--wait", "one", "two")
+
+
+_SERVER = """
+import socketserver, sys
+class Say(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(sys.argv[1].encode())
+        self.rfile.read()
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+with Server(("", int(sys.argv[2])), Say) as server:
+    server.serve_forever()
+"""
+_ASK = """
+import socket, sys
+try:
+    with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=float(sys.argv[3])) as to:
+        print(to.recv(100).decode())
+except OSError:
+    print("nobody")
+"""
+
+
+@contextmanager
+def serving(town: Town, guest: InstanceId, name: str, port: int) -> Generator[None]:
+    """Let a guest say its name to whoever connects to a port."""
+    command = town.stage.at(guest_namespace(guest), sys.executable, "-c", _SERVER, name, str(port))
+    with subprocess.Popen(command) as server:
+        try:
+            yield
+        finally:
+            server.kill()
+
+
+def said(town: Town, address: str, port: int, wait: float = 10.0) -> str:
+    """Connect from outside; return what is said."""
+    return town.at(OUTSIDE, sys.executable, "-c", _ASK, address, str(port), str(wait)).strip()
+
+
+def test_forwarded_ports_by_command(town: Town, openstack: OpenStackCommand) -> None:
+    guests = {name: town.boot(name) for name in ("east", "west")}
+    ports = {name: openstack.data("port", "list", "--server", guest)[0]["ID"] for name, guest in guests.items()}
+    made = openstack.data("floating", "ip", "create", "public")
+    address, forwarding = made["floating_ip_address"], ("floating", "ip", "port", "forwarding")
+    with serving(town, guests["east"], "east", 8080), serving(town, guests["west"], "west", 8080):
+        one, two = (
+            openstack.data(
+                *(*forwarding, "create", "--port", ports[name], "--internal-protocol-port", "8080"),
+                *("--internal-ip-address", str(town.fixed(guests[name]))),
+                *("--external-protocol-port", str(port), "--protocol", "tcp", address),
+            )["id"]
+            for name, port in (("east", 8001), ("west", 8002))
+        )
+        eventually(lambda: said(town, address, 8001) == "east")
+        eventually(lambda: said(town, address, 8002) == "west")
+        assert said(town, address, 80, 0.5) == "nobody"
+        assert {each["External Port"] for each in openstack.data(*forwarding, "list", address)} == {8001, 8002}
+        # Both lead to one guest's port now: that is refused, as in Neutron, and nothing is changed.
+        with pytest.raises(AssertionError, match="Already reached"):
+            openstack(*forwarding, "set", "--port", ports["east"], address, two)
+        openstack(*forwarding, "set", "--external-protocol-port", "8003", address, two)
+        assert openstack.data(*forwarding, "show", address, two)["external_port"] == 8003
+        assert said(town, address, 8003) == "west"
+        assert said(town, address, 8002, 0.5) == "nobody"
+        openstack(*forwarding, "delete", address, one)
+        assert said(town, address, 8001, 0.5) == "nobody"
+        assert said(town, address, 8003) == "west"
+    openstack("server", "delete", "--wait", *guests)
+    assert openstack.data(*forwarding, "list", address) == []
+    openstack("floating", "ip", "delete", address)
+
+
+def test_forwarded_ports_by_sdk(town: Town, variables: dict[str, str]) -> None:
+    sdk: Any = openstacksdk.connect(
+        auth=login(variables), region_name="RegionOne", load_yaml_config=False, load_envvars=False
+    )
+    guest = town.boot("four")
+    (port,) = sdk.network.ports(device_id=guest)
+    floating = sdk.network.create_ip(floating_network_id=sdk.network.find_network("public").id)
+    with serving(town, guest, "four", 8443):
+        made = sdk.network.create_port_forwarding(
+            floatingip_id=floating.id,
+            internal_port_id=port.id,
+            internal_ip_address=port.fixed_ips[0]["ip_address"],
+            internal_port=8443,
+            external_port=443,
+            protocol="tcp",
+            description="a shop",
+        )
+        eventually(lambda: said(town, floating.floating_ip_address, 443) == "four")
+        assert [each.id for each in sdk.network.port_forwardings(floating.id)] == [made.id]
+        assert sdk.network.get_port_forwarding(made.id, floating.id).description == "a shop"
+        assert sdk.network.get_ip(floating.id).port_details is None
+        changed = sdk.network.update_port_forwarding(made.id, floating.id, external_port=444)
+        assert (changed.external_port, changed.internal_port) == (444, 8443)
+        assert said(town, floating.floating_ip_address, 444) == "four"
+        with pytest.raises(openstacksdk.exceptions.ConflictException, match="in use by port forwarding"):
+            sdk.network.delete_ip(floating.id, ignore_missing=False)
+        sdk.network.delete_port_forwarding(made.id, floating.id, ignore_missing=False)
+        assert said(town, floating.floating_ip_address, 444, 0.5) == "nobody"
+        with pytest.raises(openstacksdk.exceptions.NotFoundException):
+            sdk.network.get_port_forwarding(made.id, floating.id)
+    sdk.network.delete_ip(floating.id, ignore_missing=False)
+    sdk.close()
 
 
 def test_an_address_and_a_group_by_sdk(town: Town, variables: dict[str, str]) -> None:

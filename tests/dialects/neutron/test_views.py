@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from mooring.model.nouns import Network, NetworkKind
-from mooring.operations import NewInstance, NewNetwork, NewNic
+from mooring.operations import NewForwarding, NewInstance, NewNetwork, NewNic
 from mooring.operations.hosts import HostLinks
 from tests.cloud import FLAVORS, IMAGES, Cloud
 from tests.dialects.neutron.conftest import Client
@@ -68,6 +68,7 @@ def test_extensions_are_what_is_served(cloud: Cloud, alice: Client) -> None:
     """A client that finds an extension uses it: each has a resource or an attribute that is really there."""
     served = {
         "allowed-address-pairs": ("ports", "allowed_address_pairs"),
+        "expose-port-forwarding-in-fip": ("floatingips", "port_forwardings"),
         "ext-gw-mode": ("routers", "external_gateway_info"),
         "external-net": ("networks", "router:external"),
         "net-mtu": ("networks", "mtu"),
@@ -75,10 +76,22 @@ def test_extensions_are_what_is_served(cloud: Cloud, alice: Client) -> None:
         "router": ("routers", "external_gateway_info"),
         "security-group": ("security-groups", "security_group_rules"),
     }
-    cloud.boot(cloud.caller("alice"))
-    lists = {"pagination", "sorting"}
-    quotas = {"quotas", "quota_details"}
-    assert {extension["alias"] for extension in alice.get("/extensions")["extensions"]} == {*served, *lists, *quotas}
+    forwardings = {
+        "floating-ip-port-forwarding": "external_port",
+        "floating-ip-port-forwarding-description": "description",
+        "floating-ip-port-forwarding-port-ranges": "external_port_range",
+    }
+    caller = cloud.caller("alice")
+    server, floating = cloud.boot(caller), cloud.operations.addresses.allocate(caller, "public")
+    new = NewForwarding("tcp", 80, nic=server.nics[0].id)
+    cloud.operations.forwardings.create(caller, floating.id, new)
+    others = {"pagination", "sorting", "quotas", "quota_details", "floating-ip-port-forwarding-detail"}
+    aliases = {extension["alias"] for extension in alice.get("/extensions")["extensions"]}
+    assert aliases == {*served, *forwardings, *others}
+    (forwarding,) = alice.get(f"/floatingips/{floating.id}/port_forwardings")["port_forwardings"]
+    assert set(forwardings.values()) <= set(forwarding)
+    (shown,) = alice.get(f"/floatingips/{floating.id}")["floatingip"]["port_forwardings"]
+    assert (shown["id"], shown["internal_port_id"]) == (forwarding["id"], server.nics[0].id)
     for resource, attribute in served.values():
         assert attribute in alice.get(f"/{resource}")[resource.replace("-", "_")][0]
 
