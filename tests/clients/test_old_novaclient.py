@@ -74,6 +74,7 @@ def test_a_floating_ips_life(nova: OldNova, cloud: Cloud) -> None:
         assert refused.value.code == code
 
 
+@pytest.mark.slow
 def test_security_groups_networks_and_limits(nova: OldNova, cloud: Cloud) -> None:
     web = nova("security_groups.create", "web", "Open to the world")
     http = nova("security_group_rules.create", web["id"], "tcp", 80, 80)
@@ -100,6 +101,7 @@ def test_security_groups_networks_and_limits(nova: OldNova, cloud: Cloud) -> Non
     assert [zone["zoneName"] for zone in zones] == ["nova"]
 
 
+@pytest.mark.slow
 def test_administration(nova: OldNova, logged_in: As, cloud: Cloud) -> None:
     server = _boot(nova, "vm")
     admin = logged_in("root", "harbour")

@@ -142,7 +142,16 @@ def stack() -> Iterator[ExitStack]:
         yield made
 
 
-@pytest.mark.parametrize("make", [Novaclient, OldNovaclient, Libcloud, LibcloudNeutron, Essex])
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(Novaclient, marks=pytest.mark.slow),
+        pytest.param(OldNovaclient, marks=pytest.mark.slow),
+        Libcloud,
+        LibcloudNeutron,
+        Essex,
+    ],
+)
 def test_a_floating_ip_comes_moves_and_goes(
     town: Town,
     guests: tuple[InstanceId, InstanceId],
