@@ -124,6 +124,7 @@ def router_uplink(router: int, uplink: int) -> RouterUplink:
         prefixes=(subnet,),
         ranges=(IPv4Network((pool(uplink)[0].address, 29)),),
         number=uplink + 1,
+        misses=3,
     )
 
 

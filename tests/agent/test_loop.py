@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,8 +10,9 @@ import pytest
 from mooring.agent.interfaces import GuestFailure
 from mooring.agent.loop import Agent
 from mooring.backends.fake import FakeBackend
-from mooring.compile.facts import HostState, Place
-from mooring.compile.tables import BRIDGE, FIP_IN, PORT
+from mooring.compile.egress import NO_CARRIER
+from mooring.compile.facts import HostState, Key, Place
+from mooring.compile.tables import AWAY, BRIDGE, FIP_IN, PORT
 from mooring.model.faults import Unavailable
 from mooring.model.ids import InstanceId
 from mooring.model.subjects import (
@@ -40,6 +41,7 @@ class _Controller:
         self.confirmed: dict[tuple[SubjectKey, HostRole], int] = {}
         self.reports: list[Report] = []
         self.away = False
+        self.found: list[Mapping[str, str]] = []
         self.epoch = 0
 
     def place(self, placements: Sequence[Placement]) -> None:
@@ -75,6 +77,10 @@ class _Controller:
             for report in reports:
                 if report.error is None:
                     self.confirmed[report.key, report.role] = report.generation
+
+    def uplinks(self, away: Mapping[str, str]) -> None:
+        self._here()
+        self.found.append(dict(away))
 
     def heartbeat(self) -> None:
         self._here()
@@ -183,6 +189,21 @@ def test_it_repairs_drift_at_once_when_it_sees_it_and_soon_when_it_does_not(scen
     for silent in (False, True):
         scene.backend.tamper(drop=[element], silent=silent)
         _eventually(lambda: scene.backend.read() == scene.world.compiled())
+
+
+def test_it_tells_by_which_uplinks_nothing_leaves_and_leaves_that_alone(scene: _Scene) -> None:
+    scene.controller.place([*scene.world.base(), *scene.world.add(0)])
+    scene.agent.start()
+    _eventually(lambda: scene.backend.read() == scene.world.compiled())
+    key = Key(AWAY, next(key.place for key in scene.backend.state if key.place.id), ("mu0",))
+    scene.backend.tamper(put={key: (NO_CARRIER,)})
+    _eventually(lambda: {"mu0": NO_CARRIER} in scene.controller.found)
+    told = len(scene.controller.found)
+    _eventually(lambda: len(scene.controller.found) > told)  # again and again, for as long as it is so
+    assert scene.backend.read() == {**scene.world.compiled(), key: (NO_CARRIER,)}
+    assert scene.agent.figures.away == {"mu0": NO_CARRIER}
+    scene.backend.tamper(drop=[key])
+    _eventually(lambda: scene.controller.found[-1] == {})
 
 
 def test_it_keeps_the_host_right_while_the_controller_is_away(scene: _Scene) -> None:

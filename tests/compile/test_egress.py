@@ -9,7 +9,7 @@ from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from mooring.compile import tables
-from mooring.compile.egress import classes_of, flattened, prefix_of
+from mooring.compile.egress import NEXT_HOP_AWAY, NO_CARRIER, classes_of, flattened, prefix_of
 from mooring.compile.facts import Contradiction, Key, diff, lines, union
 from mooring.compile.host import facts_of
 from mooring.compile.journey import FromGuest, FromUplink, Header, IpProtocol, Outcome, Packet
@@ -211,6 +211,20 @@ def test_while_an_uplink_leads_nowhere_what_begins_falls_back_as_it_was_told(fal
         assert journey.outcome is Outcome.DROPPED
     else:
         assert (journey.outcome, journey.header.src) == (Outcome.LEFT, ALICES[left].address)
+
+
+@pytest.mark.parametrize("reason", [NO_CARRIER, NEXT_HOP_AWAY])
+@pytest.mark.parametrize("fallback, left", [(ALICES[2], 2), (None, None)], ids=["fallback", "closed"])
+def test_a_trace_knows_that_an_uplink_is_away(reason, fallback, left):
+    way = EgressPreference(IPv4Network("0.0.0.0/0"), way_out(ALICES[1]), way_out(fallback) if fallback else None)
+    state = with_egress(three(), ALICE_IP, Egress(2, (way,))).state
+    assert trace(state, sent("192.0.2.77")).device == uplink_name(uplink_id(1))
+    journey = trace({**state, Key(tables.AWAY, PLACE, (uplink_name(uplink_id(1)),)): (reason,)}, sent("192.0.2.77"))
+    assert f"leads nowhere: {reason}" in str(journey)
+    if left is None:
+        assert journey.outcome is Outcome.DROPPED
+    else:
+        assert (journey.device, journey.header.src) == (uplink_name(uplink_id(left)), ALICES[left].address)
 
 
 def test_two_addresses_on_one_uplink_can_both_be_preferred():

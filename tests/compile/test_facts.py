@@ -28,6 +28,7 @@ from mooring.compile.host import compile_host, facts_of
 from mooring.compile.tables import (
     ADDRESS,
     BRIDGE,
+    OBSERVED,
     PF_IN_BLOCKS,
     PF_PAIR_BLOCKS,
     SLOTS4,
@@ -147,7 +148,7 @@ def test_two_facts_in_one_place_are_a_contradiction_that_names_both():
 def test_table_names_are_unique_and_each_table_is_listed():
     assert len({table.name for table in TABLES}) == len(TABLES)
     single = {value for value in vars(tables).values() if isinstance(value, Table)}
-    assert single | {*SLOTS4, *SLOTS6, *SLOTS_MANY, *PF_IN_BLOCKS, *PF_PAIR_BLOCKS} == set(TABLES)
+    assert single | {*SLOTS4, *SLOTS6, *SLOTS_MANY, *PF_IN_BLOCKS, *PF_PAIR_BLOCKS} == {*TABLES, *OBSERVED}
 
 
 @given(clouds())

@@ -25,7 +25,7 @@ def test_everything_holds() -> None:
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert "Everything held" in done.stdout
-    assert done.stdout.count("the trace says: ") == 4
+    assert done.stdout.count("the trace says: ") == 6
     assert (
-        done.stdout.count("you are 203.0.113.11") == done.stdout.count("sees 203.0.113.11") - 2
+        done.stdout.count("you are 203.0.113.11") == done.stdout.count("sees 203.0.113.11") - 3
     )  # awaited without a word

@@ -118,6 +118,7 @@ def test_a_router_has_its_ports_and_its_ways_out(town):
                 prefixes=(IPv4Network("192.0.2.0/24"), IPv4Network("203.0.113.0/25")),
                 ranges=(IPv4Network("192.0.2.0/24"), IPv4Network("203.0.113.8/29"), IPv4Network("203.0.113.16/32")),
                 number=subject.uplinks[0].number,
+                misses=3,
             ),
             RouterUplink(
                 uplink=town.uplink.id,
@@ -128,6 +129,7 @@ def test_a_router_has_its_ports_and_its_ways_out(town):
                 prefixes=(IPv4Network("198.51.100.0/24"),),
                 ranges=subject.uplinks[1].ranges,
                 number=subject.uplinks[1].number,
+                misses=3,
             ),
         ),
     )

@@ -1,6 +1,6 @@
 """What the agent needs of others: a back-end, a guest driver and a controller."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from mooring.compile.facts import Delta, HostState, Place, Refused
@@ -77,6 +77,10 @@ class Controller(Protocol):
 
     def report(self, reports: Sequence[Report]) -> None:
         """Tell what holds and what does not."""
+        ...
+
+    def uplinks(self, away: Mapping[str, str]) -> None:
+        """Tell by which uplink devices nothing leaves, each with the reason; by all others something does."""
         ...
 
     def heartbeat(self) -> None:

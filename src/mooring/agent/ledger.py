@@ -59,6 +59,8 @@ class Ledger:
         self._pending: set[Key] = set()
         self._orphans: dict[Part, set[Key]] = {}
         self._instances: dict[Part, None] = {}
+        self.observed: dict[Key, Row] = {}
+        """How the host finds the world: facts that nobody asks for."""
         self.refused: dict[Part, str] = {}
 
     def hold(self, placements: Iterable[Placement]) -> set[Part]:
@@ -177,7 +179,11 @@ class Ledger:
                 del self._actual[key]
             self._actual.update(state)
         for key in old.keys() | state.keys():
-            self._pending.add(key)
+            if key.table.observed:
+                self.observed.pop(key, None)
+            else:
+                self._pending.add(key)
+        self.observed.update((key, value) for key, value in state.items() if key.table.observed)
         for key in self._desired.keys() - self._actual.keys():
             if place is None or key.place == place:
                 self._pending.add(key)

@@ -3,8 +3,8 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -59,6 +59,7 @@ class Figures:
     """What an agent counts, for whoever watches it: since its start, or as it is now (`refused`, `guests`, `facts`, `estranged`).
 
     `estranged` is whether the controller's database is an older one, so that nothing it says is believed.
+    `away` are the uplink devices by which nothing leaves, each with the reason.
     `drift` counts facts that somebody else had changed, `compares` the looks at the whole host, and `compare_seconds` the time they took.
     """
 
@@ -69,6 +70,7 @@ class Figures:
     guests: int = 0
     facts: int = 0
     estranged: bool = False
+    away: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def _request_of(events: Sequence[_Event]) -> Request:
@@ -106,6 +108,7 @@ class Agent:
         self._introduced = False
         self._reported: dict[Part, Report] = {}
         self._unreported: set[Part] = set()
+        self._told_away: Mapping[str, str] | None = None
         self._there: set[InstanceId] = set()
         self._running: dict[InstanceId, int] = {}
         self._failures: dict[InstanceId, Outcome] = {}
@@ -213,6 +216,7 @@ class Agent:
             self._tend()
             if not self.figures.estranged:
                 self._report()
+                self._tell_away()
         self.figures.refused = len(self._ledger.refused)
         self.figures.guests = len(self._there)
         self.figures.facts = self._ledger.size
@@ -256,6 +260,8 @@ class Agent:
 
     def _compare(self) -> None:
         """Compare the whole host with the controller's digest: what was lost on the way, and what changed unseen, ends here."""
+        if self.figures.away or self.figures.estranged:
+            self._told_away = None
         try:
             digest = self._await(self._controller.digest)
             self._ledger.accept(digest)
@@ -361,6 +367,13 @@ class Agent:
                 part = Part(report.key, report.role)
                 self._reported[part] = report
                 self._unreported.discard(part)
+
+    def _tell_away(self) -> None:
+        """Tell by which uplinks nothing leaves, if that has changed; what is so, again and again, for the controller may have forgotten it."""
+        self.figures.away = {str(key.row[0]): str(value[0]) for key, value in sorted(self._ledger.observed.items())}
+        if self.figures.away != self._told_away:
+            self._controller.uplinks(self.figures.away)
+            self._told_away = self.figures.away
 
     def _holds(self, placed: Placement) -> bool:
         """Say whether a guest runs as it should, or is stopped or gone as it should be."""

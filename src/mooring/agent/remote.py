@@ -1,6 +1,6 @@
 """The controller, as an agent reaches it over the bus."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mooring.bus import Calls, DeadlineExceeded, NoResponder
@@ -8,6 +8,7 @@ from mooring.bus.messages import (
     Registration,
     ask,
     decode_reply,
+    dump_away,
     dump_registration,
     dump_reports,
 )
@@ -56,6 +57,10 @@ class RemoteController:
     def report(self, reports: Sequence[Report]) -> None:
         """Tell what holds and what does not."""
         self._call("report", dump_reports(reports))
+
+    def uplinks(self, away: Mapping[str, str]) -> None:
+        """Tell by which uplink devices nothing leaves, each with the reason; by all others something does."""
+        self._call("uplinks", dump_away(away))
 
     def heartbeat(self, machine: str = "") -> None:
         """Say that this host is alive, and which machine it is.

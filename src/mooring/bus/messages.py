@@ -5,7 +5,7 @@ the log lines of all processes can be put together.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -235,6 +235,22 @@ def load_registration(value: Any) -> Registration:
         return _REGISTRATION.validate_python(value)
     except ValidationError as error:
         raise Invalid("registration", "is not what a host says of itself") from error
+
+
+def dump_away(away: Mapping[str, str]) -> Any:
+    """Write by which uplink devices nothing leaves, and why."""
+    return dict(away)
+
+
+def load_away(value: Any) -> Mapping[str, str]:
+    """Read what `dump_away` wrote.
+
+    Raises:
+        Invalid: it is something else.
+    """
+    if not isinstance(value, dict) or not all(isinstance(part, str) for pair in value.items() for part in pair):
+        raise Invalid("uplinks", "must be an object of texts")
+    return cast("Mapping[str, str]", value)
 
 
 def load_instance(value: Any) -> InstanceId:

@@ -14,7 +14,7 @@ from mooring.model.ids import HostId
 CONTROLLER = "controller.*.*"
 SCHEDULER = "scheduler"
 SETTLED = "settled"
-METHODS = ("register", "heartbeat", "pull", "digest", "report", "set_up_network", "allocate_fixed_ips")
+METHODS = ("register", "heartbeat", "pull", "digest", "report", "uplinks", "set_up_network", "allocate_fixed_ips")
 """What hosts call the controller for."""
 
 HOSTS = "host.*"

@@ -56,6 +56,10 @@ def show_host(
         return
     found = session.get(f"{path}/facts" if facts else path)
     if not json and not facts:
+        found["uplinks away"] = [
+            f"{each['uplink']} ({each['interface']}): {each['reason']}, since {each['since']}"
+            for each in found.pop("uplinks_away")
+        ]
         found["trouble"] = [f"{each['subject']} as {each['role']}: {each['reason']}" for each in found["trouble"]]
     show.thing(found, json=json)
 

@@ -138,9 +138,27 @@ def list_uplinks(ctx: typer.Context, json: Json = False) -> None:
     columns: show.Columns = {
         "name": lambda each: each["name"],
         "interface": lambda each: each["interface"],
+        "misses": lambda each: str(each["misses"]),
         "id": lambda each: each["id"],
     }
     show.listing(Session.of(ctx).all("uplinks"), columns, json=json)
+
+
+@uplink.command("change")
+def change_uplink(
+    ctx: typer.Context,
+    name: Name,
+    misses: Annotated[
+        int,
+        typer.Option(
+            help="After so many questions, one a second, that its next hop did not answer it is away; 0: never."
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Say when the next hop of an uplink counts as away."""
+    session = Session.of(ctx)
+    show.thing(session.put(session.path("uplinks", name), {"misses": misses}), json=json)
 
 
 def _of_project(session: Session, pool: str, collection: str, project: str) -> str:

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mooring.compile import tables
 from mooring.compile.deciding import Elements
+from mooring.compile.egress import IGNORING, NO_CARRIER
 from mooring.compile.facts import HOST, Fact, HostState, Key, Place, PlaceKind, Row, Stage, Table
 from mooring.compile.journey import Address
 from mooring.compile.naming import Names
@@ -87,6 +88,8 @@ class Router:
     ranges: dict[Set, list[Row]] = field(default_factory=dict[Set, list[Row]])
     ways: dict[int, str] = field(default_factory=dict[int, str])
     """Uplink devices by their numbers."""
+    away: dict[str, Fact] = field(default_factory=dict[str, Fact])
+    """Uplink devices by which nothing leaves, as the host has found."""
     forwarded: dict[Address, Fact] = field(default_factory=dict[Address, Fact])
     """Private addresses that have forwarded ports, and one fact that says so: the first, by its key."""
 
@@ -111,10 +114,24 @@ class Router:
         """
         for rule in sorted(self.rules):
             if rule.is_for(device, address, mark):
-                found = _longest(self.tables.get(rule.table, []), address)
+                found = _longest(self._there(self.tables.get(rule.table, [])), address)
                 if found:
                     return [replace(route, rule=rule.fact) for route in found]
-        return _longest(self.routes, address)
+        return _longest(self._there(self.routes), address)
+
+    def _there(self, routes: list[Route]) -> list[Route]:
+        """Return the routes that the kernel doesn't pass over at the moment."""
+        if not self.away:
+            return routes
+        return [route for route in routes if not self._is_passed_over(route)]
+
+    def _is_passed_over(self, route: Route) -> bool:
+        fact = self.away.get(route.device)
+        if fact is None:
+            return False
+        if fact.value == (NO_CARRIER,):
+            return self.setting(IGNORING) is not None
+        return route.fact.key.table is tables.ROUTE_IN and not route.prefix.prefixlen
 
     def server_on(self, device: str) -> Server | None:
         """Return the DHCP server on a device."""
@@ -164,10 +181,9 @@ class Router:
                 self.tables.setdefault(table, []).append(Route(prefix, device, fact))
             case tables.RULE, (int() as priority, str(device), IPv4Network() as prefix), (int() as table,):
                 self.rules.append(Rule(priority, device, prefix, table, fact))
-            case tables.UPLINK, (str(device),), _:
-                self.uplinks[device] = fact
-            case tables.INNER, (str(device),), _:
-                self.inner[device] = fact
+            case ((tables.UPLINK | tables.INNER | tables.AWAY), (str(device),), _):
+                devices = {tables.UPLINK: self.uplinks, tables.INNER: self.inner, tables.AWAY: self.away}
+                devices[key.table][device] = fact
             case tables.DHCP_SERVER, (str(network),), (str(device), IPv4Interface() as own, *_):
                 self.servers.append(Server(network, device, own, fact))
             case _:

@@ -32,6 +32,16 @@ def told(router: Router, header: Header, before: int, decision: Decision) -> Ste
     return Step(router.place, passed.chain, Event.PASSED, text, passed.rule, passed.facts)
 
 
+def passed_over(router: Router, mark: int) -> Step | None:
+    """Tell that the uplink that a mark leads to first is away; None if it isn't."""
+    device = router.ways.get(way_of(mark)[0], "")
+    fact = router.away.get(device)
+    if fact is None:
+        return None
+    text = f"{router.names.uplink(device)} leads nowhere: {fact.value[0]}"
+    return Step(router.place, "routing", Event.PASSED, text, facts=(fact,))
+
+
 def _chosen(router: Router, header: Header, found: Fact, choice: Fact) -> str:
     match found.value, choice.value, header.dst:
         case (int() as number,), (int() as mark,), IPv4Address() as dst:

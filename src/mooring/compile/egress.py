@@ -13,7 +13,19 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from mooring.compile.facts import Fact, Key, Place, PlaceKind
-from mooring.compile.tables import CHOICES, CHOSEN, CLASSES, MARKED, PREFERS, RENEWED, ROUTE_IN, RULE, SYSCTL, WAYS
+from mooring.compile.tables import (
+    CHOICES,
+    CHOSEN,
+    CLASSES,
+    MARKED,
+    PREFERS,
+    PROBED,
+    RENEWED,
+    ROUTE_IN,
+    RULE,
+    SYSCTL,
+    WAYS,
+)
 from mooring.model.ids import UplinkId, inner_name, uplink_name
 from mooring.model.nouns import AddressRange
 from mooring.model.subjects import Egress, EgressPreference, NicAddress, NicIntent, RouterIntent, WayOut
@@ -27,9 +39,14 @@ WAY_PRIORITY, FALLBACK_PRIORITY = 101, 102
 FIRST_TABLE = 1000
 """An uplink's table of routes is that many above its number."""
 
+NO_CARRIER, NEXT_HOP_AWAY = "its wire has no carrier", "its next hop does not answer"
+"""Why nothing leaves by an uplink: the first takes all routes by it out, the other its default route."""
+
+IGNORING = "ipv4/conf/all/ignore_routes_with_linkdown"
+
 SETTINGS = (
     # What is behind an uplink without a carrier is as good as not there, so that the next rule is asked.
-    ("ipv4/conf/all/ignore_routes_with_linkdown", "1"),
+    (IGNORING, "1"),
 )
 """Kernel settings of a router with several uplinks."""
 
@@ -63,6 +80,8 @@ def router(subject: RouterIntent) -> Iterator[Fact]:
             continue
         device, table = uplink_name(uplink.uplink), FIRST_TABLE + uplink.number
         yield Fact(Key(WAYS, place, (device,)), (uplink.number,))
+        if uplink.misses:
+            yield Fact(Key(PROBED, place, (device, uplink.next_hop)), (uplink.misses,))
         for priority, shift in ((WAY_PRIORITY, 0), (FALLBACK_PRIORITY, _FALLBACK)):
             yield Fact(Key(MARKED, place, (priority, uplink.number << shift, _NUMBER << shift)), (table,))
         yield Fact(Key(ROUTE_IN, place, (table, uplink.address.network)), (device, ""))

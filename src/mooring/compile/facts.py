@@ -73,7 +73,8 @@ class Table:
     """A kind of fact: the types of its key and value, and its stage.
 
     Tables of stage ELEMENT are sets and maps of the ruleset of their place, by the same name.  What a `shared` one says may be said by several
-    subjects, if they say the same: it holds as long as one of them does.
+    subjects, if they say the same: it holds as long as one of them does.  What an `observed` one says is how a host finds the world: no subject
+    asks for it, and nobody makes or undoes it.
     """
 
     stage: Stage
@@ -81,6 +82,7 @@ class Table:
     key: tuple[type[Atom], ...] = field(compare=False)
     value: tuple[type[Atom], ...] = field(default=(), compare=False)
     shared: bool = field(default=False, compare=False)
+    observed: bool = field(default=False, compare=False)
 
     def __hash__(self) -> int:
         """Hash by name: a table's name is unique."""
@@ -193,7 +195,7 @@ def union(facts: Iterable[Fact]) -> dict[Key, Row]:
 def diff(actual: HostState, desired: HostState) -> Delta:
     """Return what turns `actual` into `desired`."""
     put = {key: value for key, value in desired.items() if actual.get(key) != value}
-    drop = {key: value for key, value in actual.items() if desired.get(key) != value}
+    drop = {key: value for key, value in actual.items() if desired.get(key) != value and not key.table.observed}
     return Delta(put, drop)
 
 

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from mooring.compile import tables
 from mooring.compile.arp import FORWARDING
 from mooring.compile.atlas import Router
-from mooring.compile.choice import told
+from mooring.compile.choice import passed_over, told
 from mooring.compile.deciding import Decision, decide
 from mooring.compile.facts import Fact, Key, Place
 from mooring.compile.journey import BROADCAST, NOBODY, Event, Flow, FromGuest, Header, IpProtocol, Outcome, Packet, Step
@@ -196,6 +196,8 @@ class Passage:
     def _route(self) -> str | Outcome:
         """Choose the device by the longest prefix, in the table of routes that the packet's mark leads to."""
         router, dst = self.router, self.header.dst
+        if step := passed_over(router, self.mark):
+            self.steps.append(step)
         ways = router.routes_to(dst, self.iif, self.mark)
         if not ways:
             missing = (Key(tables.ROUTE, router.place, (IPv4Network((dst, 32)),)),)

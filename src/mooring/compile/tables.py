@@ -126,6 +126,12 @@ CHOSEN = Table(Stage.ELEMENT, "chosen", (IPv4Address, str, int), (IPv4Address,))
 RENEWED = Table(Stage.ELEMENT, "renewed", (IPv4Address,), (int,))
 """private = how often the flows that it opened were ended on purpose: when that changes, they end"""
 
+PROBED = Table(Stage.ELEMENT, "probed", (str, IPv4Address), (int,))
+"""uplink device, next hop = misses: nothing is routed there any more after so many questions in a row that it did not answer"""
+
+AWAY = Table(Stage.ROUTE, "away", (str,), (str,), observed=True)
+"""uplink device = why nothing that begins leaves there at the moment, where there is another way"""
+
 ZONE = Table(Stage.ELEMENT, "zone", (str,), (int,))
 """bridge = conntrack zone: its flows are no other network's"""
 
@@ -196,6 +202,9 @@ DHCP_SERVER = Table(Stage.SERVICE, "dhcp_server", (str,), (str, IPv4Interface, s
 DHCP_HOST = Table(Stage.ENTRY, "dhcp_host", (str, str), (IPv4Address, str))
 """network, mac = address, host name"""
 
+OBSERVED = (AWAY,)
+"""Tables of what hosts find: nobody asks for it"""
+
 TABLES = (
     NAMESPACE,
     BRIDGE,
@@ -230,6 +239,7 @@ TABLES = (
     CHOICES,
     CHOSEN,
     RENEWED,
+    PROBED,
     ZONE,
     FILTERED,
     OWN4,

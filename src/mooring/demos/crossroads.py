@@ -43,6 +43,11 @@ class Isp:
         """Plug its customer's cable in, or out."""
         ip("-n", self.name, "link", "set", "customer", "up" if there else "down")
 
+    def router(self, *, there: bool) -> None:
+        """Let its router have its address towards the customer, or not; the cable stays as it is."""
+        address = f"{self.gateway}/{self.cidr.prefixlen}"
+        ip("-n", self.name, "address", "add" if there else "del", address, "dev", "customer")
+
 
 ISP_A = Isp("isp-a", IPv4Network("198.51.100.0/24"), "ext0", 1)
 ISP_B = Isp("isp-b", IPv4Network("203.0.113.0/24"), "ext1", 2)

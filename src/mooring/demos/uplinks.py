@@ -3,8 +3,10 @@
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 
+from mooring.compile.egress import NEXT_HOP_AWAY
 from mooring.demos.crossroads import ARCHIVE, ECHO, ISP_A, ISP_B, OUTSIDE, SHOP, WHOAMI, Crossroads, Isp
 from mooring.demos.session import Session
 from mooring.demos.stage import HOST
@@ -42,6 +44,7 @@ class _Tale:
         self.prefer()
         self.change()
         self.fall_back()
+        self.fall_silent()
         self.fail_closed()
         self.end()
 
@@ -214,6 +217,23 @@ class _Tale:
             talk.hush(_WAIT)
             self.story.holds("and has lost nothing", talk.whole and talk.heard == talk.sent)
         self.comes_to(ARCHIVE, ISP_B, "and what begins then leaves by it again")
+
+    def fall_silent(self) -> None:
+        """A provider's router is away, and its wire still has its carrier."""
+        self.story.step(
+            "A provider's router falls silent on a wire that keeps its carrier; the gateway asks it each second"
+        )
+        away = f"uplink {ISP_B.name} leads nowhere: {NEXT_HOP_AWAY}"
+        self.story.prompt(ISP_B.name, f"ip address del {ISP_B.gateway}/{ISP_B.cidr.prefixlen} dev customer")
+        began = time.monotonic()
+        ISP_B.router(there=False)
+        self.comes_to(ARCHIVE, ISP_A, "what begins falls back")
+        self.story.say(f"It took {time.monotonic() - began:.1f} s.")
+        self.trace(ARCHIVE, away, f"leaves as {self.by[ISP_A]}")
+        self.story.holds("mooring host show says why", NEXT_HOP_AWAY in self.mooring("admin", "host", "show", "host-1"))
+        self.story.prompt(ISP_B.name, f"ip address add {ISP_B.gateway}/{ISP_B.cidr.prefixlen} dev customer")
+        ISP_B.router(there=True)
+        self.comes_to(ARCHIVE, ISP_B, "it answers again, a few times in a row")
 
     def fail_closed(self) -> None:
         """A provider dies, and there is no fallback."""

@@ -88,6 +88,14 @@ class _AgentFigures(Collector):
         figures = self._agent.figures
         yield GaugeMetricFamily("mooring_agent_facts", "Facts that this host should hold.", figures.facts)
         yield GaugeMetricFamily("mooring_agent_refused_parts", "Subjects that the host refuses.", figures.refused)
+        away = GaugeMetricFamily(
+            "mooring_agent_uplink_away",
+            "Uplinks by which nothing that begins leaves, and why.",
+            labels=["device", "reason"],
+        )
+        for device, reason in figures.away.items():
+            away.add_metric([device, reason], 1)
+        yield away
         yield GaugeMetricFamily("mooring_agent_guests", "Guests that run here.", figures.guests)
         yield GaugeMetricFamily(
             "mooring_agent_refuses_database", "Whether the controller's database is an older one.", figures.estranged

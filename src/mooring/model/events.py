@@ -44,6 +44,7 @@ class Action(StrEnum):
     POOL_DELETE = "pool.delete"
     POOL_GRANT = "pool.grant"
     POOL_WITHDRAW = "pool.withdraw"
+    UPLINK_CHANGE = "uplink.change"
     PROJECT_CREATE = "project.create"
     PROJECT_CHANGE = "project.change"
     PROJECT_DELETE = "project.delete"

@@ -110,11 +110,24 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Uplink:
-    """A way out towards one provider: an interface of every gateway host that has it."""
+    """A way out towards one provider: an interface of every gateway host that has it.
+
+    `misses` is after how many questions in a row, one a second, that its next hop did not answer nothing leaves there any more; 0 is never.
+    """
 
     id: UplinkId
     name: str
     interface: str
+    misses: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkAway:
+    """A host finds that nothing leaves by an uplink at the moment, and why, and since when."""
+
+    uplink: Uplink
+    reason: str
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,8 @@ class RouterUplink:
     `prefixes` are the providers' subnets of the pools on this uplink: what may leave.  `ranges` are the parts of them that are ours
     to answer for, as prefixes.  `alone` says that no other router is on this uplink: then nobody behind this router has to reach one of
     those addresses there.  `number` is the uplink's short name in the kernel, from 1 to `MOST_UPLINKS`, which no other uplink has; 0 says that
-    it has none, and nothing can be told to leave there.
+    it has none, and nothing can be told to leave there.  `misses` is after how many questions without an answer the next hop counts as away; 0
+    is never.
     """
 
     uplink: UplinkId
@@ -147,6 +148,7 @@ class RouterUplink:
     ranges: tuple[IPv4Network, ...]
     alone: bool = True
     number: int = 0
+    misses: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from mooring.operations.power import PowerOperations
 from mooring.operations.quotas import QuotaOperations
 from mooring.operations.ranges import PoolAddress, RangeOperations
 from mooring.operations.settlement import SettlementOperations
+from mooring.operations.uplinks import UplinkOperations
 from mooring.policy.rules import NewRule
 
 __all__ = [
@@ -96,6 +97,7 @@ class Operations:
         self.grants = GrantOperations(door)
         self.quotas = QuotaOperations(door)
         self.ranges = RangeOperations(door)
+        self.uplinks = UplinkOperations(door)
         self.hosts = HostOperations(door)
         self.launches = LaunchOperations(door)
         self.settlement = SettlementOperations(door)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
-from mooring.compile.facts import HostState
+from mooring.compile.facts import HostState, Key
 from mooring.compile.host import compile_host
+from mooring.compile.tables import AWAY, UPLINK
 from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Fault, NotFound
-from mooring.model.ids import HostId, host_id
-from mooring.model.nouns import Host
+from mooring.model.ids import HostId, host_id, uplink_name
+from mooring.model.nouns import Host, UplinkAway
 from mooring.model.subjects import HostRole, Placement, Report, SubjectKind
 from mooring.operations.door import Door, Published, checked_name, publish
 from mooring.operations.interfaces import Transaction
@@ -18,11 +19,12 @@ from mooring.policy.roles import Verb
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a host keeps up: whether it has confirmed everything, and what it could not make true."""
+    """How a host keeps up: whether it has confirmed everything, what it could not make true, and by which uplinks nothing leaves it."""
 
     host: Host
     settled: bool
     trouble: tuple[Report, ...]
+    away: tuple[UplinkAway, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,8 @@ class HostOperations:
         host = self.get(caller, name)
         with self._door.store.read() as tx:
             trouble = tuple(report for _, report in tx.deliveries.errors(host.id))
-            return Condition(host, host.id not in tx.deliveries.behind(), trouble)
+            settled = host.id not in tx.deliveries.behind()
+            return Condition(host, settled, trouble, tuple(tx.topology.away(host.id)))
 
     def placements(self, caller: Caller, name: str) -> Sequence[Placement]:
         """Return every subject that a host should hold, or has still to give up."""
@@ -158,3 +161,14 @@ class HostOperations:
         """Return the facts that a host should hold, compiled from intent."""
         placements = self.placements(caller, name)
         return compile_host((placed.subject, placed.role) for placed in placements if placed.subject is not None)
+
+    def found(self, caller: Caller, name: str) -> HostState:
+        """Return the same, and what the host has told of how it finds the world."""
+        state, away = self.state(caller, name), self.condition(caller, name).away
+        reasons = {uplink_name(each.uplink.id): each.reason for each in away}
+        observed = {
+            Key(AWAY, key.place, key.row): (reasons[str(key.row[0])],)
+            for key in state
+            if key.table is UPLINK and key.row[0] in reasons
+        }
+        return {**state, **observed}

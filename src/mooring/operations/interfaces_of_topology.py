@@ -1,6 +1,6 @@
 """What operations need of a store for hosts, uplinks, pools, routers and networks; see mooring.operations.interfaces for what holds of all of it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from mooring.model.nouns import (
     NetworkKind,
     PoolUsage,
     Uplink,
+    UplinkAway,
 )
 from mooring.model.records import (
     AddressRow,
@@ -53,6 +54,18 @@ class Topology(Protocol):
     def add_uplink(self, uplink: Uplink) -> None: ...
     def uplink_by_name(self, name: str) -> Uplink | None: ...
     def uplinks(self) -> Sequence[Uplink]: ...
+
+    def set_misses(self, uplink: UplinkId, misses: int) -> None:
+        """Change after how many unanswered questions an uplink's next hop counts as away."""
+        ...
+
+    def away(self, host: HostId) -> Sequence[UplinkAway]:
+        """Return by which uplinks a host finds that nothing leaves, in the uplinks' order."""
+        ...
+
+    def set_away(self, host: HostId, away: Mapping[UplinkId, str], now: datetime) -> None:
+        """Record by which uplinks a host finds that nothing leaves, and why; what was known before keeps its moment."""
+        ...
 
     def add_pool(self, pool: AddressPool) -> None: ...
     def pool(self, pool: PoolId) -> AddressPool | None: ...

@@ -96,7 +96,7 @@ class Selection:
     networks: Select[NetworkId, int, str, int | None, str | None, str, str, HostId | None, str | None, int]
     routers: Select[RouterId]
     ports: Select[RouterId | None, NetworkId, str, str, str, str, int]
-    uplinks: Select[RouterId, UplinkId, str, str, int, int, bool]
+    uplinks: Select[RouterId, UplinkId, str, str, int, int, int, bool]
     ranges: Select[UplinkId, str, str, int, int]
     nics: Select[NicId, NetworkId, RouterId | None, str, str, str, str | None, str | None, bool]
     fixed: Select[NicId | None, int, int]
@@ -153,6 +153,7 @@ class Selection:
                 router_uplinks.c.mac,
                 addresses.c.position,
                 uplinks.c.seq,
+                uplinks.c.misses,
                 select(_OTHERS.c.router)
                 .where(_OTHERS.c.uplink == router_uplinks.c.uplink, _OTHERS.c.router != router_uplinks.c.router)
                 .exists(),

@@ -127,7 +127,7 @@ class _Read:
             owned[uplink].append(part)
         ways: defaultdict[RouterId, list[RouterUplink]] = defaultdict(list)
         for row in self.session.rows(self.selection.uplinks, **self.parameters):
-            router, uplink, interface, mac, position, number, has_others = row
+            router, uplink, interface, mac, position, number, misses, has_others = row
             address = IPv4Address(position)
             home = next(part for part in owned[uplink] if address in part.cidr)
             ways[router].append(
@@ -141,6 +141,7 @@ class _Read:
                     ranges=_prefixes(owned[uplink]),
                     alone=not has_others,
                     number=uplink_number(number),
+                    misses=misses,
                 ),
             )
         for (router,) in self.session.rows(self.selection.routers, **self.parameters):

@@ -1,13 +1,23 @@
 """Hosts, uplinks, pools, routers and networks in the database."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
 from sqlalchemy import Row, bindparam, delete, func, null, select, update
 
 from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
-from mooring.model.nouns import AddressKind, AddressPool, AddressRange, Host, Network, NetworkKind, PoolUsage, Uplink
+from mooring.model.nouns import (
+    AddressKind,
+    AddressPool,
+    AddressRange,
+    Host,
+    Network,
+    NetworkKind,
+    PoolUsage,
+    Uplink,
+    UplinkAway,
+)
 from mooring.model.records import AddressRow, RouterRow
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs, numbers
@@ -37,10 +47,23 @@ from mooring.store.schema import (
     router_uplinks,
     routers,
     uplinks,
+    uplinks_away,
 )
 from mooring.store.session import Session
 
-_UPLINKS = select(uplinks.c.id, uplinks.c.name, uplinks.c.interface).order_by(uplinks.c.seq)
+_UPLINKS = select(uplinks.c.id, uplinks.c.name, uplinks.c.interface, uplinks.c.misses).order_by(uplinks.c.seq)
+_SET_MISSES = update(uplinks).where(uplinks.c.id == bindparam("which")).values(misses=bindparam("new_misses"))
+_AWAY = (
+    select(
+        uplinks.c.id, uplinks.c.name, uplinks.c.interface, uplinks.c.misses, uplinks_away.c.reason, uplinks_away.c.since
+    )
+    .join(uplinks_away, uplinks_away.c.uplink == uplinks.c.id)
+    .where(uplinks_away.c.host == bindparam("host"))
+    .order_by(uplinks.c.seq)
+)
+_NOT_AWAY = delete(uplinks_away).where(
+    uplinks_away.c.host == bindparam("host"), uplinks_away.c.uplink == bindparam("uplink")
+)
 _UPLINK_BY_NAME = _UPLINKS.where(uplinks.c.name == bindparam("name"))
 
 _POOLS = (
@@ -141,7 +164,8 @@ class Topology:
         return [host_of(row) for row in self._session.rows(SOME_HOSTS, hosts=sorted(hosts))]
 
     def add_uplink(self, uplink: Uplink) -> None:
-        self._session.add(uplinks, id=uplink.id, name=uplink.name, interface=uplink.interface)
+        values = {"id": uplink.id, "name": uplink.name, "interface": uplink.interface, "misses": uplink.misses}
+        self._session.add(uplinks, **values)
 
     def uplink_by_name(self, name: str) -> Uplink | None:
         row = self._session.row(_UPLINK_BY_NAME, name=name)
@@ -149,6 +173,21 @@ class Topology:
 
     def uplinks(self) -> Sequence[Uplink]:
         return [Uplink(*row) for row in self._session.rows(_UPLINKS)]
+
+    def set_misses(self, uplink: UplinkId, misses: int) -> None:
+        self._session.change(_SET_MISSES, which=uplink, new_misses=misses)
+
+    def away(self, host: HostId) -> Sequence[UplinkAway]:
+        return [UplinkAway(Uplink(*row[:4]), *row[4:]) for row in self._session.rows(_AWAY, host=host)]
+
+    def set_away(self, host: HostId, away: Mapping[UplinkId, str], now: datetime) -> None:
+        known = {each.uplink.id: each.reason for each in self.away(host)}
+        with self._session.whole():
+            for uplink in sorted(uplink for uplink, reason in known.items() if away.get(uplink) != reason):
+                self._session.change(_NOT_AWAY, host=host, uplink=uplink)
+            for uplink, reason in sorted(away.items()):
+                if known.get(uplink) != reason:
+                    self._session.add(uplinks_away, host=host, uplink=uplink, reason=reason, since=now)
 
     def add_pool(self, pool: AddressPool) -> None:
         if not pool.ranges:

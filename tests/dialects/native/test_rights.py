@@ -56,6 +56,7 @@ RULES = {
     "set_pool_quota": Rule("/pools/public/quotas/barges", "admin", {"limit": 7}),
     "delete_pool": Rule("/pools/public", "admin"),
     "list_uplinks": Rule("/uplinks", "admin"),
+    "update_uplink": Rule("/uplinks/uplink0", "admin", {"misses": 5}),
     "list_floating_ips": Rule("/floating-ips", "reader"),
     "allocate_floating_ip": Rule("/floating-ips", "member", {}),
     "show_floating_ip": Rule(FIP, "reader"),

@@ -98,6 +98,7 @@ class Subjects:
                     ranges=_ranges(pools),
                     alone=not Topology(self._tables).others_on(uplink, router),
                     number=list(self._tables.uplinks.keys()).index(uplink) + 1,
+                    misses=self._tables.uplinks[uplink].misses,
                 )
             )
         return ways

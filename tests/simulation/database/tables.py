@@ -27,7 +27,17 @@ from mooring.model.ids import (
     UplinkId,
     UserId,
 )
-from mooring.model.nouns import AddressPool, GroupRule, Host, InstanceState, Network, Power, Resource, Uplink
+from mooring.model.nouns import (
+    AddressPool,
+    GroupRule,
+    Host,
+    InstanceState,
+    Network,
+    Power,
+    Resource,
+    Uplink,
+    UplinkAway,
+)
 from mooring.model.pools import PoolDay
 from mooring.model.records import (
     AddressRow,
@@ -164,6 +174,9 @@ class Tables:
     tokens: Table[str, TokenRow] = field(default_factory=Table[str, TokenRow])
     hosts: Table[HostId, Host] = field(default_factory=Table[HostId, Host])
     uplinks: Table[UplinkId, Uplink] = field(default_factory=Table[UplinkId, Uplink])
+    uplinks_away: Table[tuple[HostId, UplinkId], UplinkAway] = field(
+        default_factory=Table[tuple[HostId, UplinkId], UplinkAway]
+    )
     pools: Table[PoolId, AddressPool] = field(default_factory=Table[PoolId, AddressPool])
     routers: Table[RouterId, RouterRow] = field(default_factory=Table[RouterId, RouterRow])
     networks: Table[NetworkId, tuple[Network, str]] = field(default_factory=Table[NetworkId, tuple[Network, str]])

@@ -1,11 +1,21 @@
 """Hosts, uplinks, pools, routers and networks in the simulated database."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
-from mooring.model.nouns import AddressKind, AddressPool, AddressRange, Host, Network, NetworkKind, PoolUsage, Uplink
+from mooring.model.nouns import (
+    AddressKind,
+    AddressPool,
+    AddressRange,
+    Host,
+    Network,
+    NetworkKind,
+    PoolUsage,
+    Uplink,
+    UplinkAway,
+)
 from mooring.model.records import AddressRow, RouterRow
 from mooring.model.subjects import SubjectKey, SubjectKind
 from tests.simulation.database.addresses import Addresses
@@ -57,6 +67,24 @@ class Topology:
 
     def uplinks(self) -> Sequence[Uplink]:
         return list(self._tables.uplinks.values())
+
+    def set_misses(self, uplink: UplinkId, misses: int) -> None:
+        known = self._tables.uplinks.get(uplink)
+        if known is not None:
+            self._tables.uplinks.put(uplink, replace(known, misses=misses))
+
+    def away(self, host: HostId) -> Sequence[UplinkAway]:
+        return [found for (of, _), found in self._tables.uplinks_away.items() if of == host]
+
+    def set_away(self, host: HostId, away: Mapping[UplinkId, str], now: datetime) -> None:
+        for found in self.away(host):
+            if away.get(found.uplink.id) != found.reason:
+                self._tables.uplinks_away.drop((host, found.uplink.id))
+        for uplink, reason in away.items():
+            if (host, uplink) not in self._tables.uplinks_away:
+                known = self._tables.uplinks.get(uplink)
+                assert known is not None
+                self._tables.uplinks_away.put((host, uplink), UplinkAway(known, reason, now))
 
     def add_pool(self, pool: AddressPool) -> None:
         if not pool.ranges:

@@ -32,7 +32,7 @@ class Announcer:
         def say() -> bool:
             try:
                 reply = fcntl.ioctl(self._socket, _SIOCGIFHWADDR, struct.pack("16s24x", device.encode()))
-                self._socket.sendto(_request(reply[18:24], address), (device, _ETH_P_ARP))
+                self._socket.sendto(request(reply[18:24], address, address), (device, _ETH_P_ARP))
             except (OSError, ValueError):  # ValueError: the socket was closed meanwhile
                 return False
             return True
@@ -40,6 +40,7 @@ class Announcer:
         return say
 
 
-def _request(mac: bytes, address: IPv4Address) -> bytes:
+def request(mac: bytes, source: IPv4Address, target: IPv4Address) -> bytes:
+    """Return an ARP request as a frame: whoever has `source`, at `mac`, asks all for `target`."""
     head = _BROADCAST + mac + struct.pack("!HHHBBH", _ETH_P_ARP, 1, 0x0800, 6, 4, 1)
-    return (head + mac + address.packed + bytes(6) + address.packed).ljust(60, b"\0")
+    return (head + mac + source.packed + bytes(6) + target.packed).ljust(60, b"\0")

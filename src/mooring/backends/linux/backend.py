@@ -1,5 +1,7 @@
 """The Linux back-end: reads one host's facts from its kernel and its processes, and makes them true there."""
 
+import errno
+import os
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -10,6 +12,7 @@ from mooring.backends.linux import carriers, effects, links, netns, ports, route
 from mooring.backends.linux.aftermath import Aftermath
 from mooring.backends.linux.dnsmasq import Dnsmasq
 from mooring.backends.linux.forwarding import Forwarding
+from mooring.backends.linux.nexthops import NextHops, Question, Target
 from mooring.backends.linux.nft import as_loaded
 from mooring.backends.linux.space import Space, Spaces, name_of, place_of
 from mooring.backends.linux.watch import Watch
@@ -19,6 +22,7 @@ from mooring.compile.facts import HOST, Delta, HostState, Key, Place, Refused, R
 from mooring.compile.links import ROUTER_SETTINGS, inner_settings, uplink_settings
 from mooring.compile.tables import (
     ADDRESS,
+    AWAY,
     BRIDGE,
     BRIDGE_FILTER,
     DHCP_SERVER,
@@ -70,6 +74,7 @@ class LinuxBackend:
         self._trunks: set[str] = set()
         self._bridges: frozenset[int] = frozenset()
         self._watch: Watch | None = None
+        self._next_hops = NextHops(self._set_away, self._question)
         self._dnsmasq = Dnsmasq(run / "dnsmasq", self._follow)
 
     def read(self, place: Place | None = None) -> HostState:
@@ -108,10 +113,12 @@ class LinuxBackend:
             if self._watch is None:
                 self._watch = Watch(self._comm, doubt, place_of, self._concerned, self._forwarding.is_news)
                 self._spaces.watched_by(self._watch)
+                self._next_hops.start()
 
     def close(self) -> None:
         """Stop watching; leave the host as it is."""
         self._aftermath.close()
+        self._next_hops.close()
         with self._lock:
             watch, self._watch = self._watch, None
             self._spaces.watched_by(None)
@@ -131,10 +138,17 @@ class LinuxBackend:
         if space is not None:
             lo = space.rtnl.link("lo")
             state[Key(NAMESPACE, place, ())] = () if lo is not None and lo.is_up else ("its loopback is down",)
-            state.update(self._structure(space))
+            structure = self._structure(space)
+            state.update(structure)
             snapshot = ruleset.read(space)
             state.update(snapshot.ruleset)
             state.update(snapshot.elements)
+            away = {
+                str(key.row[0])
+                for key, value in structure.items()
+                if key.table is AWAY and value == (egress.NEXT_HOP_AWAY,)
+            }
+            self._next_hops.know(place, snapshot.elements, away)
         elif netns.is_stale(name_of(place)):
             state[Key(NAMESPACE, place, ())] = ("a name without a namespace",)
         state.update(self._dnsmasq.read(space, place))
@@ -265,6 +279,20 @@ class LinuxBackend:
         self._aftermath.of(space, delta)
         if second:
             ruleset.change_elements(space, second)
+        if step.place != HOST:
+            self._next_hops.change(step.place, step.put, step.drop)
+
+    def _set_away(self, place: Place, device: str, is_away: bool) -> None:  # noqa: FBT001 - called by position
+        with self._lock:
+            if (space := self._spaces.open(place)) is not None:
+                routes.set_away(space, device, is_away=is_away)
+
+    def _question(self, place: Place, target: Target) -> Question:
+        with self._lock:
+            space = self._spaces.open(place)
+            if space is None:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name_of(place))
+            return space.inside.run(lambda: Question(target))
 
     def _put(self, key: Key, value: Row) -> None:
         host = self._spaces.host
@@ -331,6 +359,7 @@ class LinuxBackend:
             # The kernel ends a namespace some time after its name is gone; the names of its devices on the host must be free at once.
             links.clear(space)
             self._spaces.close(place)
+        self._next_hops.forget(place)
         netns.remove(name_of(place))
 
     def _follow(self, place: Place, processes: Iterable[int]) -> None:

@@ -17,8 +17,9 @@ from mooring.backends.linux.devices import bridge_of, mistyped, named, remove, t
 from mooring.backends.linux.rtnl import Link, Rtnl
 from mooring.backends.linux.space import Space
 from mooring.backends.names import is_device, is_mac
+from mooring.compile.egress import NO_CARRIER
 from mooring.compile.facts import HOST, Key, Refused, Row, fact_line
-from mooring.compile.tables import ADDRESS, BRIDGE, INNER, PORT, UPLINK
+from mooring.compile.tables import ADDRESS, AWAY, BRIDGE, INNER, PORT, UPLINK
 from mooring.model.traits import PortKind
 
 UPLINK_GROUP = 100
@@ -71,17 +72,20 @@ def read_router(space: Space, host: Space) -> Devices:
     names = {link.index: link.name for link in links}
     host_number = space.rtnl.number_of(host.inside.fd) if links else None
     state: dict[Key, Row] = {}
+    without_carrier: dict[Key, Row] = {}
     for link in links:
         on_host = host.rtnl.link(link.peer) if link.peer and link.peer_netns == host_number else None
         if link.name.startswith("mu"):
             state[Key(UPLINK, place, (link.name,))] = _uplink_value(link, on_host)
+            if not link.has_carrier:
+                without_carrier[Key(AWAY, place, (link.name,))] = (NO_CARRIER,)
         elif link.name.startswith("mi") or link.kind in _BY_HAND:
             state[Key(INNER, place, (link.name,))] = _inner_value(link, on_host, host.rtnl)
     for index, address in space.rtnl.addresses() if links else ():
         if index in names:
             state[Key(ADDRESS, place, (names[index], address))] = ()
     state.update(routes.read(space, {**names, LOOPBACK: "lo"}))
-    return Devices(names, state)
+    return Devices(names, {**state, **without_carrier})
 
 
 def put_bridge(host: Space, key: Key, value: Row) -> None:

@@ -2,6 +2,9 @@
 
 How does a restarted agent know that a route or a rule is ours?  In a router's namespace every one is, but for those that the kernel makes
 with a namespace or for an address.
+
+An uplink whose next hop is away has, before its default route, one that ends the look into its table: so the next rule is asked.  That is no
+fact of any subject but something observed, and the kernel keeps it for the next agent.
 """
 
 import errno
@@ -9,22 +12,32 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network
 
 from mooring.backends.linux.devices import mistyped, named, there
-from mooring.backends.linux.rtnl import LOCAL_TABLE, MAIN_TABLE, UNICAST, Route, Rule
+from mooring.backends.linux.rtnl import LOCAL_TABLE, MAIN_TABLE, THROW, UNICAST, Route, Rule
 from mooring.backends.linux.space import Space
+from mooring.compile.egress import FIRST_TABLE, NEXT_HOP_AWAY
 from mooring.compile.facts import Key, Place, Row
-from mooring.compile.tables import MARKED, ROUTE, ROUTE_IN, RULE
+from mooring.compile.tables import AWAY, MARKED, ROUTE, ROUTE_IN, RULE
 
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
+_BEHIND = 1
+"""The metric of default routes by uplinks, so that there is room before them."""
 
 
 def read(space: Space, names: Mapping[int, str]) -> dict[Key, Row]:
     """Return routes and rules; `names` are the devices by their number."""
     state: dict[Key, Row] = {}
-    for route in space.rtnl.routes():
-        if route.table != LOCAL_TABLE:
+    routes = space.rtnl.routes()
+    ends = {route.table for route in routes if _is_end(route)}
+    for route in routes:
+        if route.table != LOCAL_TABLE and not _is_end(route):
             key = _route_key(space.place, route)
-            odd = key in state or route.kind != UNICAST or route.metric
+            odd = key in state or route.kind != UNICAST or route.metric != _metric(route.table, route.prefix)
             state[key] = ("not the one plain route",) if odd else (names.get(route.device, ""), route.hop)
+            if route.table in ends and route.prefix == _EVERYWHERE:
+                ends.discard(route.table)
+                state[Key(AWAY, space.place, (names.get(route.device, ""),))] = (NEXT_HOP_AWAY,)
+    for table in ends:
+        state[Key(ROUTE_IN, space.place, (table, _EVERYWHERE))] = ("not the one plain route",)
     for rule in space.rtnl.rules():
         key = _rule_key(space.place, rule)
         is_odd = not rule.is_plain or key in state or bool(rule.mask and (rule.device or rule.to.prefixlen))
@@ -43,7 +56,7 @@ def put(space: Space, key: Key, value: Row) -> None:
             case ROUTE.name, (IPv4Network() as prefix,), (str() as device, str() as hop):
                 _put_route(space, Route(MAIN_TABLE, prefix, _number(space, device), hop, 0, UNICAST))
             case ROUTE_IN.name, (int() as table, IPv4Network() as prefix), (str() as device, str() as hop):
-                _put_route(space, Route(table, prefix, _number(space, device), hop, 0, UNICAST))
+                _put_route(space, Route(table, prefix, _number(space, device), hop, _metric(table, prefix), UNICAST))
             case RULE.name, (int() as priority, str() as device, IPv4Network() as to), (int() as table,):
                 _put_rule(space, key, Rule(priority, device, to, table, is_plain=True))
             case MARKED.name, (int() as priority, int() as mark, int() as mask), (int() as table,):
@@ -70,10 +83,37 @@ def drop(space: Space, key: Key) -> None:
                 space.rtnl.delete_route(route)
 
 
+def set_away(space: Space, device: str, *, is_away: bool) -> None:
+    """Let what is led to an uplink's table of routes find no way out there, or find it again.
+
+    Raises:
+        OSError: the kernel won't have it.
+    """
+    link = space.rtnl.link(device)
+    if link is None:
+        return
+    routes = space.rtnl.routes()
+    for route in routes:
+        if route.table >= FIRST_TABLE and route.prefix == _EVERYWHERE and route.device == link.index:
+            end = Route(route.table, _EVERYWHERE, 0, "", 0, THROW)
+            if is_away and end not in routes:
+                space.rtnl.replace_route(end)
+            elif not is_away and end in routes:
+                space.rtnl.delete_route(end)
+
+
+def _metric(table: int, prefix: IPv4Network) -> int:
+    return _BEHIND if table >= FIRST_TABLE and prefix == _EVERYWHERE else 0
+
+
+def _is_end(route: Route) -> bool:
+    return route.kind == THROW and not route.metric and route.table >= FIRST_TABLE and route.prefix == _EVERYWHERE
+
+
 def _put_route(space: Space, right: Route) -> None:
     space.rtnl.replace_route(right)
     for route in space.rtnl.routes():
-        if (route.table, route.prefix) == (right.table, right.prefix) and route != right:
+        if (route.table, route.prefix) == (right.table, right.prefix) and route != right and not _is_end(route):
             space.rtnl.delete_route(route)
 
 

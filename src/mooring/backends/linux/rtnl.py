@@ -17,10 +17,10 @@ T = TypeVar("T")
 _WITH_DATA = frozenset({"bridge", "macvlan", "tun", "vlan", "vxlan"})
 _8021Q = 0x8100  # linux/if_ether.h
 
-_IFF_UP = 1
+_IFF_UP, _IFF_LOWER_UP = 1, 0x10000
 _IFF_TAP = 2  # linux/if_tun.h
 _AF_INET = socket.AF_INET
-_RTPROT_KERNEL, _RTN_UNICAST = 2, 1
+_RTPROT_KERNEL, _RTN_UNICAST, _RTN_THROW = 2, 1, 9
 _FR_ACT_TO_TBL = 1  # linux/fib_rules.h
 _NO_NETNSID = 0xFFFFFFFF
 
@@ -52,6 +52,7 @@ class Link:
     is_filtered: bool = False
     tag: int | None = None
     tunnel: "Tunnel | None" = None
+    has_carrier: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +271,7 @@ class Rtnl:
         self._call(lambda: self._ip.rule(verb, family=_AF_INET, **settings))
 
 
-UNICAST = _RTN_UNICAST
+UNICAST, THROW = _RTN_UNICAST, _RTN_THROW
 MAIN_TABLE, LOCAL_TABLE = 254, 255  # linux/rtnetlink.h
 
 BRIDGE_SETTINGS: dict[str, int] = {"br_stp_state": 0, "br_forward_delay": 0, "br_mcast_snooping": 0}
@@ -358,6 +359,7 @@ def _link(message: Any) -> Link:
         else _has(port, "IFLA_BRPORT_", FILTERED_PORT_SETTINGS),
         tag=_tag(data) if kind == "vlan" and data else None,
         tunnel=_tunnel(data) if kind == "vxlan" and data else None,
+        has_carrier=bool(int(message["flags"]) & _IFF_LOWER_UP),
     )
 
 

@@ -22,6 +22,7 @@ from queue import Empty, SimpleQueue
 import structlog
 
 from mooring.backends.linux import netns
+from mooring.backends.linux.classic import ALL, GIVE_BACK, JUMP_EQUAL, LOAD_HALF, attach
 from mooring.backends.linux.netns import Inside, check_namespace
 from mooring.compile.facts import HOST, Place
 
@@ -30,7 +31,7 @@ _log = structlog.get_logger(__name__)
 _QUIET = 0.05
 """Seconds from a first notice to the doubt that it causes: others mostly follow."""
 
-# linux/netlink.h, linux/rtnetlink.h, linux/netfilter/nfnetlink.h, nf_tables.h, linux/filter.h, sys/inotify.h
+# linux/netlink.h, linux/rtnetlink.h, linux/netfilter/nfnetlink.h, nf_tables.h, sys/inotify.h
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _NETLINK_NETFILTER = 12
 _LINK, _NEIGHBOUR, _IPV4_ADDRESS, _IPV4_ROUTE, _IPV4_RULE, _IPV4_SETTING = 1, 3, 5, 7, 8, 24
@@ -39,7 +40,6 @@ _NEWGEN = (10 << 8) | 15
 _PROCESS_NAME = 3
 _TABLE, _OUR_FAMILIES = "mooring", frozenset({1, 7})  # inet and bridge
 _NEWLINK, _DELLINK, _IFNAME, _MASTER = 16, 17, 3, 10
-_SO_ATTACH_FILTER = 26
 _IN_DELETE, _IN_MOVED_FROM = 0x200, 0x40
 
 Doubt = Callable[[Place], None]
@@ -269,20 +269,13 @@ def _listening(inside: Inside, family: int, groups: Iterable[int]) -> socket.soc
 
 def _only(channel: socket.socket, kind: int) -> None:
     """Let the kernel throw away all messages but those of one type: a transaction of 600,000 elements has a message for each."""
-    load_half, jump_equal, give_back = 0x28, 0x15, 0x06
-    program = b"".join(
-        struct.pack("=HBBI", code, true, false, value)
-        for code, true, false, value in (
-            (load_half, 0, 0, 4),  # the type, which the filter reads as if it were big-endian
-            (jump_equal, 0, 1, socket.htons(kind)),
-            (give_back, 0, 0, 0xFFFF),
-            (give_back, 0, 0, 0),
-        )
+    program = (
+        (LOAD_HALF, 0, 0, 4),  # the type, which the filter reads as if it were big-endian
+        (JUMP_EQUAL, 0, 1, socket.htons(kind)),
+        (GIVE_BACK, 0, 0, ALL),
+        (GIVE_BACK, 0, 0, 0),
     )
-    buffer = ctypes.create_string_buffer(program)
-    channel.setsockopt(
-        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-    )
+    attach(channel, program)
 
 
 def _attribute(message: bytes, at: int, wanted: int) -> bytes | None:

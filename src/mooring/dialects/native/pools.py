@@ -11,16 +11,26 @@ from mooring.operations import NewPool, PoolChange
 
 
 class UplinkView(View):
-    """A way out towards one provider: an interface of every gateway host that has it."""
+    """A way out towards one provider: an interface of every gateway host that has it.
+
+    `misses` is after how many unanswered questions, one a second, its next hop is away; 0 is never.
+    """
 
     id: str
     name: str
     interface: str
+    misses: int
 
     @classmethod
     def of(cls, uplink: Uplink) -> Self:
         """Show an uplink."""
-        return cls(id=uplink.id, name=uplink.name, interface=uplink.interface)
+        return cls(id=uplink.id, name=uplink.name, interface=uplink.interface, misses=uplink.misses)
+
+
+class UplinkWish(Body):
+    """A change of an uplink: after `misses` questions in a row, one a second, that its next hop did not answer it is away; 0 is never."""
+
+    misses: int
 
 
 class RangeWish(Body):

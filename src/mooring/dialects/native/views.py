@@ -18,6 +18,7 @@ from mooring.model.nouns import (
     Quota,
     Resource,
     SecurityGroup,
+    UplinkAway,
 )
 from mooring.model.subjects import Direction
 from mooring.operations.hosts import Condition
@@ -283,11 +284,26 @@ class TroubleView(View):
     reason: str
 
 
+class UplinkAwayView(View):
+    """An uplink by which nothing that begins leaves a host, where there is another way: why, and since when."""
+
+    uplink: str
+    interface: str
+    reason: str
+    since: datetime
+
+    @classmethod
+    def of(cls, found: UplinkAway) -> Self:
+        """Show what a host found."""
+        return cls(uplink=found.uplink.name, interface=found.uplink.interface, reason=found.reason, since=found.since)
+
+
 class HostConditionView(HostView):
-    """A host and how it keeps up: whether it has confirmed everything, and its trouble."""
+    """A host and how it keeps up: whether it has confirmed everything, its trouble, and the uplinks that lead nowhere."""
 
     settled: bool
     trouble: list[TroubleView]
+    uplinks_away: list[UplinkAwayView]
 
     @classmethod
     def conditioned(cls, condition: Condition) -> Self:
@@ -298,7 +314,12 @@ class HostConditionView(HostView):
             )
             for report in condition.trouble
         ]
-        return cls(**HostView.of(condition.host).model_dump(), settled=condition.settled, trouble=trouble)
+        return cls(
+            **HostView.of(condition.host).model_dump(),
+            settled=condition.settled,
+            trouble=trouble,
+            uplinks_away=[UplinkAwayView.of(each) for each in condition.away],
+        )
 
 
 class FactView(View):

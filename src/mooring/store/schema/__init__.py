@@ -28,7 +28,7 @@ from mooring.store.schema.groups import counters, nic_groups, security_group_rul
 from mooring.store.schema.identities import grants, key_roles, keys, projects, tokens, users
 from mooring.store.schema.instances import failed_launches, instances, nics
 from mooring.store.schema.pools import pool_days, pool_grants, pool_shares
-from mooring.store.schema.topology import hosts, networks, pool_ranges, pools, routers, uplinks
+from mooring.store.schema.topology import hosts, networks, pool_ranges, pools, routers, uplinks, uplinks_away
 
 __all__ = [
     "BLOCK",
@@ -73,6 +73,7 @@ __all__ = [
     "security_groups",
     "tokens",
     "uplinks",
+    "uplinks_away",
     "users",
     "zones",
 ]

@@ -48,9 +48,31 @@ class UplinkColumns(Listed):
     id: Named[UplinkId] = own_id()
     name: Named[str] = own_id()
     interface: Named[str] = some_text()
+    misses: Named[int] = Column(
+        Integer, CheckConstraint("misses >= 0", name="misses"), nullable=False, server_default="3"
+    )
 
 
 uplinks = Table("uplinks", metadata, UplinkColumns)
+
+
+class UplinkAwayColumns(TypedColumns):
+    """By which uplinks a host finds that nothing leaves, for as long as that is so."""
+
+    host: Named[HostId] = to("hosts.id", action="CASCADE")
+    uplink: Named[UplinkId] = to("uplinks.id", action="CASCADE")
+    reason: Named[str] = some_text()
+    since: Named[datetime] = Column(Moment, nullable=False)
+
+
+uplinks_away = Table(
+    "uplinks_away",
+    metadata,
+    UplinkAwayColumns,
+    PrimaryKeyConstraint("host", "uplink"),
+    Index(None, "uplink"),
+    sqlite_with_rowid=False,
+)
 
 
 class PoolColumns(Listed):

@@ -13,6 +13,7 @@ from mooring.dialects.native.pools import (
     PoolWish,
     ShareView,
     UplinkView,
+    UplinkWish,
 )
 from mooring.dialects.native.service import CallerOf, Service
 from mooring.dialects.native.wishes import QuotaWish
@@ -84,5 +85,11 @@ def routes(service: Service) -> APIRouter:
         """List the uplinks."""
         found = pools.uplinks(caller)
         return listing((UplinkView.of(each) for each in found if page.name in (None, each.name)), page)
+
+    @router.put("/uplinks/{uplink}")
+    @service.writes
+    def update_uplink(caller: CallerOf, uplink: str, wish: UplinkWish) -> UplinkView:
+        """Change an uplink, by name or id: gateways do as it says when this returns."""
+        return UplinkView.of(service.operations.uplinks.update(caller, uplink, wish.misses))
 
     return router

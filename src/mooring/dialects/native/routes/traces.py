@@ -161,7 +161,7 @@ def _follow(operations: Operations, caller: Caller, wish: TraceWish) -> Tour:
 
 
 def _states(operations: Operations, caller: Caller) -> dict[str, HostState]:
-    return {host.name: operations.hosts.state(caller, host.id) for host in operations.hosts.listing(caller)}
+    return {host.name: operations.hosts.found(caller, host.id) for host in operations.hosts.listing(caller)}
 
 
 def _from_nic(operations: Operations, caller: Caller, header: Header, nic: NicId, names: Names) -> Tour:
