@@ -80,6 +80,7 @@ _REGISTRATION = TypeAdapter(Registration)
 _REPLY = TypeAdapter(Reply)
 _DIGEST = TypeAdapter(Digest)
 _REPORTS = TypeAdapter(list[Report])
+_AWAY = TypeAdapter(dict[str, str])
 _SUBJECTS: dict[SubjectKind, TypeAdapter[Any]] = {
     SubjectKind.NETWORK: TypeAdapter(NetworkIntent),
     SubjectKind.ROUTER: TypeAdapter(RouterIntent),
@@ -243,14 +244,8 @@ def dump_away(away: Mapping[str, str]) -> Any:
 
 
 def load_away(value: Any) -> Mapping[str, str]:
-    """Read what `dump_away` wrote.
-
-    Raises:
-        Invalid: it is something else.
-    """
-    if not isinstance(value, dict) or not all(isinstance(part, str) for pair in value.items() for part in pair):
-        raise Invalid("uplinks", "must be an object of texts")
-    return cast("Mapping[str, str]", value)
+    """Read by which uplink devices nothing leaves, and why."""
+    return _AWAY.validate_python(value)
 
 
 def load_instance(value: Any) -> InstanceId:
