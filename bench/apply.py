@@ -2,7 +2,8 @@
 
 Each size is measured in a process of its own, with a fresh kernel namespace, so that memory can be told.  A change is one floating IP
 associated, moved to another NIC, and taken away, or a NIC that comes or goes; it goes through the back-end directly, through the ledger and
-settling, and, as the peer that most programs use, through a process `nft -f -` with the same elements.
+settling, and, as the peer that most programs use, through a process `nft -f -` with the same elements.  Then as many forwarded ports are put
+beside the associations, and one more comes and goes, and a range.
 """
 
 import json
@@ -20,7 +21,7 @@ from resource import RUSAGE_SELF, getrusage
 
 from bench.intent import Site
 from bench.report import Results, options, rounds_of, say
-from bench.world import World, at
+from bench.world import FIRST_PUBLIC, World, at
 from mooring.agent.ledger import Ledger
 from mooring.agent.settle import settle
 from mooring.backends.linux import elements
@@ -29,10 +30,12 @@ from mooring.compile.facts import Delta, Key, Row, Stage, diff
 from mooring.compile.host import compile_host
 from mooring.logs import configure
 from mooring.model.ids import router_namespace
-from mooring.model.subjects import Placement
+from mooring.model.subjects import NicIntent, Placement, PortForwarding, PublicAddress, Transport
 
 SIZES = (1, 1_000, 10_000, 100_000)
 _CHANGES = 15
+_PORTS = 10_000
+"""So many of one address are forwarded before it is another's turn."""
 _NICS = 3
 _CHILD = "--one"
 _TIMEOUT = 900
@@ -97,6 +100,7 @@ class Run:
                 if "NIC" not in name:
                     self._time(f"one change, nft -f - as a process: {name}", partial(self._by_process, delta))
             self._ledger(placements, backend)
+            self._forwardings(backend)
             self._note("memory: this process, at most", "MiB", getrusage(RUSAGE_SELF).ru_maxrss / 1024)
         return self._samples
 
@@ -132,6 +136,31 @@ class Run:
             self._time("whole host, ledger: compare with the kernel, nothing new", compare)
         for name, news in self._moves():
             self._time(f"one change, ledger and back-end: {name}", partial(change, news))
+
+    def _forwardings(self, backend: LinuxBackend) -> None:
+        """Forward as many ports as there are associations, a port of each guest's; then one more port, and a range, to and fro."""
+        mover = self._size
+        there: dict[Key, Row] = {}
+        for number in range(self._size):
+            public, port = divmod(number, _PORTS)
+            there.update(self._forwarded(number, mover + 3 + public, 1 + port))
+        self._time("whole host: forward a port to each guest", partial(backend.apply, Delta(there, {})))
+        for _ in range(self._changes):
+            for what, last in (("a port", 20_000), ("a range of 1,000 ports", 20_999)):
+                more = self._forwarded(mover, mover + 2, 20_000, last)
+                self._time(f"one change, back-end: forward {what}", partial(backend.apply, Delta(more, {})))
+                self._time(f"one change, back-end: end {what}", partial(backend.apply, Delta({}, more)))
+
+    def _forwarded(self, number: int, public: int, first: int, last: int = 0) -> Mapping[Key, Row]:
+        """Return what ports of a public address add to the facts of a NIC."""
+        placed = self._site.nic(number, None)
+        if not isinstance(placed.subject, NicIntent):
+            raise TypeError(f"{placed.key} is no NIC")
+        (own,) = placed.subject.addresses
+        where = PublicAddress(FIRST_PUBLIC + public, self._site.uplink)
+        forward = PortForwarding(where, Transport.TCP, first, last or first, first)
+        subject = replace(placed.subject, addresses=(replace(own, forwards=(forward,)),))
+        return diff(_facts([placed]), _facts([replace(placed, subject=subject)])).put
 
     def _by_process(self, delta: Delta) -> None:
         command = at(router_namespace(self._site.router), "nft", "-f", "-")

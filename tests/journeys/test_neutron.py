@@ -130,6 +130,7 @@ def test_forwarded_ports_by_command(town: Town, openstack: OpenStackCommand) -> 
     openstack("floating", "ip", "delete", address)
 
 
+@pytest.mark.slow
 def test_forwarded_ports_by_sdk(town: Town, variables: dict[str, str]) -> None:
     sdk: Any = openstacksdk.connect(
         auth=login(variables), region_name="RegionOne", load_yaml_config=False, load_envvars=False

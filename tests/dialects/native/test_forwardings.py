@@ -57,34 +57,31 @@ def test_a_request_repeated_with_its_key_makes_one(alice: Client, good: dict[str
     assert len(alice("GET", PATH).json()["items"]) == 1
 
 
-@pytest.mark.parametrize(
-    "changed, status, field",
-    [
-        *(({"external_port": port}, 422, "external_port") for port in (0, -1, 65536, 2**40, "22", 2.5, True, None)),
-        ({"external_port_last": 2221}, 422, "external_port"),
-        ({"internal_port": 0}, 422, "internal_port"),
-        ({"internal_port": 1, "internal_port_last": 2, "external_port_last": 2224}, 422, "internal_port"),
-        *(({"protocol": protocol}, 422, "protocol") for protocol in ("icmp", "", "tcp; drop", 6, None)),
-        ({"instance": "nobody"}, 404, None),
-        ({"nic": "none", "instance": None}, 404, None),
-        ({"nic": "none"}, 422, "nic"),
-        ({"instance": None}, 422, "nic"),
-        ({"floating_ip": "198.51.100.77"}, 404, None),
-        ({"floating_ip": None}, 422, "floating_ip"),
-        ({"fixed_address": "10.0.0.77"}, 422, "fixed_address"),
-        ({"fixed_address": "::1"}, 422, "fixed_address"),
-        ({"description": "a\nb"}, 422, "description"),
-        ({"interface": "eth0"}, 422, "interface"),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_is_refused(
-    alice: Client, good: dict[str, Any], changed: dict[str, Any], status: int, field: str | None
-) -> None:
-    answer = alice("POST", PATH, {**good, **changed})
-    problem = answer.json()
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), problem
-    assert problem.get("field") == field, problem
+REFUSED: list[tuple[dict[str, Any], int, str | None]] = [
+    *(({"external_port": port}, 422, "external_port") for port in (0, -1, 65536, 2**40, "22", 2.5, True, None)),
+    ({"external_port_last": 2221}, 422, "external_port"),
+    ({"internal_port": 0}, 422, "internal_port"),
+    ({"internal_port": 1, "internal_port_last": 2, "external_port_last": 2224}, 422, "internal_port"),
+    *(({"protocol": protocol}, 422, "protocol") for protocol in ("icmp", "", "tcp; drop", 6, None)),
+    ({"instance": "nobody"}, 404, None),
+    ({"nic": "none", "instance": None}, 404, None),
+    ({"nic": "none"}, 422, "nic"),
+    ({"instance": None}, 422, "nic"),
+    ({"floating_ip": "198.51.100.77"}, 404, None),
+    ({"floating_ip": None}, 422, "floating_ip"),
+    ({"fixed_address": "10.0.0.77"}, 422, "fixed_address"),
+    ({"fixed_address": "::1"}, 422, "fixed_address"),
+    ({"description": "a\nb"}, 422, "description"),
+    ({"interface": "eth0"}, 422, "interface"),
+]
+
+
+def test_what_cannot_be_is_refused(alice: Client, good: dict[str, Any]) -> None:
+    for changed, status, field in REFUSED:
+        answer = alice("POST", PATH, {**good, **changed})
+        problem = answer.json()
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), changed
+        assert problem.get("field") == field, (changed, problem)
     assert alice("GET", PATH).json()["items"] == []
 
 

@@ -89,8 +89,8 @@ class Conntrack:
         return bool(found)
 
     def _delete(self, cut: Cut) -> None:
-        # The kernel filters by one port only, and not in all versions.
-        if self._filters_delete and cut.ports is None:
+        # The kernel filters by one port, not by a range.
+        if self._filters_delete and (cut.ports is None or cut.ports.first == cut.ports.last):
             try:
                 self._ask(_message(cut), _DELETE, _REQUEST | _ACK)
             except OSError as error:
@@ -138,12 +138,14 @@ class Conntrack:
 def _message(cut: Cut) -> Any:
     attributes: list[tuple[str, Any]] = []
     flags: list[tuple[str, int]] = []
-    for name, source, target in (
-        ("ORIG", cut.original_source, cut.original_target),
-        ("REPLY", cut.reply_source, cut.reply_target),
+    is_one = cut.ports is not None and cut.ports.first == cut.ports.last
+    began = (cut.protocol, cut.ports.first) if cut.ports is not None and is_one else ()
+    for name, source, target, port in (
+        ("ORIG", cut.original_source, cut.original_target, began),
+        ("REPLY", cut.reply_source, cut.reply_target, ()),
     ):
         if source is not None or target is not None:
-            wanted, which = pyroute.flow_filter(source, target)
+            wanted, which = pyroute.flow_filter(source, target, *port)
             attributes.append((f"CTA_TUPLE_{name}", wanted))
             flags.append((f"CTA_FILTER_{name}_FLAGS", which))
     message = pyroute.flow_message()

@@ -53,9 +53,11 @@ def flow_message() -> Any:
     return nfct_msg()
 
 
-def flow_filter(source: IPv4Address | None, target: IPv4Address | None) -> tuple[Any, int]:
-    """Return the attributes of one direction of a flow, and the flags that say which of them count."""
-    wanted: Any = NFCTAttrTuple(saddr=source and str(source), daddr=target and str(target))
+def flow_filter(
+    source: IPv4Address | None, target: IPv4Address | None, protocol: int | None = None, port: int | None = None
+) -> tuple[Any, int]:
+    """Return the attributes of one direction of a flow, and the flags that say which of them count; `port` is the destination's."""
+    wanted: Any = NFCTAttrTuple(saddr=source and str(source), daddr=target and str(target), proto=protocol, dport=port)
     attributes = {"attrs": wanted.attrs()}
     return attributes, int(wanted.flags)
 
