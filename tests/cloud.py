@@ -29,10 +29,11 @@ from starlette.types import ASGIApp
 from mooring.model.accounts import Caller, Role
 from mooring.model.faults import NotFound
 from mooring.model.ids import HostId, InstanceId
-from mooring.model.nouns import AddressRange, Flavor, Image, Instance, InstanceState, Resource
+from mooring.model.nouns import AddressRange, Flavor, Image, Instance, InstanceState, NetworkKind, Resource
 from mooring.model.subjects import HostRole, NicIntent, Placement, Report, SubjectKey, SubjectKind
 from mooring.operations import Door, Limits, NewInstance, NewNetwork, NewPool, Operations
 from mooring.operations.bootstrap import Account
+from mooring.operations.hosts import HostLinks
 from mooring.store.engine import Options, SqlStore
 
 IMAGES = (
@@ -116,9 +117,10 @@ class InstantHost:
         self._reported = 0
 
     def join(self, operations: Operations, name: str = "host1") -> None:
-        """Register as a host that runs guests and routers."""
+        """Register as a host that runs guests and routers, and has tunnels to others."""
         self._operations = operations
-        self._id = operations.hosts.register(name, compute=True, gateway=True).id
+        links = HostLinks(endpoint=IPv4Address("192.0.2.1"))
+        self._id = operations.hosts.register(name, compute=True, gateway=True, links=links).id
 
     def come_back(self) -> None:
         """Hear again, and make up for what was missed."""
@@ -238,6 +240,7 @@ class Cloud:
     quota: int = 10
     settle_timeout: float = 5.0
     auto_assign: str | None = None
+    own_kind: NetworkKind | None = NetworkKind.VXLAN
     pools: tuple[tuple[str, AddressRange], ...] = (("public", POOL_RANGE),)
 
     def __post_init__(self) -> None:
@@ -249,6 +252,7 @@ class Cloud:
             settle_timeout=self.settle_timeout,
             liveness=86400,
             auto_assign=self.auto_assign,
+            own_kind=self.own_kind,
         )
         # Argon2 is slow on purpose, which is lost on the passwords of clouds that live for a second.
         with patch("mooring.operations.passwords.PasswordHasher", _QUICK):

@@ -79,9 +79,36 @@ def test_networks_as_they_are(openstack: OpenStackCommand, cloud: Cloud, service
     assert openstack.data("router", "show", "shared")["external_gateway_info"]["enable_snat"] is True
     quota = {each["Resource"]: each["Limit"] for each in openstack.data("quota", "show", "--network")}
     assert (quota["floating_ips"], quota["security_groups"]) == (10, 10)
-    refused = openstack.run("network", "create", "own")
-    assert refused.status != 0
-    assert "405" in refused.errors + refused.output
+
+
+@with_neutron
+def test_networks_of_ones_own(openstack: OpenStackCommand, services: tuple[Service, ...]) -> None:
+    pool = openstack.data("subnet", "pool", "create", "--pool-prefix", "10.64.0.0/16", "ours")
+    openstack("subnet", "pool", "set", "--default-prefix-length", "24", "--pool-prefix", "10.65.0.0/16", "ours")
+    assert openstack.data("subnet", "pool", "show", "ours")["default_prefixlen"] == 24
+    openstack("network", "create", "web")
+    made = openstack.data("subnet", "create", "--network", "web", "--subnet-pool", "ours", "web-4")
+    assert (made["cidr"], made["subnetpool_id"]) == ("10.64.0.0/24", pool["id"])
+    openstack("subnet", "set", "--dns-nameserver", "192.0.2.53", "--name", "shop-4", "web-4")
+    openstack("network", "set", "--name", "shop", "web")
+    openstack("router", "create", "gate")
+    openstack("router", "set", "--external-gateway", "public", "--name", "door", "gate")
+    openstack("router", "add", "subnet", "door", "shop-4")
+    shown = openstack.data("router", "show", "door")
+    assert [each["ip_address"] for each in shown["interfaces_info"]] == ["10.64.0.1"]
+    assert shown["external_gateway_info"]["external_fixed_ips"][0]["ip_address"].startswith("198.51.100.")
+    (port,) = openstack.data("port", "list", "--router", "door")
+    for command in (("network", "delete", "shop"), ("subnet", "delete", "shop-4"), ("router", "delete", "door")):
+        refused = openstack.run(*command)
+        assert refused.status != 0
+        assert "is in use by" in refused.errors + refused.output
+    openstack("router", "remove", "port", "door", port["ID"])
+    openstack("router", "unset", "--external-gateway", "door")
+    openstack("router", "delete", "door")
+    openstack("subnet", "delete", "shop-4")
+    openstack("network", "delete", "shop")
+    openstack("subnet", "pool", "delete", "ours")
+    assert [network["Name"] for network in openstack.data("network", "list")] == ["private", "public"]
 
 
 @with_neutron

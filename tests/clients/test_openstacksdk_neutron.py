@@ -163,3 +163,39 @@ def test_refusals(sdk: Any) -> None:
         sdk.create_floating_ip(network="public")
     with pytest.raises(exceptions.ConflictException, match="Quota exceeded for floating IPs"):
         sdk.create_floating_ip(network="public")
+
+
+def test_networks_of_ones_own(sdk: Any, cloud: Cloud) -> None:
+    pool = sdk.network.create_subnet_pool(name="ours", prefixes=["10.64.0.0/16"], default_prefix_length=24)
+    nets = [sdk.create_network(name) for name in ("front", "back")]
+    subnets = [
+        sdk.create_subnet("front", cidr="10.9.0.0/24", subnet_name="front-4", enable_dhcp=True),
+        sdk.network.create_subnet(network_id=nets[1]["id"], name="back-4", ip_version=4, subnet_pool_id=pool.id),
+    ]
+    assert [subnet["cidr"] for subnet in subnets] == ["10.9.0.0/24", "10.64.0.0/24"]
+    public = sdk.network.find_network("public")
+    gate = sdk.create_router("gate", ext_gateway_net_id=public.id)
+    for subnet in subnets:
+        sdk.add_router_interface(gate, subnet_id=subnet["id"])
+    ports = sdk.list_router_interfaces(gate)
+    assert {port["fixed_ips"][0]["ip_address"] for port in ports} == {"10.9.0.1", "10.64.0.1"}
+    server = sdk.create_server(
+        "vm", image=IMAGES[0].name, flavor=FLAVORS[0].name, network="front", wait=True, timeout=20
+    )
+    # Where there is a router to an external network, the SDK gives a server an address of that by itself.
+    assert {str(fixed) for fixed in cloud.host.public_addresses().values()} == {"10.9.0.2"}
+    assert str(next(iter(cloud.host.public_addresses()))) == sdk.get_server(server.id).public_v4
+    with pytest.raises(exceptions.ConflictException, match="server vm"):
+        sdk.delete_network("front")
+    assert sdk.update_subnet("front-4", subnet_name="shop-4")["name"] == "shop-4"
+    assert sdk.update_network("front", name="shop")["name"] == "shop"
+    assert sdk.delete_server("vm", wait=True, delete_ips=True)
+    for subnet in subnets:
+        sdk.remove_router_interface(gate, subnet_id=subnet["id"])
+    assert sdk.update_router("gate", name="door", ext_gateway_net_id=None)["name"] == "door"
+    assert sdk.delete_router("door")
+    assert sdk.delete_subnet("shop-4")
+    assert sdk.delete_network("shop")
+    assert sdk.delete_network("back")
+    sdk.network.delete_subnet_pool(pool, ignore_missing=False)
+    assert [network["name"] for network in sdk.list_networks()] == ["private", "public"]

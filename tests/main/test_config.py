@@ -312,7 +312,8 @@ def test_credentials_may_be_a_directory_where_each_takes_its_own(write: Write, t
 
 def test_what_operations_allow_is_what_the_file_says(write: Write) -> None:
     assert limits_of(load(write(""))).first_network is None
-    text = '[networks]\nvlans = [100, 199]\nfirst_kind = "vlan"\nfirst_cidr = "172.16.0.0/16"\n[quotas]\ninstances = -1'
+    text = '[networks]\nvlans = [100, 199]\nfirst_kind = "vlan"\nfirst_cidr = "172.16.0.0/16"\nown_kind = "vxlan"'
+    text += "\n[quotas]\ninstances = -1\nrouters = 2"
     limits = limits_of(load(write(text)))
     assert limits.first_network == FirstNetwork(NetworkKind.VLAN, IPv4Network("172.16.0.0/16"))
     assert limits.segments(NetworkKind.VLAN) == range(100, 200)
@@ -324,7 +325,12 @@ def test_what_operations_allow_is_what_the_file_says(write: Write) -> None:
         Resource.SECURITY_GROUP_MEMBERS: 1000,
         Resource.NIC_ADDRESSES: 256,
         Resource.PORT_FORWARDINGS: 100,
+        Resource.NETWORKS: 10,
+        Resource.SUBNETS: 10,
+        Resource.ROUTERS: 2,
+        Resource.SUBNET_POOLS: 10,
     }
+    assert (limits.own_kind, limits_of(load(write(""))).own_kind) == (NetworkKind.VXLAN, None)
 
 
 def test_a_host_without_a_name_is_told(write: Write) -> None:

@@ -251,6 +251,14 @@ class QuotaSettings(Section):
     port_forwardings: Annotated[
         int, Field(ge=-1, description="how many port forwardings, a range being one; -1 is no limit")
     ] = 100
+    networks: Annotated[
+        int, Field(ge=-1, description="how many networks that it makes itself, see own_kind; -1 is no limit")
+    ] = 10
+    subnets: Annotated[int, Field(ge=-1, description="how many subnets of these networks; -1 is no limit")] = 10
+    routers: Annotated[int, Field(ge=-1, description="how many routers that it makes itself; -1 is no limit")] = 10
+    subnet_pools: Annotated[
+        int, Field(ge=-1, description="how many subnet pools that it makes itself; -1 is no limit")
+    ] = 10
 
 
 class NetworkSettings(Section):
@@ -278,6 +286,12 @@ class NetworkSettings(Section):
             min_length=1,
             max_length=255,
             description="a pool: new instances get a floating IP of it, which is given back at their end; without it, none",
+        ),
+    ] = None
+    own_kind: Annotated[
+        Literal[NetworkKind.VLAN, NetworkKind.VXLAN] | None,
+        Field(
+            description="vlan or vxlan: members of projects make networks of this kind for themselves; without it, they make none"
         ),
     ] = None
     filters: Annotated[

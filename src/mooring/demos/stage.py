@@ -19,10 +19,19 @@ from types import TracebackType
 from typing import Self
 
 from mooring import logs
-from mooring.config import AccountSettings, ApiSettings, HostSettings, IdentitySettings, QuotaSettings, Settings
+from mooring.config import (
+    AccountSettings,
+    ApiSettings,
+    HostSettings,
+    IdentitySettings,
+    NetworkSettings,
+    QuotaSettings,
+    Settings,
+)
 from mooring.lab.machine import forget
 from mooring.main.node import Node
 from mooring.model.accounts import Role
+from mooring.model.nouns import NetworkKind
 from mooring.sandbox import SandboxRefused, inside
 
 HOST, PROVIDER, OUTSIDE = "host", "provider", "outside"
@@ -30,6 +39,7 @@ PUBLIC = IPv4Network("198.51.100.0/24")
 PROVIDER_ADDRESS = IPv4Address("198.51.100.1")
 OUTSIDE_ADDRESS = IPv4Address("192.0.2.10")
 UPLINK_INTERFACE = "ext0"
+TUNNELS = IPv4Address("203.0.113.1")
 _NAMESPACES = Path("/run/netns")
 _PORT = 8774
 
@@ -140,7 +150,9 @@ class Stage(Places):
             state_directory=state / "state",
             run_directory=state / "run",
             api=ApiSettings(port=free_port() if self._keep_port else 0),
-            host=HostSettings(name="host-1", namespace=HOST),
+            # There is no other host for its tunnels to lead to: networks that projects make are kept apart by them.
+            host=HostSettings(name="host-1", namespace=HOST, endpoint=TUNNELS),
+            networks=NetworkSettings(own_kind=NetworkKind.VXLAN),
             quotas=QuotaSettings(instances=50, floating_ips=50),
             identity=IdentitySettings(
                 accounts=(

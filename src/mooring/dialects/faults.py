@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeVar
 
-from mooring.model.faults import Fault, NotFound, TooManyAttempts, Unavailable
+from mooring.model.faults import Fault, InUse, NotFound, TooManyAttempts, Unavailable
 
 
 class Line(Protocol):
@@ -21,7 +21,7 @@ class Line(Protocol):
 
     @property
     def noun(self) -> str | None:
-        """Of what there is none."""
+        """Of what there is none, or what is in use."""
         ...
 
     @property
@@ -39,7 +39,7 @@ def line_for(table: Iterable[AnyLine], fault: Fault, route: str) -> AnyLine:
     Raises:
         LookupError: none does.
     """
-    noun = fault.noun if isinstance(fault, NotFound) else None
+    noun = fault.noun if isinstance(fault, NotFound | InUse) else None
     for line in table:
         if not isinstance(fault, line.fault):
             continue

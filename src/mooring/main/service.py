@@ -110,6 +110,10 @@ def limits_of(settings: Settings) -> Limits:
             Resource.SECURITY_GROUP_MEMBERS: settings.quotas.security_group_members,
             Resource.NIC_ADDRESSES: settings.quotas.nic_addresses,
             Resource.PORT_FORWARDINGS: settings.quotas.port_forwardings,
+            Resource.NETWORKS: settings.quotas.networks,
+            Resource.SUBNETS: settings.quotas.subnets,
+            Resource.ROUTERS: settings.quotas.routers,
+            Resource.SUBNET_POOLS: settings.quotas.subnet_pools,
         },
         token_lifetime=settings.identity.token_lifetime,
         attempts_per_account=settings.identity.failures_per_account,
@@ -119,6 +123,7 @@ def limits_of(settings: Settings) -> Limits:
         first_network=FirstNetwork(networks.first_kind, networks.first_cidr) if networks.first_kind else None,
         auto_assign=networks.auto_assign,
         filters=networks.filters,
+        own_kind=networks.own_kind,
     )
 
 

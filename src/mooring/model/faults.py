@@ -70,6 +70,7 @@ class InUse(Conflict):
     def __init__(self, noun: str, name: object, users: str) -> None:
         """Name the thing and what uses it."""
         super().__init__(f"{noun} {name} is in use by {users}.")
+        self.noun = noun
 
 
 class Changed(Conflict):

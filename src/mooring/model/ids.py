@@ -23,6 +23,7 @@ RuleId = NewType("RuleId", str)
 KeyId = NewType("KeyId", str)
 PreferenceId = NewType("PreferenceId", str)
 ForwardingId = NewType("ForwardingId", str)
+SubnetPoolId = NewType("SubnetPoolId", str)
 
 SHORT_DIGITS = 11
 _HOSTS = UUID("3f0b1c5e-5d43-4c86-9d0e-6d6f6f72696e")  # made up once, and never to be changed

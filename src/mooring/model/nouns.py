@@ -18,6 +18,7 @@ from mooring.model.ids import (
     ProjectId,
     RouterId,
     RuleId,
+    SubnetPoolId,
     UplinkId,
     UserId,
 )
@@ -85,6 +86,10 @@ class Resource(StrEnum):
     SECURITY_GROUP_MEMBERS = "security_group_members"
     NIC_ADDRESSES = "nic_addresses"
     PORT_FORWARDINGS = "port_forwardings"
+    NETWORKS = "networks"
+    SUBNETS = "subnets"
+    ROUTERS = "routers"
+    SUBNET_POOLS = "subnet_pools"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +178,24 @@ class AddressPool:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnSubnet:
+    """What a project said of the subnet of a network that it made: its name, what addresses are given out of, and the pool that it is from.
+
+    Without `ranges`, every address of the subnet is given out.  `mac` is that of the gateway's port, which a store tells.
+    """
+
+    name: str
+    ranges: tuple[AddressRange, ...] = ()
+    pool: SubnetPoolId | None = None
+    mac: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """A guest network.  `project` is None for one that all projects share.
 
     `router` is None for a network whose gateway is the operator's (kind flat).  `segment` is the VLAN tag or VXLAN identifier, `bridge` the
-    operator's bridge and `cluster` the hosts that have it, each where the kind has such a thing.
+    operator's bridge and `cluster` the hosts that have it, each where the kind has such a thing.  `own` is there if the project made it.
     """
 
     id: NetworkId
@@ -192,6 +210,7 @@ class Network:
     segment: int | None = None
     bridge: str | None = None
     cluster: str | None = None
+    own: OwnSubnet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +223,18 @@ class WayOut:
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """The gateway of some networks.  `project` is None for one that all projects share; only networks that the caller may use are named."""
+    """The gateway of some networks.  `project` is None for one that all projects share; only networks that the caller may use are named.
+
+    A `made` one was made by its project, and goes out by `pool` alone; None is nowhere.
+    """
 
     id: RouterId
     name: str
     project: ProjectId | None
     networks: tuple[NetworkId, ...]
     ways_out: tuple[WayOut, ...] = ()
+    made: bool = False
+    pool: PoolId | None = None
 
 
 @dataclass(frozen=True, slots=True)

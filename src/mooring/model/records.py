@@ -101,13 +101,19 @@ class AddressRow:
 
 @dataclass(frozen=True, slots=True)
 class RouterRow:
-    """A router and the gateway host that runs it, once there is one.  A `private` one serves one network and not all flat ones."""
+    """A router and the gateway host that runs it, once there is one.  A `private` one serves networks of one project and not all flat ones.
+
+    A `closed` one goes out by `pool` and nothing else; None is nowhere.  A `made` one was made by its project, and stays without networks.
+    """
 
     id: RouterId
     name: str
     project: ProjectId | None
     host: HostId | None
     private: bool = False
+    closed: bool = False
+    made: bool = False
+    pool: PoolId | None = None
 
 
 @dataclass(frozen=True, slots=True)

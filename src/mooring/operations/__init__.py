@@ -24,12 +24,15 @@ from mooring.operations.launches import LaunchOperations
 from mooring.operations.memory import MemoryOperations
 from mooring.operations.networks import NetworkOperations, NewNetwork
 from mooring.operations.nics import NicChange, NicOperations
+from mooring.operations.own_networks import NewSubnet, OwnNetworkOperations, SubnetChange
+from mooring.operations.own_routers import OwnRouterOperations, RouterChange
 from mooring.operations.passwords import Passwords
 from mooring.operations.pools import NewPool, PoolChange, PoolOperations
 from mooring.operations.power import PowerOperations
 from mooring.operations.quotas import QuotaOperations
 from mooring.operations.ranges import PoolAddress, RangeOperations
 from mooring.operations.settlement import SettlementOperations
+from mooring.operations.subnet_pools import NewSubnetPool, SubnetPoolChange, SubnetPoolOperations
 from mooring.operations.uplinks import UplinkOperations
 from mooring.policy.rules import NewRule
 
@@ -49,6 +52,8 @@ __all__ = [
     "NewPreference",
     "NewProject",
     "NewRule",
+    "NewSubnet",
+    "NewSubnetPool",
     "NewUser",
     "NewWay",
     "NicChange",
@@ -57,6 +62,9 @@ __all__ = [
     "PoolChange",
     "ProjectChange",
     "Remembering",
+    "RouterChange",
+    "SubnetChange",
+    "SubnetPoolChange",
     "UserChange",
 ]
 
@@ -92,6 +100,9 @@ class Operations:
         self.memory = MemoryOperations(door)
         self.networks = NetworkOperations(door)
         self.nics = NicOperations(door)
+        self.own_networks = OwnNetworkOperations(door)
+        self.own_routers = OwnRouterOperations(door)
+        self.subnet_pools = SubnetPoolOperations(door)
         self.pools = PoolOperations(door)
         self.power = PowerOperations(door)
         self.grants = GrantOperations(door)

@@ -368,7 +368,10 @@ def _owned(tx: Transaction, project: ProjectId) -> str:
     counts = {
         "instance": len(tx.instances.list(project)),
         "floating IP": len(tx.addresses.floating_ips(project)),
-        "network": sum(network.project == project for network in tx.topology.networks(project)),
+        "network": sum(network.project == project for network in tx.topology.networks(project))
+        + len(tx.own.bares(project)),
+        "router": len(tx.own.routers(project)),
+        "subnet pool": sum(pool.project == project for pool in tx.own.pools(project)),
     }
     return ", ".join(f"{count} {noun}{'s' if count > 1 else ''}" for noun, count in counts.items() if count)
 

@@ -34,7 +34,7 @@ from mooring.operations.egress import check_unpreferred
 from mooring.operations.events import note
 from mooring.operations.interfaces import AddressRow, Duplicate, FloatingChoice, Transaction
 from mooring.operations.pools import check_granted, usable_pools, visible_pool
-from mooring.operations.routing import connect, take_next
+from mooring.operations.routing import check_led, connect, take_next
 from mooring.policy.pools import may_choose
 from mooring.policy.roles import Verb
 from mooring.policy.told import TOLD_OF_FLOATING_IPS
@@ -324,6 +324,7 @@ class AddressOperations:
         if router is None:
             reason = f"Network {nic.network_name} has no router of mooring's: no floating IP can lead there."
             raise Conflict(reason, field="router")
+        check_led(tx, router, pool, nic.network_name)
         try:
             tx.addresses.associate(floating.id, fixed.id, pool.id, most=pool.per_fixed)
         except Duplicate as error:

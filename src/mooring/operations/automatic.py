@@ -11,7 +11,7 @@ from mooring.model.records import RouterRow
 from mooring.operations.addresses import count_in, detach, give_back
 from mooring.operations.door import Door, Published
 from mooring.operations.interfaces import AddressRow, Transaction
-from mooring.operations.routing import connect, take_next
+from mooring.operations.routing import connect, leads, take_next
 from mooring.policy.pools import may_use
 
 
@@ -39,6 +39,9 @@ def assign(door: Door, tx: Transaction, instance: Instance, fixed: AddressId, ro
     pool = _pool(door, tx, instance.project)
     project = tx.identities.project(instance.project)
     if pool is None or project is None or any(nic.floating for nic in instance.nics):
+        return []
+    if not leads(tx, router, pool):
+        # Its project lets the router go out elsewhere, or nowhere: no floating IP of this pool can lead there.
         return []
     try:
         count_in(tx, project, pool)

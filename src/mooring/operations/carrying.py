@@ -125,12 +125,12 @@ def _bring(door: Door, tx: Transaction, network: Network, host: Host, changes: l
         router_key = SubjectKey(SubjectKind.ROUTER, router.id)
         # The router comes with all of its networks: it has a device on the bridge of each.
         for other in tx.topology.networks_of_router(router.id):
-            changes += _join(tx, other, gateway)
+            changes += join(tx, other, gateway)
         if not tx.deliveries.hosts(router_key):
             tx.deliveries.place(router_key, gateway, HostRole.GATEWAY)
             changes.append(publish(tx, router_key))
     for place in dict.fromkeys(places):
-        changes += _join(tx, network, place)
+        changes += join(tx, network, place)
     return NetworkSetUp(network.name, gateway, chosen=router is not None and router.host is None)
 
 
@@ -142,7 +142,7 @@ def _ways_out(door: Door, tx: Transaction, router: RouterRow) -> list[Published]
     Raises:
         Exhausted: all of them are full.
     """
-    if not router.private:
+    if not router.private or router.closed:
         return []
     changes: list[Published] = []
     full: Exhausted | None = None
@@ -171,7 +171,7 @@ def _choose_gateway(door: Door, tx: Transaction, router: RouterRow, network: Net
     raise Unavailable(f"No host can be a gateway of network {network.name}.")
 
 
-def _join(tx: Transaction, network: Network, host: HostId) -> list[Published]:
+def join(tx: Transaction, network: Network, host: HostId) -> list[Published]:
     """Bring a network to a host that doesn't have it; it learns where the network's NICs are."""
     key = SubjectKey(SubjectKind.NETWORK, network.id)
     if any(known == host for known, _ in tx.deliveries.hosts(key)):

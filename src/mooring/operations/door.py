@@ -39,7 +39,7 @@ class Limits:
     `launch_patience` is for how long after its creation an instance waits for hosts that are away.
     `first_network` is made for a project that launches an instance and has no network; None makes none.  `auto_assign` is the pool by
     name of which instances get a floating IP at their launch; None gives none.  With `filters`, hosts hold new NICs
-    to their security groups, and to their own addresses.
+    to their security groups, and to their own addresses.  `own_kind` is of which kind networks are that projects make; None lets them make none.
     """
 
     quotas: Mapping[Resource, int] = field(
@@ -51,6 +51,10 @@ class Limits:
             Resource.SECURITY_GROUP_MEMBERS: 1000,
             Resource.NIC_ADDRESSES: 256,
             Resource.PORT_FORWARDINGS: 100,
+            Resource.NETWORKS: 10,
+            Resource.SUBNETS: 10,
+            Resource.ROUTERS: 10,
+            Resource.SUBNET_POOLS: 10,
         },
     )
     settle_timeout: float = 5.0
@@ -65,6 +69,7 @@ class Limits:
     first_network: FirstNetwork | None = None
     auto_assign: str | None = None
     filters: bool = True
+    own_kind: NetworkKind | None = None
 
     def segments(self, kind: NetworkKind) -> range | None:
         """Return the segment numbers that networks of a kind may have here; None where it has none."""

@@ -216,7 +216,8 @@ def connect_preferred(door: Door, tx: Transaction, project: ProjectId, network: 
     granted = tx.pools.granted(project)
     router = tx.topology.router(network.router) if network.router is not None else None
     changes: list[Published] = []
-    for known in tx.preferences.list(project) if router is not None else ():
+    # By which uplink one goes out that a project made is for that project to say.
+    for known in tx.preferences.list(project) if router is not None and not router.closed else ():
         if known.scope is EgressScope.PROJECT or known.target == network.id:
             for way in (known.way, known.fallback):
                 pool = tx.topology.pool(way.pool) if way is not None else None

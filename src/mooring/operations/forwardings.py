@@ -15,7 +15,7 @@ from mooring.operations.door import Door, Published, check_own, once, visible_in
 from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Referenced, Transaction
 from mooring.operations.pools import check_granted
-from mooring.operations.routing import connect
+from mooring.operations.routing import check_led, connect
 from mooring.policy.roles import Verb
 
 _LAST_PORT = 65535
@@ -263,6 +263,7 @@ class ForwardingOperations:
         if router is None:
             reason = f"Network {nic.network_name} has no router of mooring's: no floating IP can lead there."
             raise Conflict(reason, field="router")
+        check_led(tx, router, pool, nic.network_name)
         if tx.topology.router_has_uplink(router.id, pool.uplink):
             return []
         return connect(self._door, tx, router, pool)

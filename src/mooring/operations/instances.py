@@ -296,6 +296,9 @@ def chosen_networks(
         named = [network for network in usable_networks if network.id == nic.network]
         named = named or [network for network in usable_networks if network.name == nic.network]
         if not named:
+            bare = [each for each in tx.own.bares(caller.project.id) if nic.network in (each.id, each.name)]
+            if bare:
+                raise Invalid("networks", f"network {nic.network} has no subnet yet: give it one first")
             raise NotFound("Network", nic.network)
         # Flat networks of one name are one network, that has another bridge in each cluster.
         if len(named) > 1 and not all(network.kind is NetworkKind.FLAT for network in named):

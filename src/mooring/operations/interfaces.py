@@ -42,6 +42,7 @@ from mooring.operations.interfaces_of_forwardings import Forwardings
 from mooring.operations.interfaces_of_groups import Groups
 from mooring.operations.interfaces_of_identities import Identities
 from mooring.operations.interfaces_of_instances import Instances
+from mooring.operations.interfaces_of_own import Own
 from mooring.operations.interfaces_of_pools import Pools
 from mooring.operations.interfaces_of_topology import Topology
 
@@ -64,6 +65,7 @@ __all__ = [
     "KeyCredentials",
     "Memory",
     "NicRow",
+    "Own",
     "Pools",
     "Preferences",
     "Quotas",
@@ -127,6 +129,8 @@ class Transaction(Protocol):
     def preferences(self) -> Preferences: ...
     @property
     def pools(self) -> Pools: ...
+    @property
+    def own(self) -> Own: ...
     @property
     def quotas(self) -> Quotas: ...
     @property

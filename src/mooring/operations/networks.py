@@ -8,7 +8,18 @@ from ipaddress import IPv4Address, IPv4Network
 from mooring.model.accounts import Caller, Project
 from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, Unavailable
 from mooring.model.ids import AddressId, NetworkId, ProjectId, RouterId
-from mooring.model.nouns import AddressKind, AddressPool, Host, Instance, Network, NetworkKind, Router, WayOut
+from mooring.model.nouns import (
+    AddressKind,
+    AddressPool,
+    Host,
+    Instance,
+    Network,
+    NetworkKind,
+    OwnSubnet,
+    Resource,
+    Router,
+    WayOut,
+)
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, check_version, checked_name, once, publish, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction
@@ -73,7 +84,7 @@ class NetworkOperations:
         """
         self._door.allow(caller, Verb.NETWORK_ADMIN)
         name = checked_name("name", new.name)
-        gateway = _gateway(new)
+        gateway = checked_gateway(new)
         request = ("network", name, new.kind, new.cidr, gateway, *new.dns, new.mtu)
         changes: list[Published] = []
         with self._door.store.write() as tx:
@@ -90,10 +101,18 @@ class NetworkOperations:
         if new.project is not None and tx.identities.project(new.project) is None:
             raise NotFound("Project", new.project)
         router = self._router(tx, name, new, changes)
+        network = NetworkId(self._door.chance.new_id())
+        self._insert(tx, network, replace(new, name=name, gateway=gateway), router)
+        if router is not None:
+            changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, router.id)))
+        return network
+
+    def _insert(self, tx: Transaction, identifier: NetworkId, new: NewNetwork, router: RouterRow | None) -> None:
         _check_apart(tx, new.cidr, router)
+        gateway = checked_gateway(new)
         network = Network(
-            id=NetworkId(self._door.chance.new_id()),
-            name=name,
+            id=identifier,
+            name=new.name,
             kind=new.kind,
             project=new.project,
             router=router.id if router else None,
@@ -109,9 +128,6 @@ class NetworkOperations:
             AddressId(self._door.chance.new_id()), network.id, gateway, AddressKind.GATEWAY, network=network.id
         )
         tx.addresses.take(row)
-        if router is not None:
-            changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, router.id)))
-        return network.id
 
     def make_first(self, tx: Transaction, project: Project) -> Network | None:
         """Make the network that a project gets on first use; None where this installation gives none."""
@@ -120,7 +136,20 @@ class NetworkOperations:
             return None
         new = NewNetwork(project.name, first.cidr, kind=first.kind, project=project.id)
         # Nobody has it yet, so there is nobody to wake.
-        return tx.topology.network(self._create(tx, new.name, _gateway(new), new, []))
+        return tx.topology.network(self._create(tx, new.name, checked_gateway(new), new, []))
+
+    def make_own(self, tx: Transaction, network: NetworkId, new: NewNetwork, subnet: OwnSubnet) -> None:
+        """Make a network that a project asked for, under an id that it has already, with a router of its own that leads nowhere.
+
+        Raises:
+            Conflict: the subnet overlaps a pool.
+            Exhausted: all segments are in use.
+        """
+        router = RouterRow(RouterId(self._door.chance.new_id()), new.name, new.project, None, private=True)
+        tx.topology.add_router(router)
+        tx.own.close(router.id, made=False)
+        self._insert(tx, network, new, router)
+        tx.own.add_subnet(network, subnet)
 
     def _router(self, tx: Transaction, name: str, new: NewNetwork, changes: list[Published]) -> RouterRow | None:
         manager = manager_of(new.kind)
@@ -180,12 +209,15 @@ class NetworkOperations:
         """Return the routers of the networks that the caller's project may use, with their addresses on the pools' uplinks."""
         self._door.allow(caller, Verb.READ)
         with self._door.store.read() as tx:
-            served: dict[RouterId, list[NetworkId]] = {}
-            for network in tx.topology.networks(None if caller.is_admin else caller.project.id):
+            mine = None if caller.is_admin else caller.project.id
+            served: dict[RouterId, list[NetworkId]] = {router.id: [] for router in tx.own.routers(mine)}
+            for network in tx.topology.networks(mine):
                 if network.router is not None:
                     served.setdefault(network.router, []).append(network.id)
             pools = usable_pools(tx, caller)
-            return [_router(tx, router, networks, pools) for router, networks in served.items()]
+            found = [_router(tx, router, networks, pools) for router, networks in served.items()]
+            # Nobody made it, and it leads nowhere: it only serves a network that no router serves.
+            return [router for router in found if router is not None]
 
     def fixed_address(self, caller: Caller, address: IPv4Address) -> FixedAddress:
         """Return what an administrator may know of an address of a network; of several with that address, one on which it is in use.
@@ -220,50 +252,95 @@ class NetworkOperations:
             if known is None:
                 raise NotFound("Network", network)
             check_version(caller, "Network", known.name, known)
-            changes = [withdraw(tx, SubjectKey(SubjectKind.NETWORK, network))]
-            gateway = tx.addresses.find(network, known.gateway)
-            if gateway is not None:
-                tx.addresses.free(gateway.id)
-            try:
-                tx.topology.delete_network(network)
-            except Referenced as error:
-                raise InUse("Network", known.name, "NICs of instances") from error
-            router = tx.topology.router(known.router) if known.router is not None else None
-            if router is not None:
-                key = SubjectKey(SubjectKind.ROUTER, router.id)
-                changes.append(withdraw(tx, key) if router.private else publish(tx, key))
-                changes += retire(tx, router.id)
+            changes = remove_network(tx, known)
         self._door.settle(changes)
 
 
-def _router(tx: Transaction, router: RouterId, networks: Sequence[NetworkId], pools: Sequence[AddressPool]) -> Router:
+def remove_network(tx: Transaction, network: Network, *, keep: bool = False) -> list[Published]:
+    """Take a network from all hosts and delete it, with the router that it has by itself; `keep` says that only its subnet goes.
+
+    Raises:
+        InUse: NICs are on it.
+    """
+    changes = [withdraw(tx, SubjectKey(SubjectKind.NETWORK, network.id))]
+    gateway = tx.addresses.find(network.id, network.gateway)
+    if gateway is not None:
+        tx.addresses.free(gateway.id)
+    try:
+        tx.topology.delete_network(network.id)
+    except Referenced as error:
+        raise InUse("Network", network.name, "NICs of instances") from error
+    router = tx.topology.router(network.router) if network.router is not None else None
+    if router is not None:
+        key = SubjectKey(SubjectKind.ROUTER, router.id)
+        changes.append(withdraw(tx, key) if router.private and not router.made else publish(tx, key))
+        changes += retire(tx, router.id)
+    if network.own is not None and network.project is not None:
+        tx.quotas.give(network.project, Resource.SUBNETS)
+        if not keep:
+            tx.quotas.give(network.project, Resource.NETWORKS)
+    return changes
+
+
+def described_router(tx: Transaction, router: RouterId) -> Router:
+    """Return a router that a project made.
+
+    Raises:
+        NotFound: there is none.
+    """
+    networks = [network.id for network in tx.topology.networks_of_router(router)]
+    found = _router(tx, router, networks, tx.topology.pools())
+    if found is None:
+        raise NotFound("Router", router)
+    return found
+
+
+def _router(
+    tx: Transaction, router: RouterId, networks: Sequence[NetworkId], pools: Sequence[AddressPool]
+) -> Router | None:
+    """Return a router; None for one that only stands in for those that projects make."""
     known = tx.topology.router(router)
-    if known is None:
-        raise AssertionError(f"networks have router {router}, which a foreign key keeps")
-    # A router has one address an uplink, of one of the pools there.
-    own = [tx.topology.router_address(router, uplink) for uplink in dict.fromkeys(pool.uplink for pool in pools)]
+    if known is None or (known.closed and not known.made):
+        return None
+    # A router has one address an uplink, of one of the pools there; one that a project made goes out by one uplink.
+    open_to = [pool for pool in pools if not known.closed or pool.id == known.pool]
+    own = [tx.topology.router_address(router, uplink) for uplink in dict.fromkeys(pool.uplink for pool in open_to)]
     known_pools = {pool.id for pool in pools}
     ways = tuple(
         WayOut(row.pool, row.address)
         for row in own
         if row is not None and row.pool is not None and row.pool in known_pools
     )
-    return Router(router, known.name, known.project, tuple(networks), ways)
+    return Router(router, known.name, known.project, tuple(networks), ways, known.made, known.pool)
 
 
-def _gateway(new: NewNetwork) -> IPv4Address:
+def checked_gateway(new: NewNetwork) -> IPv4Address:
+    """Return a new network's gateway.
+
+    Raises:
+        Invalid: a field contradicts itself or another, with the field's name.
+    """
     if (fault := guest_network_fault(new.cidr)) is not None:
         raise Invalid("cidr", fault)
     if new.mtu is not None and new.mtu not in _MTU:
         raise Invalid("mtu", f"must be from {_MTU.start} to {_MTU.stop - 1} bytes")
-    if len(new.dns) > _MAX_DNS_SERVERS:
-        raise Invalid("dns", f"must name at most {_MAX_DNS_SERVERS} servers")
+    checked_servers(new.dns)
     _check_kind(new)
     inside = usable(new.cidr)
     gateway = new.gateway or inside.first
     if gateway not in inside:
         raise Invalid("gateway", f"{gateway} is not an address of {new.cidr}")
     return gateway
+
+
+def checked_servers(dns: tuple[IPv4Address, ...]) -> None:
+    """Refuse more DNS servers than guests are told of.
+
+    Raises:
+        Invalid: there are too many.
+    """
+    if len(dns) > _MAX_DNS_SERVERS:
+        raise Invalid("dns", f"must name at most {_MAX_DNS_SERVERS} servers")
 
 
 def _check_kind(new: NewNetwork) -> None:

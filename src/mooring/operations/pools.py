@@ -213,6 +213,8 @@ class PoolOperations:
                 raise InUse("Pool", pool.name, _users(usage, tx.pools.shares(pool.id)))
             if users := tx.preferences.of_pool(pool.id):
                 raise InUse("Pool", pool.name, described(users))
+            if led := [router for router in tx.own.routers(None) if router.pool == pool.id]:
+                raise InUse("Pool", pool.name, ", ".join(f"router {router.name} ({router.id})" for router in led[:5]))
             changes = disconnect(self._door, tx, pool)
             try:
                 tx.topology.delete_pool(pool.id)

@@ -1,4 +1,4 @@
-"""Which router serves which networks and uplinks, and the addresses that routers take for themselves."""
+"""Which router serves which networks and uplinks, which hosts have them, and the addresses that routers take for themselves."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from mooring.model.nouns import AddressKind, AddressPool, AddressRange, Network
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, publish
 from mooring.operations.interfaces import AddressRow, RouterRow, Transaction
-from mooring.policy.addresses import search_order, usable
+from mooring.policy.addresses import given_out, search_order, usable
 from mooring.policy.pools import usable_by
 
 _ATTEMPTS = 32
@@ -58,7 +58,7 @@ def take_fixed(door: Door, tx: Transaction, nic: NicId, network: Network, wanted
         nic=nic,
     )
     if wanted is None:
-        return replace(row, address=take_next(tx, network.id, (usable(network.cidr),), row))
+        return replace(row, address=take_next(tx, network.id, given_out(network), row))
     if wanted not in usable(network.cidr):
         raise Invalid("fixed_ip", f"{wanted} is not an address of network {network.name} ({network.cidr})")
     if not tx.addresses.take(row):
@@ -68,7 +68,7 @@ def take_fixed(door: Door, tx: Transaction, nic: NicId, network: Network, wanted
 
 def next_fixed(tx: Transaction, network: Network) -> IPv4Address | None:
     """Return the fixed IP that a network would give out next; None if every one is in use."""
-    return _free(tx, network.id, (usable(network.cidr),), tx.addresses.cursor(network.id))
+    return _free(tx, network.id, given_out(network), tx.addresses.cursor(network.id))
 
 
 def _free(
@@ -129,10 +129,33 @@ def disconnect(door: Door, tx: Transaction, pool: AddressPool) -> list[Published
     return changes
 
 
+def leads(tx: Transaction, router: RouterRow, pool: AddressPool) -> bool:
+    """Say whether a router goes out by a pool's uplink, or may: one that a project made does as it was told."""
+    own = tx.topology.pool(router.pool) if router.pool is not None else None
+    return not router.closed or (own is not None and own.uplink == pool.uplink)
+
+
+def check_led(tx: Transaction, router: RouterRow, pool: AddressPool, network: str) -> None:
+    """Refuse a floating IP behind a router that its project lets go out elsewhere, or nowhere.
+
+    Raises:
+        Conflict: the router doesn't go out by the pool's uplink.
+    """
+    if not leads(tx, router, pool):
+        own = tx.topology.pool(router.pool) if router.pool is not None else None
+        if not router.made:
+            why = f"Network {network} is on no router"
+        elif own is None:
+            why = f"Router {router.name} of network {network} has no gateway"
+        else:
+            why = f"Router {router.name} of network {network} goes out by pool {own.name} only"
+        raise Conflict(f"{why}: no floating IP of pool {pool.name} can lead there.", field="router")
+
+
 def retire(tx: Transaction, router: RouterId) -> list[Published]:
     """Delete a router of a network that is gone, once no host holds it any longer: only then are its public addresses free."""
     known = tx.topology.router(router)
-    if known is None or not known.private or tx.topology.networks_of_router(router):
+    if known is None or not known.private or known.made or tx.topology.networks_of_router(router):
         return []
     if tx.deliveries.digest_of(SubjectKey(SubjectKind.ROUTER, router)):
         return []

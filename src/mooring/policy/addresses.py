@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-from mooring.model.nouns import AddressRange
+from mooring.model.nouns import AddressRange, Network
 
 _GUEST_PREFIXES = range(8, 30)
 
@@ -55,6 +55,12 @@ def without(ranges: Iterable[AddressRange], part: AddressRange) -> tuple[Address
 def usable(cidr: IPv4Network) -> AddressRange:
     """Return the addresses of a subnet that a machine can have: all but the network's own and the broadcast address."""
     return AddressRange(cidr.network_address + 1, cidr.broadcast_address - 1)
+
+
+def given_out(network: Network) -> tuple[AddressRange, ...]:
+    """Return what fixed IPs of a network are given out of: every address of the subnet, unless the project that made it chose ranges."""
+    own = network.own
+    return own.ranges if own is not None and own.ranges else (usable(network.cidr),)
 
 
 def guest_network_fault(cidr: IPv4Network) -> str | None:

@@ -17,6 +17,7 @@ class Verb(StrEnum):
     INSTANCE_CHANGE = "instance:change"
     INSTANCE_DELETE = "instance:delete"
     GROUP_CHANGE = "group:change"
+    NETWORK_CHANGE = "network:change"
     NETWORK_ADMIN = "network:admin"
     POOL_ADMIN = "pool:admin"
     HOST_ADMIN = "host:admin"
@@ -34,6 +35,7 @@ _MEMBER = frozenset(
         Verb.INSTANCE_CHANGE,
         Verb.INSTANCE_DELETE,
         Verb.GROUP_CHANGE,
+        Verb.NETWORK_CHANGE,
     }
 )
 

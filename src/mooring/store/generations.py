@@ -6,7 +6,16 @@ from sqlalchemy import Column, bindparam, delete, exists, select
 
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import numbers
-from mooring.store.schema import deliveries, generations, instances, networks, nics, routers, security_groups
+from mooring.store.schema import (
+    bare_networks,
+    deliveries,
+    generations,
+    instances,
+    networks,
+    nics,
+    routers,
+    security_groups,
+)
 from mooring.store.session import Session
 
 _IDS: dict[SubjectKind, Column[Any]] = {
@@ -27,6 +36,8 @@ _FORGET = {
             ),
         ),
         ~exists(select(column).where(column == bindparam("subject"))),
+        # A network that lost its subnet may get another one, under the same id.
+        ~exists(select(bare_networks.c.id).where(bare_networks.c.id == bindparam("subject"))),
     )
     for kind, column in _IDS.items()
 }

@@ -1,27 +1,36 @@
 """The statements about networks, and networks from their rows."""
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 
 from sqlalchemy import Row, bindparam, delete, null, or_, select
 
-from mooring.model.ids import NetworkId, ProjectId, RouterId
-from mooring.model.nouns import Network, NetworkKind
-from mooring.store.schema import networks
+from mooring.model.ids import NetworkId, ProjectId, RouterId, SubnetPoolId
+from mooring.model.nouns import AddressRange, Network, NetworkKind, OwnSubnet
+from mooring.store.schema import networks, own_subnets
 
-NETWORKS = select(
-    networks.c.id,
-    networks.c.name,
-    networks.c.kind,
-    networks.c.project,
-    networks.c.router,
-    networks.c.cidr,
-    networks.c.gateway,
-    networks.c.dns,
-    networks.c.mtu,
-    networks.c.segment,
-    networks.c.bridge,
-    networks.c.cluster,
-).order_by(networks.c.seq)
+NETWORKS = (
+    select(
+        networks.c.id,
+        networks.c.name,
+        networks.c.kind,
+        networks.c.project,
+        networks.c.router,
+        networks.c.cidr,
+        networks.c.gateway,
+        networks.c.dns,
+        networks.c.mtu,
+        networks.c.segment,
+        networks.c.bridge,
+        networks.c.cluster,
+        own_subnets.c.name,
+        own_subnets.c.ranges,
+        own_subnets.c.pool,
+        networks.c.mac,
+    )
+    .outerjoin(own_subnets, own_subnets.c.network == networks.c.id)
+    .order_by(networks.c.seq)
+)
 FIRST_SEGMENT = select(networks.c.segment).where(
     networks.c.kind == bindparam("kind"), networks.c.segment == bindparam("first")
 )
@@ -55,11 +64,32 @@ NetworkFields = Row[
     int | None,
     str | None,
     str | None,
+    str,
+    str,
+    SubnetPoolId | None,
+    str,
 ]
 
 
 def network_of(row: NetworkFields) -> Network:
-    network, name, kind, project, router, cidr, gateway, dns, mtu, segment, bridge, cluster = row
+    (
+        network,
+        name,
+        kind,
+        project,
+        router,
+        cidr,
+        gateway,
+        dns,
+        mtu,
+        segment,
+        bridge,
+        cluster,
+        subnet,
+        ranges,
+        pool,
+        mac,
+    ) = row
     return Network(
         id=network,
         name=name,
@@ -73,4 +103,18 @@ def network_of(row: NetworkFields) -> Network:
         segment=segment,
         bridge=bridge,
         cluster=cluster,
+        own=_own_subnet(subnet, ranges, pool, mac),
     )
+
+
+def _own_subnet(name: str | None, ranges: str | None, pool: SubnetPoolId | None, mac: str) -> OwnSubnet | None:
+    if name is None or ranges is None:
+        return None
+    parts = (part.split("-") for part in ranges.split())
+    return OwnSubnet(
+        name, tuple(AddressRange(IPv4Address(first), IPv4Address(last)) for first, last in parts), pool, mac
+    )
+
+
+def ranges_text(ranges: Iterable[AddressRange]) -> str:
+    return " ".join(str(part) for part in ranges)

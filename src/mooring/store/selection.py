@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from sqlalchemy import Column, ColumnElement, FromClause, Select, and_, bindparam, exists, select
+from sqlalchemy import Column, ColumnElement, FromClause, Select, and_, bindparam, exists, null, or_, select
 
 from mooring.model.ids import AddressId, GroupId, HostId, InstanceId, NetworkId, NicId, PoolId, RouterId, UplinkId
 from mooring.model.nouns import AddressKind
@@ -24,6 +24,7 @@ from mooring.store.schema import (
     networks,
     nic_groups,
     nics,
+    own_routers,
     pool_ranges,
     pools,
     port_forwardings,
@@ -61,6 +62,19 @@ _FOR_SOME = ~exists(select(_OPEN.c.id).where(_OPEN.c.uplink == uplinks.c.id, _OP
 
 _OTHERS = router_uplinks.alias("others")
 
+_LED = pools.alias("led")
+
+_SHUT = exists(
+    select(own_routers.c.router)
+    .outerjoin(_LED, _LED.c.id == own_routers.c.pool)
+    .where(
+        own_routers.c.router == router_uplinks.c.router,
+        or_(_LED.c.uplink.is_(null()), _LED.c.uplink != router_uplinks.c.uplink),
+    )
+    .correlate(router_uplinks)
+)
+"""An uplink at which a router keeps its address, and by which it goes out no longer: its project chose another one, or none."""
+
 _Selector = Callable[[Column[Any], SubjectKind], ColumnElement[bool]]
 
 
@@ -94,7 +108,7 @@ class Selection:
     """The statements that read some subjects, chosen in one way."""
 
     networks: Select[NetworkId, int, str, int | None, str | None, str, str, HostId | None, str | None, int]
-    routers: Select[RouterId]
+    routers: Select[RouterId, bool]
     ports: Select[RouterId | None, NetworkId, str, str, str, str, int]
     uplinks: Select[RouterId, UplinkId, str, str, int, int, int, bool]
     ranges: Select[UplinkId, str, str, int, int]
@@ -134,7 +148,9 @@ class Selection:
             .outerjoin(routers, routers.c.id == networks.c.router)
             .outerjoin(hosts, hosts.c.id == routers.c.host)
             .where(chosen(networks.c.id, SubjectKind.NETWORK)),
-            routers=select(routers.c.id).where(chosen(routers.c.id, SubjectKind.ROUTER)),
+            routers=select(
+                routers.c.id, exists(select(own_routers.c.router).where(own_routers.c.router == routers.c.id))
+            ).where(chosen(routers.c.id, SubjectKind.ROUTER)),
             ports=select(
                 networks.c.router,
                 networks.c.id,
@@ -160,7 +176,7 @@ class Selection:
             )
             .join(uplinks, uplinks.c.id == router_uplinks.c.uplink)
             .join(addresses, addresses.c.id == router_uplinks.c.address)
-            .where(of_routers)
+            .where(of_routers, ~_SHUT)
             .order_by(_FOR_SOME, uplinks.c.name),
             ranges=select(
                 pools.c.uplink,
@@ -229,6 +245,7 @@ class Selection:
                 router_uplinks.c.router.in_(
                     select(networks.c.router).join(nics, nics.c.network == networks.c.id).where(of_nics),
                 ),
+                ~_SHUT,
             )
             .order_by(_FOR_SOME, uplinks.c.name),
             memberships=select(nic_groups.c.nic, security_groups.c.number)

@@ -144,10 +144,10 @@ class _Read:
                     misses=misses,
                 ),
             )
-        for (router,) in self.session.rows(self.selection.routers, **self.parameters):
+        for router, joined in self.session.rows(self.selection.routers, **self.parameters):
             generation = self._generation(SubjectKind.ROUTER, router)
             if generation is not None:
-                yield RouterIntent(router, generation, tuple(ports[router]), tuple(ways[router]))
+                yield RouterIntent(router, generation, tuple(ports[router]), tuple(ways[router]), joined=joined)
 
     def _nics(self) -> Iterator[NicIntent]:
         shared: defaultdict[RouterId | None, list[PublicAddress]] = defaultdict(list)

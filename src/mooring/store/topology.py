@@ -35,6 +35,7 @@ from mooring.store.networks import (
     SEGMENT_GAP,
     network_of,
 )
+from mooring.store.routers import ROUTERS, router_of
 from mooring.store.schema import (
     addresses,
     associations,
@@ -93,12 +94,9 @@ _POOL_USAGE = (
 )
 _POOL_ASSOCIATED = select(func.count()).select_from(associations).where(associations.c.pool == bindparam("pool"))
 
-_ROUTERS = select(routers.c.id, routers.c.name, routers.c.project, routers.c.host, routers.c.private).order_by(
-    routers.c.seq
-)
-_ROUTER = _ROUTERS.where(routers.c.id == bindparam("router"))
+_ROUTER = ROUTERS.where(routers.c.id == bindparam("router"))
 _DELETE_ROUTER = delete(routers).where(routers.c.id == bindparam("router"))
-_SHARED_ROUTER = _ROUTERS.where(~routers.c.private)
+_SHARED_ROUTER = ROUTERS.where(~routers.c.private)
 _CLAIM = (
     update(routers)
     .where(routers.c.id == bindparam("router"), routers.c.host.is_(null()))
@@ -263,14 +261,14 @@ class Topology:
 
     def router(self, router: RouterId) -> RouterRow | None:
         row = self._session.row(_ROUTER, router=router)
-        return RouterRow(*row) if row else None
+        return router_of(row) if row else None
 
     def shared_router(self) -> RouterRow | None:
         row = self._session.row(_SHARED_ROUTER)
-        return RouterRow(*row) if row else None
+        return router_of(row) if row else None
 
     def routers(self) -> Sequence[RouterRow]:
-        return [RouterRow(*row) for row in self._session.rows(_ROUTERS)]
+        return [router_of(row) for row in self._session.rows(ROUTERS)]
 
     def delete_router(self, router: RouterId) -> None:
         self._session.refusable(_DELETE_ROUTER, router=router)

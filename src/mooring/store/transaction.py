@@ -12,6 +12,7 @@ from mooring.store.groups import Groups
 from mooring.store.identities import Identities
 from mooring.store.instances import Instances
 from mooring.store.memory import Memory
+from mooring.store.own import Own
 from mooring.store.pools import Pools
 from mooring.store.quotas import Quotas
 from mooring.store.session import Session
@@ -32,6 +33,7 @@ class SqlTransaction:
         self.groups = Groups(session)
         self.preferences = Preferences(session)
         self.pools = Pools(session)
+        self.own = Own(session)
         self.quotas = Quotas(session)
         self.deliveries = Deliveries(session)
         self.memory = Memory(session)

@@ -6,6 +6,7 @@ A route that isn't in CASES fails the walk, as does one that docs/openstack.md d
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from mooring.dialects.neutron import ROUTES
 from mooring.dialects.openstack.routing import Access, Route
-from mooring.operations import NewForwarding
+from mooring.operations import NewForwarding, NewSubnet, NewSubnetPool
 from tests.cloud import Cloud
 from tests.dialects.neutron.conftest import Client
 
@@ -31,6 +32,7 @@ class Case:
 
     `foreign`: the route is about a thing that belongs to one project, so that others must not find it.  `admin`: it is for administrators,
     and to others it is forbidden, whatever the id.  `floatingip` says which of alice's is meant, the one that is associated or the one of doors.
+    and to others it is forbidden, whatever the id.  `own` is what stands there of things of one project alone, where others are everybody's.
     """
 
     param: str = ""
@@ -38,6 +40,7 @@ class Case:
     foreign: bool = False
     admin: bool = False
     floatingip: str = "floatingip"
+    own: str = ""
 
 
 CASES: dict[tuple[str, str], Case] = {
@@ -48,10 +51,32 @@ CASES: dict[tuple[str, str], Case] = {
     # The networks, subnets and routers here are everybody's; test_views.py has those of one project.
     ("GET", f"{N}/networks"): Case(),
     ("GET", f"{N}/networks/{{network}}"): Case("network"),
+    ("POST", f"{N}/networks"): Case(body={"network": {"name": "new"}}),
     ("GET", f"{N}/subnets"): Case(),
     ("GET", f"{N}/subnets/{{subnet}}"): Case("subnet"),
     ("GET", f"{N}/routers"): Case(),
     ("GET", f"{N}/routers/{{router}}"): Case("router"),
+    ("PUT", f"{N}/networks/{{network}}"): Case("network", {"network": {"name": "other"}}, own="own_network"),
+    ("DELETE", f"{N}/networks/{{network}}"): Case("network", own="own_bare"),
+    ("POST", f"{N}/subnets"): Case(
+        body=lambda ids: {"subnet": {"network_id": ids["own_bare"], "ip_version": 4, "cidr": "10.8.0.0/24"}}
+    ),
+    ("PUT", f"{N}/subnets/{{subnet}}"): Case("subnet", {"subnet": {"name": "other"}}, own="own_network"),
+    ("DELETE", f"{N}/subnets/{{subnet}}"): Case("subnet", own="own_network"),
+    ("POST", f"{N}/routers"): Case(body={"router": {"name": "new"}}),
+    ("PUT", f"{N}/routers/{{router}}"): Case("router", {"router": {"name": "other"}}, own="own_router"),
+    ("DELETE", f"{N}/routers/{{router}}"): Case("router", own="own_idle_router"),
+    ("PUT", f"{N}/routers/{{router}}/add_router_interface"): Case(
+        "router", lambda ids: {"subnet_id": ids["own_network"]}, own="own_router"
+    ),
+    ("PUT", f"{N}/routers/{{router}}/remove_router_interface"): Case(
+        "router", lambda ids: {"subnet_id": ids["own_served"]}, own="own_router"
+    ),
+    ("GET", f"{N}/subnetpools"): Case(),
+    ("POST", f"{N}/subnetpools"): Case(body={"subnetpool": {"name": "new", "prefixes": ["10.9.0.0/16"]}}),
+    ("GET", f"{N}/subnetpools/{{subnetpool}}"): Case("subnetpool", foreign=True),
+    ("PUT", f"{N}/subnetpools/{{subnetpool}}"): Case("subnetpool", {"subnetpool": {"name": "other"}}, foreign=True),
+    ("DELETE", f"{N}/subnetpools/{{subnetpool}}"): Case("subnetpool", foreign=True),
     ("GET", f"{N}/ports"): Case(),
     ("GET", f"{N}/ports/{{port}}"): Case("port", foreign=True),
     ("PUT", f"{N}/ports/{{port}}"): Case("port", {"port": {"security_groups": []}}, foreign=True),
@@ -111,7 +136,8 @@ class Harbour:
 
     def call(self, client: Client, route: Route, **instead: str) -> httpx2.Response:
         case = CASES[route.method, route.path]
-        ids = {**self.ids, "floatingip": self.ids[case.floatingip], **instead}
+        own = {case.param: self.ids[case.own]} if case.own else {}
+        ids = {**self.ids, "floatingip": self.ids[case.floatingip], **own, **instead}
         body = case.body
         return client(route.method, route.path.format_map(ids), body(ids) if callable(body) else body)
 
@@ -132,7 +158,20 @@ def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client])
     new = NewForwarding("tcp", 80, nic=other.nics[0].id)
     forwarding = cloud.operations.forwardings.create(alice, doors.id, new)
     group = cloud.operations.groups.create(alice, "group")
+    own = cloud.operations.own_networks
+    bare, *others = (own.create(alice, name).id for name in ("bare", "idle", "served"))
+    for number, network in enumerate(others):
+        own.add_subnet(alice, NewSubnet(network, cidr=IPv4Network(f"10.{number}.7.0/24")))
+    routers = [cloud.operations.own_routers.create(alice, name, None) for name in ("serving", "idle")]
+    cloud.operations.own_routers.add_network(alice, routers[0].id, others[1])
+    prefixes = (IPv4Network("10.9.0.0/16"),)
     ids = {
+        "own_bare": bare,
+        "own_network": others[0],
+        "own_served": others[1],
+        "own_router": routers[0].id,
+        "own_idle_router": routers[1].id,
+        "subnetpool": cloud.operations.subnet_pools.create(alice, NewSubnetPool("own", prefixes)).id,
         "alias": "router",
         "network": cloud.network.id,
         "subnet": cloud.network.id,
@@ -216,11 +255,11 @@ def test_what_is_anothers_is_not_found_either(harbour: Harbour) -> None:
     bob = harbour.as_user("bob")
     for route in WITH_IDS:
         case = CASES[route.method, route.path]
-        if not (case.foreign or case.admin):
+        if not (case.foreign or case.admin or case.own):
             assert harbour.call(bob, route).status_code == 200, name(route)
             continue
         foreign, made_up = harbour.call(bob, route), harbour.call(bob, route, **{case.param: RANDOM})
         assert foreign.status_code == made_up.status_code == (403 if case.admin else 404), name(route)
-        meant = harbour.ids[case.floatingip if case.param == "floatingip" else case.param]
+        meant = harbour.ids[case.own or (case.floatingip if case.param == "floatingip" else case.param)]
         assert foreign.text.replace(meant, RANDOM) == made_up.text, name(route)
     assert harbour.state() == before

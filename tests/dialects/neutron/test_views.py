@@ -74,6 +74,7 @@ def test_extensions_are_what_is_served(cloud: Cloud, alice: Client) -> None:
         "net-mtu": ("networks", "mtu"),
         "project-id": ("networks", "project_id"),
         "router": ("routers", "external_gateway_info"),
+        "subnet_allocation": ("subnets", "subnetpool_id"),
         "security-group": ("security-groups", "security_group_rules"),
     }
     forwardings = {

@@ -21,6 +21,7 @@ from tests.simulation.database.forwardings import Forwardings
 from tests.simulation.database.groups import Groups
 from tests.simulation.database.identities import Identities, Memory, Quotas
 from tests.simulation.database.instances import Instances
+from tests.simulation.database.own import Own
 from tests.simulation.database.pools import Pools
 from tests.simulation.database.tables import Tables
 from tests.simulation.database.topology import Topology
@@ -41,6 +42,7 @@ class MemoryTransaction:
         self.groups = Groups(tables)
         self.preferences = Preferences()
         self.pools = Pools(tables, now)
+        self.own = Own()
         self.quotas = Quotas(tables)
         self.deliveries = Deliveries(tables)
         self.memory = Memory(tables, now)

@@ -64,6 +64,7 @@ EXTENSIONS = (
     Extension("router", "Routers", "Routers and floating IPs", "2012-07-20T10:00:00-00:00"),
     Extension("security-group", "Security groups", "What ports may send and receive", "2012-10-05T10:00:00-00:00"),
     Extension("sorting", "Sorting", "Lists in any order", "2016-06-12T00:00:00-00:00"),
+    Extension("subnet_allocation", "Subnet allocation", "Subnets taken from pools", "2015-03-30T10:00:00-00:00"),
 )
 _RESOURCES = {
     "extension": "extensions",
@@ -75,6 +76,7 @@ _RESOURCES = {
     "security_group": "security-groups",
     "security_group_rule": "security-group-rules",
     "subnet": "subnets",
+    "subnetpool": "subnetpools",
 }
 
 

@@ -56,6 +56,14 @@ TABLE: tuple[Row, ...] = (
         noun="Security group rule",
     ),
     Row(NotFound, 404, "ExtensionNotFound", "Extension with alias {name} does not exist.", noun="Extension"),
+    Row(
+        NotFound,
+        404,
+        "RouterInterfaceNotFoundForSubnet",
+        "The router has no interface on subnet {name}.",
+        noun="Router interface",
+    ),
+    Row(NotFound, 404, "SubnetPoolNotFound", "Subnet pool {name} could not be found.", noun="Subnet pool"),
     Row(NotFound, 404, "HTTPNotFound"),
     # Port forwardings
     Row(
@@ -72,6 +80,14 @@ TABLE: tuple[Row, ...] = (
     Row(Conflict, 409, "FloatingIPPortAlreadyAssociated", field="floating_ip"),
     Row(Invalid, 400, "InvalidInput", "Invalid input for port_forwarding: {reason}", route=_PF_CREATE),
     Row(Invalid, 400, "InvalidInput", "Invalid input for port_forwarding: {reason}", route=_PF_UPDATE),
+    # Networks that projects make
+    Row(InUse, 409, "NetworkInUse", noun="Network"),
+    Row(InUse, 409, "SubnetInUse", noun="Subnet"),
+    Row(InUse, 409, "RouterInUse", noun="Router"),
+    Row(InUse, 409, "RouterInterfaceInUseByFloatingIP", noun="Router interface"),
+    Row(InUse, 409, "RouterExternalGatewayInUseByFloatingIp", noun="Router gateway"),
+    Row(InUse, 409, "SubnetPoolInUse", noun="Subnet pool"),
+    Row(Exhausted, 409, "SubnetAllocationError", route="network-subnet-create"),
     # Floating IPs
     Row(Conflict, 409, "FloatingIPPortAlreadyAssociated", field="address"),
     Row(Conflict, 409, "IpAddressAlreadyAllocated", field="floating_ip_address"),

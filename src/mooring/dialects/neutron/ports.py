@@ -1,4 +1,4 @@
-"""Ports: the NICs of instances, which come and go with them."""
+"""Ports: the NICs of instances, which come and go with them; and where routers meet networks, see `router_ports`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
@@ -8,6 +8,7 @@ from pydantic import Field
 from mooring.dialects.http import shown
 from mooring.dialects.neutron.faults import NeutronRefused
 from mooring.dialects.neutron.lists import View, collection, single
+from mooring.dialects.neutron.router_ports import router_port, router_ports
 from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.model.faults import NotFound
@@ -64,11 +65,13 @@ class PortBody(Body):
 def list_ports(call: Call) -> Answer:
     """GET /network/v2.0/ports."""
     views = [port_view(instance, nic) for instance in _instances(call) for nic in instance.nics]
-    return collection(call, "ports", views)
+    return collection(call, "ports", [*views, *router_ports(call)])
 
 
 def show_port(call: Call) -> Answer:
     """GET /network/v2.0/ports/{port}."""
+    if (view := router_port(call, call.params["port"])) is not None:
+        return single(call, "port", view)
     instance, nic = call.operations.instances.of_nic(call.caller, NicId(call.params["port"]))
     return single(call, "port", port_view(instance, nic))
 

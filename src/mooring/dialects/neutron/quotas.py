@@ -14,6 +14,10 @@ _NAMES: Mapping[Resource, str] = {
     Resource.FLOATING_IPS: "floatingip",
     Resource.SECURITY_GROUPS: "security_group",
     Resource.SECURITY_GROUP_RULES: "security_group_rule",
+    Resource.NETWORKS: "network",
+    Resource.SUBNETS: "subnet",
+    Resource.ROUTERS: "router",
+    Resource.SUBNET_POOLS: "subnetpool",
 }
 Limit = Annotated[int, Field(ge=-1, le=2**31 - 1)]
 
@@ -24,6 +28,10 @@ class WantedQuota(Body):
     floatingip: Limit | None = None
     security_group: Limit | None = None
     security_group_rule: Limit | None = None
+    network: Limit | None = None
+    subnet: Limit | None = None
+    router: Limit | None = None
+    subnetpool: Limit | None = None
 
 
 class QuotaBody(Body):

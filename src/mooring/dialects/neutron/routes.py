@@ -9,6 +9,8 @@ from mooring.dialects.neutron import (
     quotas,
     routers,
     security_groups,
+    subnet_pools,
+    subnets,
 )
 from mooring.dialects.openstack.routing import Access, Route
 
@@ -23,8 +25,31 @@ ROUTES: tuple[Route, ...] = (
     # Networks, subnets, ports and routers
     Route("GET", f"{_N}/networks", networks.list_networks, "network-networks"),
     Route("GET", f"{_N}/networks/{{network}}", networks.show_network, "network-network"),
-    Route("GET", f"{_N}/subnets", networks.list_subnets, "network-subnets"),
-    Route("GET", f"{_N}/subnets/{{subnet}}", networks.show_subnet, "network-subnet"),
+    Route("POST", f"{_N}/networks", networks.create_network, "network-network-create"),
+    Route("PUT", f"{_N}/networks/{{network}}", networks.update_network, "network-network-update"),
+    Route("DELETE", f"{_N}/networks/{{network}}", networks.delete_network, "network-network-delete"),
+    Route("POST", f"{_N}/subnets", subnets.create_subnet, "network-subnet-create"),
+    Route("PUT", f"{_N}/subnets/{{subnet}}", subnets.update_subnet, "network-subnet-update"),
+    Route("DELETE", f"{_N}/subnets/{{subnet}}", subnets.delete_subnet, "network-subnet-delete"),
+    Route("GET", f"{_N}/subnetpools", subnet_pools.list_pools, "network-subnet-pools"),
+    Route("POST", f"{_N}/subnetpools", subnet_pools.create_pool, "network-subnet-pool-create"),
+    Route("GET", f"{_N}/subnetpools/{{subnetpool}}", subnet_pools.show_pool, "network-subnet-pool"),
+    Route("PUT", f"{_N}/subnetpools/{{subnetpool}}", subnet_pools.update_pool, "network-subnet-pool-update"),
+    Route("DELETE", f"{_N}/subnetpools/{{subnetpool}}", subnet_pools.delete_pool, "network-subnet-pool-delete"),
+    Route("POST", f"{_N}/routers", routers.create_router, "network-router-create"),
+    Route("PUT", f"{_N}/routers/{{router}}", routers.update_router, "network-router-update"),
+    Route("DELETE", f"{_N}/routers/{{router}}", routers.delete_router, "network-router-delete"),
+    Route(
+        "PUT", f"{_N}/routers/{{router}}/add_router_interface", routers.add_interface, "network-router-interface-add"
+    ),
+    Route(
+        "PUT",
+        f"{_N}/routers/{{router}}/remove_router_interface",
+        routers.remove_interface,
+        "network-router-interface-remove",
+    ),
+    Route("GET", f"{_N}/subnets", subnets.list_subnets, "network-subnets"),
+    Route("GET", f"{_N}/subnets/{{subnet}}", subnets.show_subnet, "network-subnet"),
     Route("GET", f"{_N}/ports", ports.list_ports, "network-ports"),
     Route("GET", f"{_N}/ports/{{port}}", ports.show_port, "network-port"),
     Route("PUT", f"{_N}/ports/{{port}}", ports.update_port, "network-port-update"),

@@ -27,6 +27,7 @@ from mooring.store.schema.forwardings import port_forwardings
 from mooring.store.schema.groups import counters, nic_groups, security_group_rules, security_groups, zones
 from mooring.store.schema.identities import grants, key_roles, keys, projects, tokens, users
 from mooring.store.schema.instances import failed_launches, instances, nics
+from mooring.store.schema.own import bare_networks, own_routers, own_subnets, subnet_pools
 from mooring.store.schema.pools import pool_days, pool_grants, pool_shares
 from mooring.store.schema.topology import hosts, networks, pool_ranges, pools, routers, uplinks, uplinks_away
 
@@ -36,6 +37,7 @@ __all__ = [
     "addresses",
     "allowances",
     "associations",
+    "bare_networks",
     "claims",
     "counters",
     "cursors",
@@ -59,6 +61,8 @@ __all__ = [
     "networks",
     "nic_groups",
     "nics",
+    "own_routers",
+    "own_subnets",
     "pool_days",
     "pool_grants",
     "pool_ranges",
@@ -71,6 +75,7 @@ __all__ = [
     "routers",
     "security_group_rules",
     "security_groups",
+    "subnet_pools",
     "tokens",
     "uplinks",
     "uplinks_away",
