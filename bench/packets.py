@@ -48,7 +48,7 @@ SIZES = (1, 1_000, 10_000, 100_000)
 _ESTABLISHED, _NEW = 4_096, 32_768
 _SECONDS = 0.25
 _GUEST = GATEWAY + 1
-_KINDS = tuple((kind, direction) for kind in ("established", "new") for direction in ("in", "out"))
+KINDS = tuple((kind, direction) for kind in ("established", "new") for direction in ("in", "out"))
 
 _CONNTRACK_ONLY = "table ip peer { chain c { type filter hook prerouting priority 0; ct state invalid drop; }; }"
 _SINK = """table netdev sink {{
@@ -66,21 +66,26 @@ class Way:
 
 
 class Track:
-    """A world with a router, and packets for it in four ways."""
+    """A world with a router, and packets for it in four ways; `inside_tables` are its tables of routes that lead to guests."""
 
-    def __init__(self, size: int, number: int, stack: ExitStack) -> None:
+    inside_tables: tuple[int, ...] = (254,)
+
+    def __init__(self, size: int, number: int, stack: ExitStack, site: Site | None = None) -> None:
         self.size = size
-        self.site = Site(number)
+        self.site = site or Site(number)
         self.world = stack.enter_context(World(f"b{number}"))
         run = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/run")))
-        backend = LinuxBackend(run, self.world.host)
-        stack.callback(backend.close)
+        self.backend = LinuxBackend(run, self.world.host)
+        stack.callback(self.backend.close)
         self.router = router_namespace(self.site.router)
         self.guests = f"b{number}-guests"
-        backend.apply(Delta(self._facts(), {}))
+        self._load()
         self._wire()
         self._inside = {name: entered(name, stack) for name in (self.router, self.guests, self.world.outside)}
-        self.ways = {(kind, direction): self._way(kind, direction, stack) for kind, direction in _KINDS}
+        self.ways = {(kind, direction): self._way(kind, direction, stack) for kind, direction in KINDS}
+
+    def _load(self) -> None:
+        self.backend.apply(Delta(self._facts(), {}))
 
     def _facts(self) -> dict[Key, Row]:
         if self.size > 0:
@@ -97,19 +102,11 @@ class Track:
         ip("-n", self.guests, "addr", "add", f"{_GUEST}/{GUESTS.prefixlen}", "dev", "eth0")
         ip("-n", self.guests, "link", "set", "eth0", "up")
         ip("-n", self.guests, "route", "add", "default", "via", str(GATEWAY))
+        device = inner_name(self.site.network)
         for half in GUESTS.subnets():
-            ip(
-                "-n",
-                self.router,
-                "route",
-                "add",
-                str(half),
-                "via",
-                str(_GUEST),
-                "dev",
-                inner_name(self.site.network),
-                "onlink",
-            )
+            for table in self.inside_tables:
+                way = ("via", str(_GUEST), "dev", device, "onlink", "table", str(table))
+                ip("-n", self.router, "route", "add", str(half), *way)
         for prefix in (*POOL.subnets(), GUESTS):
             ip("-n", outside, "route", "add", str(prefix), "via", str(ROUTER), "dev", "eth0", "onlink")
         for namespace, target in ((self.guests, GATEWAY), (outside, ROUTER)):
@@ -187,13 +184,13 @@ def main(argv: list[str] | None = None) -> int:
         for number, size in enumerate((PLAIN, TRACKED, *given.sizes)):
             say(f"builds a router with {_name(size)}")
             tracks[size] = Track(size, number, stack)
-        for number, (kind, direction) in _tasks(given):
+        for number, (kind, direction) in tasks(given):
             if direction == "in" and kind == "established":
                 for track in tracks.values():
                     track.forget()
                     track.answer()
             order = list(tracks)[:: 1 if number % 2 == 0 else -1]
-            spent = {size: _measured(tracks[size], kind, direction) for size in order}
+            spent = {size: measured(tracks[size], kind, direction) for size in order}
             for size in tracks:
                 _add(results, size, f"{kind} {direction}", spent[size], spent[PLAIN])
             say(f"round {number + 1}, {kind} {direction}: {', '.join(f'{spent[size]:,.0f} ns' for size in tracks)}")
@@ -201,17 +198,19 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _measured(track: Track, kind: str, direction: str) -> float:
+def measured(track: Track, kind: str, direction: str) -> float:
+    """Return the nanoseconds of a packet, new ones with no flow known."""
     if kind == "new":
         track.forget()
         time.sleep(0.05)
     return track.measure(kind, direction)
 
 
-def _tasks(given: Options) -> Iterator[tuple[int, tuple[str, str]]]:
-    for number, kind in rounds_of(range(len(_KINDS)), given.rounds):
+def tasks(given: Options) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Return what to measure, round by round."""
+    for number, kind in rounds_of(range(len(KINDS)), given.rounds):
         # Established first and last in turn would need the flows anew each time: the order of worlds is what turns here.
-        yield number, _KINDS[kind if number % 2 == 0 else len(_KINDS) - 1 - kind]
+        yield number, KINDS[kind if number % 2 == 0 else len(KINDS) - 1 - kind]
 
 
 def _add(results: Results, size: int, metric: str, spent: float, plain: float) -> None:
