@@ -376,3 +376,40 @@ def test_a_pool_in_use_is_not_deleted_and_says_who_uses_it(cloud: Cloud, root: C
     do.addresses.release(alice, held.id)
     with pytest.raises(InUse, match=r"projects: barges \(1\); addresses that hosts have not let go yet \(1\)"):
         do.pools.delete(root, "public")
+
+
+def test_an_uplink_goes_after_its_pools(cloud: Cloud, root: Caller, alice: Caller) -> None:
+    do = cloud.operations
+    _granted(cloud)
+    floating = _associated(cloud, alice, cloud.boot(alice))
+    with pytest.raises(Forbidden):
+        do.uplinks.delete(alice, "another")
+    with pytest.raises(InUse, match="Uplink another is in use by pools: second"):
+        do.uplinks.delete(root, "another")
+    do.addresses.release(alice, floating.id)
+    do.pools.delete(root, "second")
+    do.uplinks.delete(root, "another")
+    assert [uplink.name for uplink in do.pools.uplinks(root)] == ["uplink0"]
+    with pytest.raises(NotFound):
+        do.uplinks.delete(root, "another")
+    # Its name and its interface are free for a new one.
+    do.pools.create(root, NewPool("third", SUBNET, SUBNET[1], (AddressRange(FIRST, FIRST),), "another", "eth1"))
+    laws.check(cloud)
+
+
+@pytest.mark.parametrize(
+    "gateway, first, field", [(12, 100, "gateway"), (2, 1, "ranges"), (2, 29, "ranges")], ids=["gateway", "its", "both"]
+)
+def test_pools_of_one_subnet_stay_apart(cloud: Cloud, root: Caller, gateway: int, first: int, field: str) -> None:
+    part = AddressRange(SUBNET[first], SUBNET[first])
+    with pytest.raises(Conflict, match="of pool second") as refused:
+        cloud.operations.pools.create(root, NewPool("third", SUBNET, SUBNET[gateway], (part,), "another"))
+    assert refused.value.field == field
+    assert len(cloud.operations.pools.listing(root)) == 2
+
+
+def test_a_pool_gains_no_gateway_of_another(cloud: Cloud, root: Caller) -> None:
+    new = NewPool("third", SUBNET, SUBNET[2], (AddressRange(SUBNET[100], SUBNET[100]),), "another")
+    cloud.operations.pools.create(root, new)
+    with pytest.raises(Conflict, match="is the gateway of pool second"):
+        cloud.operations.ranges.add(root, AddressRange(SUBNET[1], SUBNET[1]), "third")

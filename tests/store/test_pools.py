@@ -115,3 +115,14 @@ def test_associations_that_were_made_with_an_instance_are_known(town, wide):
         tx.addresses.disassociate(automatic.id)
         tx.addresses.associate(automatic.id, town.fixed.id, wide.id, most=2)
         assert tx.addresses.automatic_of_fixed(town.fixed.id) == []
+
+
+def test_an_uplink_goes_once_nothing_is_on_it(town):
+    world = town.world
+    with world.store.write() as tx:
+        other = world.uplink(tx)
+        with pytest.raises(Referenced):
+            tx.topology.delete_uplink(town.uplink.id)
+        tx.topology.delete_uplink(other.id)
+        tx.topology.delete_uplink("never there")
+        assert tx.topology.uplinks() == [town.uplink]

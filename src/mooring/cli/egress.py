@@ -103,7 +103,7 @@ def delete_preference(ctx: typer.Context, preference: Preference, cut: Cut = Fal
     """Take an egress preference back: what guests begin leaves by what is left."""
     session = Session.of(ctx)
     path = session.path("egress-preferences", preference)
-    session.delete(f"{path}?established=cut" if cut else path)
+    session.delete(path, established="cut" if cut else "drain")
     show.told(f"egress preference {preference} is deleted")
 
 

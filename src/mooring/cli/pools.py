@@ -107,7 +107,7 @@ def withdraw_pool(
     """Take a grant back: what the project has of the pool stays its own, but it gets no more and associates nothing."""
     session = Session.of(ctx)
     path = _of_project(session, name, "grants", project)
-    session.delete(f"{path}?release=true" if release else path)
+    session.delete(path, release="true" if release else "false")
     show.told(f"pool {name} is withdrawn from project {project}")
 
 
@@ -159,6 +159,14 @@ def change_uplink(
     """Say when the next hop of an uplink counts as away."""
     session = Session.of(ctx)
     show.thing(session.put(session.path("uplinks", name), {"misses": misses}), json=json)
+
+
+@uplink.command("delete")
+def delete_uplink(ctx: typer.Context, name: Name) -> None:
+    """Delete an uplink that no pool is on."""
+    session = Session.of(ctx)
+    session.delete(session.path("uplinks", name))
+    show.told(f"uplink {name} is deleted")
 
 
 def _of_project(session: Session, pool: str, collection: str, project: str) -> str:

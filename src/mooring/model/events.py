@@ -57,6 +57,7 @@ class Action(StrEnum):
     POOL_GRANT = "pool.grant"
     POOL_WITHDRAW = "pool.withdraw"
     UPLINK_CHANGE = "uplink.change"
+    UPLINK_DELETE = "uplink.delete"
     PROJECT_CREATE = "project.create"
     PROJECT_CHANGE = "project.change"
     PROJECT_DELETE = "project.delete"

@@ -65,6 +65,9 @@ class Topology(Protocol):
 
     def set_away(self, host: HostId, away: Mapping[UplinkId, str], now: datetime) -> None:
         """Record by which uplinks a host finds that nothing leaves, and why; what was known before keeps its moment."""
+
+    def delete_uplink(self, uplink: UplinkId) -> None:
+        """Delete; raises Referenced while a pool or a router is on it."""
         ...
 
     def add_pool(self, pool: AddressPool) -> None: ...

@@ -318,6 +318,10 @@ def _check_apart(tx: Transaction, new: NewPool) -> None:
             for mine in new.ranges:
                 if (overlapping((part, mine))) is not None:
                     raise Conflict(f"ranges: {mine} overlaps {part} of pool {pool.name}.", field="ranges")
+        if any(pool.gateway in mine for mine in new.ranges):
+            raise Conflict(f"ranges: {pool.gateway} is the gateway of pool {pool.name}.", field="ranges")
+        if any(new.gateway in part for part in pool.ranges):
+            raise Conflict(f"gateway: {new.gateway} is an address of pool {pool.name}.", field="gateway")
     for network in tx.topology.networks(None):
         if network.cidr.overlaps(new.cidr):
             raise Conflict(f"cidr: {new.cidr} overlaps network {network.name} ({network.cidr}).", field="cidr")

@@ -94,6 +94,9 @@ class RangeOperations:
             taken = [each for other in pools for had in other.ranges if (each := _common(had, part)) is not None]
             if taken:
                 raise Conflict(f"Floating IP {min(each.first for each in taken)} already exists.", field="ip_range")
+            if foreign := next((other for other in pools if other.gateway in part), None):
+                reason = f"ip_range: {foreign.gateway} is the gateway of pool {foreign.name}."
+                raise Conflict(reason, field="ip_range")
             changes = _set(tx, known, joined((*known.ranges, part)))
             note(tx, caller, Action.POOL_CHANGE, known.id, name=known.name, more=part)
             changed = tx.topology.pool(known.id)

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from mooring.model.accounts import Caller
 from mooring.model.events import Action
-from mooring.model.faults import Invalid, NotFound
+from mooring.model.faults import InUse, Invalid, NotFound
 from mooring.model.ids import HostId, UplinkId, uplink_name
 from mooring.model.nouns import Uplink
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, publish
 from mooring.operations.events import note
-from mooring.operations.interfaces import Transaction
+from mooring.operations.interfaces import Referenced, Transaction
 from mooring.policy.roles import Verb
 
 MOST_MISSES = 3600
@@ -47,6 +47,24 @@ class UplinkOperations:
                 changes = [publish(tx, SubjectKey(SubjectKind.ROUTER, router)) for router in on_it]
         self._door.settle(changes)
         return replace(known, misses=misses)
+
+    def delete(self, caller: Caller, name: str) -> None:
+        """Delete an uplink, by name or id, that no pool is on.
+
+        Raises:
+            NotFound: there is no such uplink.
+            InUse: pools are on it.
+        """
+        self._door.allow(caller, Verb.POOL_ADMIN)
+        with self._door.store.write() as tx:
+            known = _find(tx, name)
+            if on := [pool.name for pool in tx.topology.pools() if pool.uplink == known.id]:
+                raise InUse("Uplink", known.name, f"pools: {', '.join(on)}")
+            try:
+                tx.topology.delete_uplink(known.id)
+            except Referenced as error:
+                raise InUse("Uplink", known.name, "a router") from error
+            note(tx, caller, Action.UPLINK_DELETE, known.id, name=known.name)
 
     def found(self, host: HostId, away: Mapping[str, str]) -> None:
         """Record by which uplink devices a host finds that nothing leaves, each with the reason; by all others something does.

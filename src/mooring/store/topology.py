@@ -65,6 +65,7 @@ _AWAY = (
 _NOT_AWAY = delete(uplinks_away).where(
     uplinks_away.c.host == bindparam("host"), uplinks_away.c.uplink == bindparam("uplink")
 )
+_DELETE_UPLINK = delete(uplinks).where(uplinks.c.id == bindparam("uplink"))
 _UPLINK_BY_NAME = _UPLINKS.where(uplinks.c.name == bindparam("name"))
 
 _POOLS = (
@@ -186,6 +187,9 @@ class Topology:
             for uplink, reason in sorted(away.items()):
                 if known.get(uplink) != reason:
                     self._session.add(uplinks_away, host=host, uplink=uplink, reason=reason, since=now)
+
+    def delete_uplink(self, uplink: UplinkId) -> None:
+        self._session.refusable(_DELETE_UPLINK, uplink=uplink)
 
     def add_pool(self, pool: AddressPool) -> None:
         if not pool.ranges:

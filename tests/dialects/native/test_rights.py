@@ -57,6 +57,7 @@ RULES = {
     "delete_pool": Rule("/pools/public", "admin"),
     "list_uplinks": Rule("/uplinks", "admin"),
     "update_uplink": Rule("/uplinks/uplink0", "admin", {"misses": 5}),
+    "delete_uplink": Rule("/uplinks/uplink0", "admin"),
     "list_floating_ips": Rule("/floating-ips", "reader"),
     "allocate_floating_ip": Rule("/floating-ips", "member", {}),
     "show_floating_ip": Rule(FIP, "reader"),

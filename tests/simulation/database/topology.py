@@ -86,6 +86,14 @@ class Topology:
                 assert known is not None
                 self._tables.uplinks_away.put((host, uplink), UplinkAway(known, reason, now))
 
+    def delete_uplink(self, uplink: UplinkId) -> None:
+        needed(any(pool.uplink == uplink for pool in self._tables.pools.values()))
+        needed(any(way == uplink for _, way in self._tables.router_uplinks.keys()))  # noqa: SIM118
+        for found in [key for key in self._tables.uplinks_away.keys() if key[1] == uplink]:  # noqa: SIM118
+            self._tables.uplinks_away.drop(found)
+        if uplink in self._tables.uplinks:
+            self._tables.uplinks.drop(uplink)
+
     def add_pool(self, pool: AddressPool) -> None:
         if not pool.ranges:
             raise ValueError("a pool has at least one range")

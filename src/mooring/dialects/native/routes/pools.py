@@ -92,4 +92,10 @@ def routes(service: Service) -> APIRouter:
         """Change an uplink, by name or id: gateways do as it says when this returns."""
         return UplinkView.of(service.operations.uplinks.update(caller, uplink, wish.misses))
 
+    @router.delete("/uplinks/{uplink}", status_code=204)
+    @service.writes
+    def delete_uplink(caller: CallerOf, uplink: str) -> None:
+        """Delete an uplink that no pool is on, by name or id."""
+        service.operations.uplinks.delete(caller, uplink)
+
     return router
