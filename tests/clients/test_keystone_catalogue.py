@@ -51,12 +51,12 @@ def openstack(real_keystone: Real, url: str) -> Iterator[OpenStackCommand]:
         for line in commands.splitlines():
             admin(*line.replace("https://cloud.example.org", url).split()[1:])
         for line in (
-            "project create fleet",
+            "project create convoy",
             f"user create --password {PASSWORD} cate",
-            "role add --project fleet --user cate member",
+            "role add --project convoy --user cate member",
         ):
             admin(*line.split())
-    who = real_keystone.environment("cate", PASSWORD, "fleet")
+    who = real_keystone.environment("cate", PASSWORD, "convoy")
     with OpenStackCommand({**who, "OS_REGION_NAME": "RegionOne"}) as command:
         yield command
 
@@ -88,14 +88,14 @@ def test_clients_find_mooring_by_keystone_s_catalogue(
     assert address in said.stdout, said.stderr
 
     # mooring's own command logs in there too, if it is told both places.
-    who = real_keystone.environment("cate", PASSWORD, "fleet")
+    who = real_keystone.environment("cate", PASSWORD, "convoy")
     assert address in _mooring(url, who, "ip", "list").stdout
     refused_here = _mooring(url, who, "project", "list")
     assert refused_here.returncode == 1
     assert _mooring(url, {**who, "OS_PASSWORD": "wrong"}, "ip", "list").returncode == 1
 
     # Who is disabled there is out here.
-    secret = token(real_keystone, "cate", "fleet")
+    secret = token(real_keystone, "cate", "convoy")
     assert httpx2.get(f"{url}/v1/floating-ips", headers={"X-Auth-Token": secret}).status_code == 200
     with OpenStackCommand(dict(real_keystone.environment())) as admin:
         admin("user", "set", "--disable", "cate")
