@@ -283,3 +283,40 @@ def test_nova_command(url: str, cloud: Cloud, capsys: pytest.CaptureFixture[str]
     assert "web" not in nova("secgroup-list")
     nova("delete", "vm")
     assert "vm" not in nova("list")
+
+
+def test_names(nova: Any, url: str, cloud: Cloud) -> None:
+    root = Client("2.35", session=_session(url, "root", "harbour"))
+    root.dns_domains.create_public("sea.example.org", None)
+    root.dns_domains.create_private("inside", "nova")
+    assert [(each.domain, each.scope) for each in nova.dns_domains.domains()] == [
+        ("inside", "private"),
+        ("sea.example.org", "public"),
+    ]
+    address = nova.floating_ips.create().ip
+    nova.dns_entries.create("sea.example.org", "ferry", address, "A")
+    assert nova.dns_entries.get("sea.example.org", "ferry").ip == address
+    assert [each.name for each in nova.dns_entries.get_for_ip("sea.example.org", address)] == ["ferry"]
+    found = cloud.operations.names.ask("ferry.sea.example.org")
+    assert found is not None
+    assert str(found.address) == address
+    nova.dns_entries.delete("sea.example.org", "ferry")
+    with pytest.raises(exceptions.NotFound):
+        nova.dns_entries.get("sea.example.org", "ferry")
+    root.dns_domains.delete("sea.example.org")
+    assert [each.domain for each in nova.dns_domains.domains()] == ["inside"]
+
+
+def test_power(nova: Any) -> None:
+    server = _boot(nova)
+    server.stop()
+    server.get()
+    assert server.status == "SHUTOFF"
+    assert [each.id for each in nova.servers.list(search_opts={"status": "SHUTOFF"})] == [server.id]
+    with pytest.raises(exceptions.Conflict):
+        server.reboot()
+    server.start()
+    for kind in ("SOFT", "HARD"):
+        server.reboot(reboot_type=kind)
+        server.get()
+        assert (server.status, _addresses(server, "fixed")) == ("ACTIVE", ["10.0.0.2"])

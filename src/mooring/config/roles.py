@@ -41,6 +41,7 @@ _NOT_FOR_AGENTS = {
     "controller": "an agent is no controller",
     "quotas": "an agent knows no quotas",
     "networks": "an agent is told its networks by the controller",
+    "dns": "an agent answers no questions of the DNS",
 }
 _PASSWORD = re.compile(r"//[^/@:]*:[^/@]+@")
 _LOOPBACK = re.compile(r"nats://(?:127\.|localhost|\[::1\])")

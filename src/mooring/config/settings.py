@@ -17,6 +17,7 @@ from mooring.config.accounts import BootstrapSettings, IdentitySettings
 from mooring.config.sections import Secret, Section, text_of
 from mooring.model.nouns import NetworkKind
 from mooring.policy.addresses import guest_network_fault
+from mooring.policy.hostnames import domain_fault
 from mooring.policy.managers import VLAN_TAGS, VXLAN_IDENTIFIERS
 
 _DEFAULT_STATE = Path("/var/lib/mooring")
@@ -43,6 +44,12 @@ def _server(url: str) -> str:
     if not _SERVER.fullmatch(url):
         raise ValueError("must be as in nats://10.0.0.1:4222 or tls://bus.example.org:4222, without user and password")
     return url
+
+
+def _host_name(name: str) -> str:
+    if (fault := domain_fault(name)) is not None:
+        raise ValueError(fault)
+    return name
 
 
 def _guest_network(cidr: IPv4Network) -> IPv4Network:
@@ -309,6 +316,22 @@ class NetworkSettings(Section):
         return self
 
 
+class DnsSettings(Section):
+    """Where names of floating IPs are answered for; without the section, they have none."""
+
+    listen: Annotated[Listen, Field(description="the address to listen on, by UDP and TCP")] = "127.0.0.1"
+    port: Annotated[Port, Field(description="the port, 0 to 65535; 0 takes any free one")] = 53
+    name: Annotated[
+        str,
+        AfterValidator(_host_name),
+        Field(description="this name server's own name, which domains are told to be served by"),
+    ] = "ns.invalid"
+    inside: Annotated[
+        tuple[IPv4Network, ...],
+        Field(description="prefixes from which private domains may be asked for; from elsewhere they are refused"),
+    ] = ()
+
+
 class LogSettings(Section):
     """How the log, which goes to stderr, is written."""
 
@@ -334,6 +357,7 @@ class Settings(Section):
     bootstrap: BootstrapSettings = BootstrapSettings()
     quotas: QuotaSettings = QuotaSettings()
     networks: NetworkSettings = NetworkSettings()
+    dns: DnsSettings | None = None
     log: LogSettings = LogSettings()
 
     @property

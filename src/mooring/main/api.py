@@ -14,6 +14,7 @@ from mooring.config import ConfigurationError, Process, Settings, credentials_fi
 from mooring.dialects import native, neutron, openstack
 from mooring.main import process
 from mooring.main.bus import bus_check, open_bus, read_credentials
+from mooring.main.dns import serve_names
 from mooring.main.measured import MeasuredBus, Requests
 from mooring.main.metrics import new_registry
 from mooring.main.server import Server
@@ -68,6 +69,7 @@ def run(config: Path | None) -> int:
         )
         server.start()
         stack.callback(server.stop)
+        serve_names(settings, operations, stack)
         _log.info("the API answers", url=settings.api.public_url or server.url)
 
     return process.run("api", settings.log, start)

@@ -13,6 +13,7 @@ from mooring.control.controller import Controller
 from mooring.main import process
 from mooring.main.api import build_app
 from mooring.main.controller import ControllerFigures
+from mooring.main.dns import serve_names
 from mooring.main.host import HostPart
 from mooring.main.measured import MeasuredBus
 from mooring.main.metrics import new_registry
@@ -58,6 +59,7 @@ class Node:
         self._stack.callback(host.stop)
         self.server.start()
         self._stack.callback(self.server.stop)
+        self.dns = serve_names(self.settings, self.operations, self._stack)
 
     def stop(self) -> None:
         """Stop everything in the opposite order; the host keeps forwarding as it is."""

@@ -124,6 +124,7 @@ def limits_of(settings: Settings) -> Limits:
         auto_assign=networks.auto_assign,
         filters=networks.filters,
         own_kind=networks.own_kind,
+        names=settings.dns is not None,
     )
 
 

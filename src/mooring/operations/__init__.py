@@ -22,6 +22,7 @@ from mooring.operations.interfaces import FloatingChoice
 from mooring.operations.keys import KeyOperations, NewKey
 from mooring.operations.launches import LaunchOperations
 from mooring.operations.memory import MemoryOperations
+from mooring.operations.names import NameOperations
 from mooring.operations.networks import NetworkOperations, NewNetwork
 from mooring.operations.nics import NicChange, NicOperations
 from mooring.operations.own_networks import NewSubnet, OwnNetworkOperations, SubnetChange
@@ -98,6 +99,7 @@ class Operations:
         self.groups = GroupOperations(door)
         self.events = EventOperations(door)
         self.memory = MemoryOperations(door)
+        self.names = NameOperations(door)
         self.networks = NetworkOperations(door)
         self.nics = NicOperations(door)
         self.own_networks = OwnNetworkOperations(door)

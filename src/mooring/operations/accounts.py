@@ -368,6 +368,7 @@ def _owned(tx: Transaction, project: ProjectId) -> str:
     counts = {
         "instance": len(tx.instances.list(project)),
         "floating IP": len(tx.addresses.floating_ips(project)),
+        "DNS domain": sum(domain.project == project for domain in tx.names.domains()),
         "network": sum(network.project == project for network in tx.topology.networks(project))
         + len(tx.own.bares(project)),
         "router": len(tx.own.routers(project)),

@@ -445,6 +445,7 @@ def count_in(tx: Transaction, project: Project, pool: AddressPool) -> None:
 
 def give_back(tx: Transaction, floating: FloatingIp) -> None:
     """Take a floating IP that leads nowhere from its project; the address is free when no host can hold it any longer."""
+    tx.names.forget(floating.id)
     tx.addresses.release(floating.id)
     tx.quotas.give(floating.project, Resource.FLOATING_IPS)
     tx.pools.give(floating.pool, floating.project)

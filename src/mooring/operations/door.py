@@ -40,6 +40,7 @@ class Limits:
     `first_network` is made for a project that launches an instance and has no network; None makes none.  `auto_assign` is the pool by
     name of which instances get a floating IP at their launch; None gives none.  With `filters`, hosts hold new NICs
     to their security groups, and to their own addresses.  `own_kind` is of which kind networks are that projects make; None lets them make none.
+    With `names`, floating IPs can be given names: somebody answers for them.
     """
 
     quotas: Mapping[Resource, int] = field(
@@ -70,6 +71,7 @@ class Limits:
     auto_assign: str | None = None
     filters: bool = True
     own_kind: NetworkKind | None = None
+    names: bool = True
 
     def segments(self, kind: NetworkKind) -> range | None:
         """Return the segment numbers that networks of a kind may have here; None where it has none."""

@@ -42,6 +42,7 @@ from mooring.operations.interfaces_of_forwardings import Forwardings
 from mooring.operations.interfaces_of_groups import Groups
 from mooring.operations.interfaces_of_identities import Identities
 from mooring.operations.interfaces_of_instances import Instances
+from mooring.operations.interfaces_of_names import Names
 from mooring.operations.interfaces_of_own import Own
 from mooring.operations.interfaces_of_pools import Pools
 from mooring.operations.interfaces_of_topology import Topology
@@ -64,6 +65,7 @@ __all__ = [
     "Instances",
     "KeyCredentials",
     "Memory",
+    "Names",
     "NicRow",
     "Own",
     "Pools",
@@ -125,6 +127,8 @@ class Transaction(Protocol):
     def instances(self) -> Instances: ...
     @property
     def groups(self) -> Groups: ...
+    @property
+    def names(self) -> Names: ...
     @property
     def preferences(self) -> Preferences: ...
     @property

@@ -20,6 +20,7 @@ class Verb(StrEnum):
     NETWORK_CHANGE = "network:change"
     NETWORK_ADMIN = "network:admin"
     POOL_ADMIN = "pool:admin"
+    DOMAIN_ADMIN = "domain:admin"
     HOST_ADMIN = "host:admin"
     IDENTITY_ADMIN = "identity:admin"
     QUOTA_ADMIN = "quota:admin"
@@ -47,6 +48,7 @@ _RIGHTS = {
         Verb.ADDRESS_CHOOSE,
         Verb.NETWORK_ADMIN,
         Verb.POOL_ADMIN,
+        Verb.DOMAIN_ADMIN,
         Verb.HOST_ADMIN,
         Verb.IDENTITY_ADMIN,
         Verb.QUOTA_ADMIN,

@@ -12,6 +12,7 @@ from mooring.store.groups import Groups
 from mooring.store.identities import Identities
 from mooring.store.instances import Instances
 from mooring.store.memory import Memory
+from mooring.store.names import Names
 from mooring.store.own import Own
 from mooring.store.pools import Pools
 from mooring.store.quotas import Quotas
@@ -31,6 +32,7 @@ class SqlTransaction:
         self.forwardings = Forwardings(session)
         self.instances = Instances(session)
         self.groups = Groups(session)
+        self.names = Names(session)
         self.preferences = Preferences(session)
         self.pools = Pools(session)
         self.own = Own(session)

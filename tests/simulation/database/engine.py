@@ -21,6 +21,7 @@ from tests.simulation.database.forwardings import Forwardings
 from tests.simulation.database.groups import Groups
 from tests.simulation.database.identities import Identities, Memory, Quotas
 from tests.simulation.database.instances import Instances
+from tests.simulation.database.names import Names
 from tests.simulation.database.own import Own
 from tests.simulation.database.pools import Pools
 from tests.simulation.database.tables import Tables
@@ -40,6 +41,7 @@ class MemoryTransaction:
         self.forwardings = Forwardings()
         self.instances = Instances(tables, now)
         self.groups = Groups(tables)
+        self.names = Names()
         self.preferences = Preferences()
         self.pools = Pools(tables, now)
         self.own = Own()

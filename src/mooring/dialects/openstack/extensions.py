@@ -48,6 +48,7 @@ EXTENSIONS: tuple[Extension, ...] = (
     ),
     Extension("os-extended-volumes", "ExtendedVolumes", "extended_volumes/api/v1.1", "2013-06-07", "Always none."),
     Extension("os-flavor-extra-specs", "FlavorExtraSpecs", "flavor_extra_specs/api/v1.1", "2011-06-23", "Always none."),
+    Extension("os-floating-ip-dns", "FloatingIpDns", "floating_ip_dns/api/v1.1", "2011-12-23", "Names of addresses."),
     Extension(
         "os-floating-ip-pools",
         "FloatingIpPools",

@@ -87,6 +87,8 @@ TABLE: tuple[Row, ...] = (
     Row(NotFound, 404, "Port {name} could not be found.", route="server-interface-attach", noun="NIC"),
     Row(Exhausted, 400, route="server-interface-attach"),
     Row(Conflict, 400, route="server-action", field="security_group"),
+    Row(NotFound, 404, "DNS entries not found.", route="dns-entry", noun="DNS entry"),
+    Row(NotFound, 400, "project: {reason}", route="dns-domain-save", noun="Project"),
     Row(NotFound, 400, "networks: {reason}", route="server-create", noun="Network"),
     Row(NotFound, 400, "security_groups: {reason}", route="server-create", noun="Security group"),
     Row(Exhausted, 400, route="server-create"),

@@ -121,6 +121,8 @@ _POOL_ADDRESS = Node(
         **_texts("project_id", "instance_uuid", "fixed_ip", leaf=NULLABLE),
     }
 )
+_DOMAIN_ENTRY = Node({**_texts("domain", "scope"), **_texts("project", "availability_zone", leaf=NULLABLE)})
+_DNS_ENTRY = Node({**_texts("ip", "domain", "name"), **_texts("id", "type", leaf=NULLABLE)})
 _RULE = Node(
     _texts("id", "parent_group_id"),
     {
@@ -197,6 +199,10 @@ VIEWS: Mapping[str, Document] = {
     "floating_ip_info": Document(Items("item", _POOL_ADDRESS), namespace=None),
     "floating_ips_bulk_create": Document(Node(children=_texts("ip_range", "pool", "interface")), namespace=None),
     "floating_ips_bulk_delete": Document(TEXT, namespace=None),
+    "domain_entries": Document(Items("domain_entry", _DOMAIN_ENTRY), namespace=None),
+    "domain_entry": Document(_DOMAIN_ENTRY, namespace=None),
+    "dns_entries": Document(Items("dns_entry", _DNS_ENTRY), namespace=None),
+    "dns_entry": Document(_DNS_ENTRY, namespace=None),
     "security_groups": Document(Items("security_group", _GROUP)),
     "security_group": Document(_GROUP),
     "security_group_rule": Document(_RULE),
