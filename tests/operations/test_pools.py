@@ -98,6 +98,13 @@ def test_a_pool_that_is_not_granted_is_as_if_it_were_not(cloud: Cloud, alice: Ca
     laws.check(cloud)
 
 
+def test_a_network_that_overlaps_it_learns_no_name(cloud: Cloud, root: Caller) -> None:
+    for subnet, named in ((SUBNET, "public addresses"), (IPv4Network("198.51.100.0/24"), "pool public")):
+        with pytest.raises(Conflict, match=f"overlaps {named}") as refused:
+            cloud.operations.networks.create(root, NewNetwork("over", subnet))
+        assert "second" not in refused.value.reason
+
+
 def test_a_granted_pool_is_there_for_that_project_only(cloud: Cloud, alice: Caller) -> None:
     _granted(cloud)
     assert [pool.name for pool in cloud.operations.pools.listing(alice)] == ["public", "second"]

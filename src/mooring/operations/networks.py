@@ -373,4 +373,6 @@ def _check_apart(tx: Transaction, cidr: IPv4Network, router: RouterRow | None) -
             raise Conflict(f"cidr: {cidr} overlaps network {network.name} ({network.cidr}).", field="cidr")
     for pool in tx.topology.pools():
         if pool.cidr.overlaps(cidr):
-            raise Conflict(f"cidr: {cidr} overlaps pool {pool.name} ({pool.cidr}).", field="cidr")
+            # Of one that is not for everybody, not even the name is.
+            named = f"pool {pool.name} ({pool.cidr})" if pool.public else "public addresses that are in use here"
+            raise Conflict(f"cidr: {cidr} overlaps {named}.", field="cidr")
