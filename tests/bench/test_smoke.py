@@ -13,6 +13,7 @@ SMALLEST = {
     "apply": ("1", {("one change, back-end", "associate"), ("one change, ledger and back-end", "move")}),
     "associate": ("1", {("associate", "first packet"), ("associate", "call"), ("disassociate", "last packet")}),
     "packets": ("1", {("mooring", "established in, of plain routing"), ("mooring", "new out, of plain routing")}),
+    "uplinks": ("1", {("mooring", "new out, of plain routing"), ("rule and table", "one leads elsewhere")}),
     "filters": ("4", {("mooring", "new, of a bare bridge"), ("Neutron, iptables", "one rule less")}),
     "api": ("0", {("allocate + associate", "operations"), ("allocate + associate", "of the smaller limit")}),
     "openstack": (
@@ -24,7 +25,7 @@ SMALLEST = {
         {("launch", "launches"), ("allocate + associate", "of the smaller limit"), ("delete", "deletions")},
     ),
 }
-SLOW = ("associate", "packets", "api", "control", "openstack")
+SLOW = ("associate", "packets", "uplinks", "api", "control", "openstack")
 FIELDS: dict[str, type | tuple[type, ...]] = {
     "work": str,
     "size": int,

@@ -5,13 +5,16 @@ Every provider has the same hosts outside behind it, so that who answers says wh
 
 import socket
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mooring.compile.facts import Delta, Refused
 from mooring.compile.journey import FromGuest, FromUplink, Header, IpProtocol, Outcome, Packet
@@ -34,7 +37,7 @@ from tests.backends.linux.city import (
     outside,
     three_providers,
 )
-from tests.compile.small import ALICE, RED
+from tests.compile.small import ALICE, BOB, RED
 from tests.compile.uplinks import ALICE_IP, ALICES, BOB_IP, BOBS, preferences, three, with_egress
 from tests.strategies import Cloud, pool, preferring, router_uplink, uplink_id, way_out
 
@@ -270,6 +273,58 @@ def test_by_hand_made_rules_and_routes_are_put_right(city: City) -> None:
     assert city.lab.backend.read() == city.cloud.state
     assert city.seen(city.alice, FAR) == (1, str(ALICES[1].address))
     assert city.seen(city.alice, NEAR) == (2, str(ALICES[2].address))
+
+
+def test_a_floating_ip_of_the_second_provider_moves_under_traffic(city: City) -> None:
+    heard: list[str] = []
+    moved = Event()
+
+    def go_on() -> None:
+        while not (moved.is_set() and heard[-1:] == [city.bob]):
+            if (answer := ask(city.lab, city.isps[1], (NEAR, ALICES[1].address), IMPATIENCE)) is not None:
+                assert answer[1] == str(NEAR)
+                heard.append(answer[0])
+
+    with ThreadPoolExecutor(1) as pool_of_one:
+        traffic = pool_of_one.submit(go_on)
+        eventually(lambda: len(heard) > 20, seconds=20)
+        city.become(city.cloud.without(ALICES[1]).associated(ALICES[1], BOB, BOB_IP))
+        moved.set()
+        traffic.result(timeout=60)
+    first = heard.index(city.bob)
+    assert set(heard[:first]) == {city.alice}
+    assert set(heard[first:]) == {city.bob}, "once it has moved nobody reaches who had it"
+    assert city.seen(city.alice, NEAR) == (2, str(ALICES[2].address)), "others of its preferences hold"
+    assert city.stays(city.alice, FAR), "and as that address it leaves no more"
+
+
+# ------------------------------------------------------------------------------------------ packets against the oracle
+
+
+_ways = st.dictionaries(
+    st.builds(
+        lambda address, length: IPv4Network((address, length), strict=False), st.sampled_from(HOSTS), st.integers(0, 32)
+    ),
+    st.sampled_from(range(COUNT)),
+    min_size=1,
+    max_size=10,
+)
+
+
+@given(wanted=_ways)
+@settings(
+    deadline=None,
+    max_examples=12,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_packets_leave_by_the_longest_prefix_of_any_set(built: City, wanted: dict[IPv4Network, int]) -> None:
+    """As a person would look it up: of all prefixes that hold the destination, the longest; by the first uplink if none does."""
+    told = preferences(*((str(prefix), ALICES[number]) for prefix, number in sorted(wanted.items())))
+    built.become(with_egress(three(), ALICE_IP, Egress(2, told)))
+    for target in HOSTS[:6]:
+        holding = [prefix for prefix in wanted if target in prefix]
+        number = wanted[max(holding, key=lambda prefix: prefix.prefixlen)] if holding else 0
+        assert built.seen(built.alice, target) == (number, str(ALICES[number].address)), f"{target} by {told}"
 
 
 # ---------------------------------------------------------------------------------------------- trace against packets
