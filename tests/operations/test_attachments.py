@@ -10,7 +10,7 @@ from mooring.model.faults import Conflict, Exhausted, Fault, Forbidden, InUse, I
 from mooring.model.ids import NicId
 from mooring.model.nouns import Instance, InstanceState, Resource
 from mooring.model.subjects import HostRole, InstanceIntent, SubjectKind
-from mooring.operations import NewInstance, NewNetwork, NewNic, NewPreference, NewWay
+from mooring.operations import NewForwarding, NewInstance, NewNetwork, NewNic, NewPreference, NewWay
 from mooring.operations.instances import MAX_NICS
 from tests.cloud import FLAVORS, IMAGES, Cloud
 from tests.operations.test_allowances import Scene
@@ -146,6 +146,18 @@ def test_a_floating_ip_that_guests_prefer_keeps_its_card(scene: Scene) -> None:
     with pytest.raises(InUse):
         scene.cloud.operations.attachments.detach(scene.alice, scene.one.nics[0].id)
     assert cards(scene, scene.one) == [scene.one.nics[0].id]
+
+
+def test_port_forwardings_go_with_their_card(scene: Scene) -> None:
+    operations = scene.cloud.operations
+    made = operations.attachments.attach(scene.alice, scene.one.id, NewNic("second"))
+    floating = operations.addresses.allocate(scene.alice, None)
+    operations.forwardings.create(scene.alice, floating.id, NewForwarding("tcp", 80, nic=made.id))
+    operations.attachments.detach(scene.alice, made.id)
+    assert operations.addresses.get(scene.alice, floating.id).nic is None
+    operations.addresses.release(scene.alice, floating.id)
+    again = operations.attachments.attach(scene.alice, scene.two.id, NewNic("second", made.fixed[0].address))
+    assert again.fixed[0].address == made.fixed[0].address
 
 
 def test_there_are_eight_at_most_and_none_while_it_is_launched(scene: Scene) -> None:
