@@ -1,14 +1,17 @@
-"""Addresses of guests beside their first, as packets know them: usable when the call is answered, and unusable when the one is that ends it."""
+"""Addresses of guests beside their first, and cards, as packets know them: there when the call is answered, and gone when the one is that ends it."""
 
 import re
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
 from mooring.demos.stage import OUTSIDE_ADDRESS
+from mooring.guests.netns import IMAGES
+from mooring.guests.netns.inits import all_inits
 from mooring.model.ids import InstanceId, NicId
-from mooring.model.nouns import FixedIp
-from mooring.operations import NewRule
+from mooring.model.nouns import FixedIp, InstanceState
+from mooring.operations import NewInstance, NewNetwork, NewNic, NewRule
 from tests.journeys.town import Town, eventually, ping_count
 
 pytestmark = pytest.mark.kernel
@@ -43,7 +46,7 @@ def reaches(town: Town, guest: InstanceId, target: object, *more: str, wait: flo
 
 def misses(town: Town, guest: InstanceId, target: object, *more: str) -> bool:
     """Say whether a guest gets no answer."""
-    return not reaches(town, guest, target, *more, wait=0.4)
+    return not reaches(town, guest, target, *more, wait=0.3)
 
 
 def mac_of(town: Town, guest: InstanceId) -> str:
@@ -138,7 +141,7 @@ def test_a_further_fixed_ip_is_as_good_as_the_first(town: Town, guests: list[Ins
     assert town.answers(own)
     # Which of the two is meant, the guest sees: without the address, it has no answer.
     drops(town, one, further.address)
-    assert not town.answers(public, wait=0.4)
+    assert not town.answers(public, wait=0.3)
     assert town.answers(own)
     takes(town, one, further.address)
     assert town.answers(public)
@@ -151,3 +154,32 @@ def test_a_further_fixed_ip_is_as_good_as_the_first(town: Town, guests: list[Ins
     for each in (public, own):
         (floating,) = [known for known in addresses.listing(town.demo) if known.address == each]
         addresses.release(town.demo, floating.id)
+
+
+def test_a_running_guest_gets_a_card_and_loses_it(town: Town, guests: list[InstanceId]) -> None:
+    operations, guest = town.operations, guests[2]
+    operations.networks.create(town.admin, NewNetwork("second", IPv4Network("10.8.0.0/24")))
+    new = NewInstance("there", IMAGES[0].id, "1", (NewNic("second"),))
+    there = operations.instances.create(town.demo, new).id
+
+    def has(guest: InstanceId, device: str, address: IPv4Address) -> Callable[[], bool]:
+        return lambda: f"{address}/24" in town.inside(guest, "ip", "-4", "address", "show", device)
+
+    eventually(lambda: operations.instances.get(town.demo, there).state is InstanceState.ACTIVE)
+    eventually(has(there, "eth0", town.fixed(there)))
+    (init,) = [each for each in all_inits() if each.guest == guest]
+    for _ in range(2):
+        card = operations.attachments.attach(town.demo, guest, NewNic("second"))
+        # The device is there when the call is answered; its address comes by DHCP.
+        assert card.mac in town.inside(guest, "ip", "link", "show", "eth1")
+        eventually(has(guest, "eth1", card.fixed[0].address))
+        assert reaches(town, guest, town.fixed(there), "-I", "eth1")
+        # Held to what it is, as cards are that were there from the start.
+        town.inside(guest, "ip", "address", "add", "10.8.0.250/24", "dev", "eth1")
+        assert misses(town, guest, town.fixed(there), "-I", "10.8.0.250")
+        operations.attachments.detach(town.demo, card.id)
+        assert "does not exist" in town.inside(guest, "ip", "link", "show", "eth1")
+        assert reaches(town, guest, OUTSIDE_ADDRESS)
+    # It was the same guest all the time.
+    assert init in all_inits()
+    assert len(operations.instances.get(town.demo, guest).nics) == 1
