@@ -21,6 +21,7 @@ from mooring.model.nouns import (
     WayOut,
 )
 from mooring.model.subjects import SubjectKey, SubjectKind
+from mooring.operations.carrying import join
 from mooring.operations.door import Door, Published, check_version, checked_name, once, publish, withdraw
 from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction
 from mooring.operations.pools import usable_pools
@@ -103,8 +104,13 @@ class NetworkOperations:
         router = self._router(tx, name, new, changes)
         network = NetworkId(self._door.chance.new_id())
         self._insert(tx, network, replace(new, name=name, gateway=gateway), router)
-        if router is not None:
-            changes.append(publish(tx, SubjectKey(SubjectKind.ROUTER, router.id)))
+        made = tx.topology.network(network)
+        if router is not None and made is not None:
+            key = SubjectKey(SubjectKind.ROUTER, router.id)
+            # One that is on a host already gets a device on the network's bridge, which must be there.
+            for host, _ in tx.deliveries.hosts(key):
+                changes += join(tx, made, host)
+            changes.append(publish(tx, key))
         return network
 
     def _insert(self, tx: Transaction, identifier: NetworkId, new: NewNetwork, router: RouterRow | None) -> None:
