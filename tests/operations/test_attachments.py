@@ -38,6 +38,12 @@ def shown(scene: Scene, instance: Instance) -> Sequence[NicId]:
     return [nic.id for nic in scene.cloud.operations.instances.get(scene.alice, instance.id).nics]
 
 
+def test_a_network_that_is_made_while_its_router_runs_is_on_the_routers_host(scene: Scene) -> None:
+    """Before the router, which has a device on its bridge."""
+    network = scene.cloud.operations.networks.get(scene.alice, "second")
+    assert [role for key, role in scene.cloud.host.held if key.id == network.id] == [HostRole.COMPUTE]
+
+
 def test_a_card_comes_and_goes(scene: Scene) -> None:
     attachments = scene.cloud.operations.attachments
     first = scene.one.nics[0].id
