@@ -19,7 +19,7 @@ from mooring.model.ids import AddressId
 from mooring.model.nouns import AddressKind, InstanceState, Resource
 from mooring.model.records import AddressRow, Remembered
 from mooring.model.subjects import Placement, SubjectKey, SubjectKind
-from mooring.operations import addresses, door, instances
+from mooring.operations import addresses, associations, door, instances
 from mooring.operations.addresses import AddressOperations
 from mooring.operations.door import publish
 from mooring.operations.launches import LaunchOperations
@@ -218,7 +218,7 @@ def move_forgets_old_nic() -> AbstractContextManager[None]:
         tx.addresses.disassociate(floating.id)
         return door.Published(SubjectKey(SubjectKind.NIC, floating.nic), 0, frozenset())
 
-    return _patched((addresses, "detach", detach))
+    return _patched((associations, "detach", detach))
 
 
 def no_lingering() -> AbstractContextManager[None]:
@@ -227,7 +227,7 @@ def no_lingering() -> AbstractContextManager[None]:
     def let_go(tx, nic, gone):
         return publish(tx, SubjectKey(SubjectKind.NIC, nic))
 
-    return _patched((addresses, "let_go", let_go))
+    return _patched((associations, "let_go", let_go))
 
 
 def outbox_after_commit() -> AbstractContextManager[None]:
@@ -240,7 +240,7 @@ def outbox_after_commit() -> AbstractContextManager[None]:
                 raise NotFound("Floating IP", address)
             tx.addresses.disassociate(floating.id)
         with self._door.store.write() as tx:
-            change = addresses.let_go(tx, floating.nic, [floating.id])
+            change = associations.let_go(tx, floating.nic, [floating.id])
         self._door.settle([change])
 
     return _patched((AddressOperations, "disassociate", disassociate))

@@ -6,7 +6,7 @@ from mooring.model.faults import Conflict, NotFound
 from mooring.model.ids import InstanceId, NicId
 from mooring.model.nouns import DEFAULT_GROUP, Instance, InstanceState, Nic, Resource
 from mooring.model.subjects import SubjectKey, SubjectKind
-from mooring.operations.addresses import end
+from mooring.operations.associations import end
 from mooring.operations.automatic import give_back_automatic
 from mooring.operations.carrying import give_address, place, set_up
 from mooring.operations.door import (

@@ -8,7 +8,8 @@ from mooring.model.faults import Exhausted, QuotaExceeded
 from mooring.model.ids import AddressId, NicId, ProjectId
 from mooring.model.nouns import AddressKind, AddressPool, Instance, Resource
 from mooring.model.records import RouterRow
-from mooring.operations.addresses import count_in, detach, give_back
+from mooring.operations.addresses import count_in, give_back
+from mooring.operations.associations import detach
 from mooring.operations.door import Door, Published
 from mooring.operations.interfaces import AddressRow, Transaction
 from mooring.operations.routing import connect, leads, take_next

@@ -10,7 +10,8 @@ from mooring.model.faults import Conflict, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import AddressId, ForwardingId, InstanceId, NicId, ProjectId, RouterId
 from mooring.model.nouns import FixedIp, FloatingIp, Nic, PortForwarding, Resource
 from mooring.model.subjects import Transport
-from mooring.operations.addresses import fixed_of, let_go, published, visible_floating
+from mooring.operations.addresses import visible_floating
+from mooring.operations.associations import fixed_of, let_go, published
 from mooring.operations.door import Door, Published, check_own, once, visible_instance, visible_nic
 from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Referenced, Transaction

@@ -20,7 +20,8 @@ from mooring.model.nouns import (
     Resource,
 )
 from mooring.model.subjects import MAX_GROUPS, SubjectKey, SubjectKind
-from mooring.operations.addresses import end, reclaim_unheld
+from mooring.operations.addresses import reclaim_unheld
+from mooring.operations.associations import end
 from mooring.operations.automatic import check_room, give_back_automatic
 from mooring.operations.door import (
     Change,
