@@ -23,8 +23,8 @@ from mooring.compile.journey import (
 )
 from mooring.compile.naming import Names
 from mooring.compile.trace import round_trip, trace
+from mooring.model.groups import GroupRule, SecurityGroup
 from mooring.model.ids import GroupId, ProjectId, RuleId, bridge_name, port_name
-from mooring.model.nouns import GroupRule, SecurityGroup
 from mooring.model.subjects import Direction, FilterRule, GroupIntent
 from tests.compile.filtered import (
     NETWORK,

@@ -9,7 +9,7 @@ import pytest
 from mooring.backends.linux.netns import Inside
 from mooring.demos.stage import OUTSIDE, OUTSIDE_ADDRESS
 from mooring.dialects.dns import Authority, Server
-from mooring.model.nouns import DnsScope
+from mooring.model.names import DnsScope
 from tests.journeys.town import Town
 
 pytestmark = pytest.mark.kernel

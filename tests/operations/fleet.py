@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mooring.model.groups import SecurityGroup
 from mooring.model.ids import GroupId, HostId, InstanceId, NicId
-from mooring.model.nouns import Instance, InstanceState, SecurityGroup
+from mooring.model.nouns import Instance, InstanceState
 from mooring.model.subjects import (
     GroupIntent,
     HostRole,

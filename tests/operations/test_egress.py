@@ -9,7 +9,8 @@ import pytest
 from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Fault, Forbidden, InUse, Invalid, NotFound
 from mooring.model.ids import NicId, PreferenceId
-from mooring.model.nouns import AddressRange, EgressScope, FloatingIp, Instance, NetworkKind
+from mooring.model.nouns import AddressRange, FloatingIp, Instance, NetworkKind
+from mooring.model.preferences import EgressScope
 from mooring.model.subjects import Egress, HostRole, NicIntent
 from mooring.operations import NewInstance, NewNetwork, NewNic, NewPreference, NewWay
 from mooring.operations.hosts import HostLinks

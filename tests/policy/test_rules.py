@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.model.faults import Invalid
+from mooring.model.groups import GroupRule
 from mooring.model.ids import GroupId, RuleId
-from mooring.model.nouns import GroupRule
 from mooring.model.subjects import Direction, FilterRule
 from mooring.policy.rules import PROTOCOLS, NewRule, checked_flows, filter_rule, meaning, protocol_name
 

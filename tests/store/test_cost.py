@@ -16,8 +16,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, insert
 
+from mooring.model.groups import GroupRule
 from mooring.model.ids import AddressId, GroupId, NicId, RuleId
-from mooring.model.nouns import GroupRule, InstanceState, Resource
+from mooring.model.nouns import InstanceState, Resource
 from mooring.model.records import AddressRow, FloatingChoice, NicRow, Remembered
 from mooring.model.subjects import Direction, HostRole, Report, SubjectKey, SubjectKind
 from mooring.operations.interfaces import Transaction

@@ -6,7 +6,8 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from mooring.model.ids import AddressId, NicId, PreferenceId
-from mooring.model.nouns import AddressPool, EgressPreference, EgressScope, EgressWay
+from mooring.model.nouns import AddressPool
+from mooring.model.preferences import EgressPreference, EgressScope, EgressWay
 from mooring.model.records import AddressRow
 from mooring.model.subjects import Egress, NicIntent, WayOut
 from mooring.operations.interfaces import Duplicate, Referenced

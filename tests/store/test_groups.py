@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from mooring.model.groups import GroupName, GroupRule
 from mooring.model.ids import GroupId, HostId, NicId, RuleId
-from mooring.model.nouns import GroupName, GroupRule, Quota, Resource
+from mooring.model.nouns import Quota, Resource
 from mooring.model.records import Duplicate, NicRow, Referenced
 from mooring.model.subjects import (
     Direction,

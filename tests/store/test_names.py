@@ -5,7 +5,8 @@ from datetime import datetime
 import pytest
 
 from mooring.model.ids import AddressId, ProjectId
-from mooring.model.nouns import DnsDomain, DnsScope, InstanceState, Power
+from mooring.model.names import DnsDomain, DnsScope
+from mooring.model.nouns import InstanceState, Power
 from mooring.operations.interfaces import Referenced, Transaction
 from tests.store.world import Town
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from mooring.compile.facts import Row, Span
 from mooring.compile.journey import Address
+from mooring.model.groups import GroupRule, SecurityGroup
 from mooring.model.ids import uplink_name
-from mooring.model.nouns import GroupRule, SecurityGroup, Uplink
+from mooring.model.nouns import Uplink
 from mooring.model.subjects import Direction
 
 _ALL_PORTS = Span(0, 65535)

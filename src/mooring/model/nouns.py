@@ -5,24 +5,22 @@ from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
+from mooring.model.groups import GroupName
 from mooring.model.ids import (
     AddressId,
     ForwardingId,
-    GroupId,
     HostId,
     InstanceId,
     NetworkId,
     NicId,
     PoolId,
-    PreferenceId,
     ProjectId,
     RouterId,
-    RuleId,
     SubnetPoolId,
     UplinkId,
     UserId,
 )
-from mooring.model.subjects import Direction, Transport
+from mooring.model.subjects import Transport
 
 
 class NetworkKind(StrEnum):
@@ -289,55 +287,6 @@ class PortForwarding:
         return f"{self.protocol} {ports} of {self.address}"
 
 
-DEFAULT_GROUP = "default"
-"""The name of the security group that every project has, and that an instance is in unless it is said otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupRule:
-    """What a security group admits, as the project that made it sees it.
-
-    `protocol` is an IP protocol's number, None for any.  `first` and `last` are a range of destination ports or, for ICMP, a type and a code;
-    None where any will do.  The other side is in `prefix` or a member of the group `remote`; with neither it is anybody.
-    """
-
-    id: RuleId
-    group: GroupId
-    direction: Direction
-    family: int
-    protocol: int | None = None
-    first: int | None = None
-    last: int | None = None
-    prefix: IPv4Network | IPv6Network | None = None
-    remote: GroupId | None = None
-    remote_name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SecurityGroup:
-    """Rules that say what its members may send and receive.  `number` is its short name on hosts."""
-
-    id: GroupId
-    project: ProjectId
-    name: str
-    description: str
-    number: int
-    rules: tuple[GroupRule, ...] = ()
-
-    @property
-    def is_default(self) -> bool:
-        """Whether this is the group that every project has."""
-        return self.name == DEFAULT_GROUP
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class GroupName:
-    """A security group, by name and id."""
-
-    name: str
-    id: GroupId
-
-
 @dataclass(frozen=True, slots=True)
 class Nic:
     """A guest's network card.  `fixed` is empty until the compute host has asked for an address.
@@ -384,76 +333,6 @@ class Quota:
     resource: Resource
     used: int
     limit: int
-
-
-class EgressScope(StrEnum):
-    """For whom an egress preference is, the most specific first: of two with one prefix, that one counts."""
-
-    ADDRESS = "address"
-    NIC = "nic"
-    INSTANCE = "instance"
-    NETWORK = "network"
-    PROJECT = "project"
-
-
-@dataclass(frozen=True, slots=True)
-class EgressWay:
-    """As whom a guest leaves: as a floating IP, or without one as whatever address it has of the pool, its router's if need be."""
-
-    pool: PoolId
-    pool_name: str
-    floating: AddressId | None = None
-    address: IPv4Address | None = None
-
-    def __str__(self) -> str:
-        """Name the address, or the pool."""
-        return str(self.address) if self.address is not None else f"pool {self.pool_name}"
-
-
-@dataclass(frozen=True, slots=True)
-class EgressPreference:
-    """Towards destinations in `prefix`, guests of a project leave as `way`; of several prefixes that hold a destination, the longest counts.
-
-    `scope` says for which guests, and `target` is the id of what it names; `fixed` is the address that one of scope ADDRESS is for, and `nic`
-    then has it.  While the way's uplink leads nowhere what begins leaves as `fallback`, without one not at all.
-    """
-
-    id: PreferenceId
-    project: ProjectId
-    scope: EgressScope
-    target: str
-    prefix: IPv4Network
-    way: EgressWay
-    fallback: EgressWay | None = None
-    nic: NicId | None = None
-    fixed: IPv4Address | None = None
-
-
-class DnsScope(StrEnum):
-    """Who may ask for the names of a domain: everybody, or whom the operator calls inside."""
-
-    PUBLIC = "public"
-    PRIVATE = "private"
-
-
-@dataclass(frozen=True, slots=True)
-class DnsDomain:
-    """A domain in which projects give names to their floating IPs; only `project` may in one that is a project's."""
-
-    name: str
-    scope: DnsScope
-    project: ProjectId | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DnsEntry:
-    """A name in a domain, and the floating IP that it is for, with the project that has that."""
-
-    domain: str
-    name: str
-    address: IPv4Address
-    floating: AddressId
-    project: ProjectId
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,7 @@ from mooring.model.faults import (
     QuotaExceeded,
 )
 from mooring.model.ids import AddressId, InstanceId, NicId
-from mooring.model.nouns import (
-    AddressKind,
-    AddressPool,
-    FloatingIp,
-    Instance,
-    Quota,
-    Resource,
-)
+from mooring.model.nouns import AddressKind, AddressPool, FloatingIp, Instance, Quota, Resource
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.associations import attach, check_unforwarded, detach, end, fixed_of
 from mooring.operations.door import Door, Published, check_version, once, visible_instance, visible_nic

@@ -14,14 +14,7 @@ from mooring.model.faults import (
     NotReady,
 )
 from mooring.model.ids import AddressId, NicId
-from mooring.model.nouns import (
-    AddressPool,
-    FixedIp,
-    FloatingIp,
-    Instance,
-    InstanceState,
-    Nic,
-)
+from mooring.model.nouns import AddressPool, FixedIp, FloatingIp, Instance, InstanceState, Nic
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, publish
 from mooring.operations.egress import check_unpreferred

@@ -3,8 +3,9 @@
 from mooring.model.accounts import Caller
 from mooring.model.events import Action
 from mooring.model.faults import Conflict, NotFound
+from mooring.model.groups import DEFAULT_GROUP
 from mooring.model.ids import InstanceId, NicId
-from mooring.model.nouns import DEFAULT_GROUP, Instance, InstanceState, Nic, Resource
+from mooring.model.nouns import Instance, InstanceState, Nic, Resource
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.associations import end
 from mooring.operations.automatic import give_back_automatic

@@ -9,17 +9,8 @@ from mooring.model.accounts import Caller
 from mooring.model.events import Action
 from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, NotReady
 from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, PoolId, PreferenceId, ProjectId
-from mooring.model.nouns import (
-    AddressPool,
-    EgressPreference,
-    EgressScope,
-    EgressWay,
-    FixedIp,
-    FloatingIp,
-    Instance,
-    Network,
-    Nic,
-)
+from mooring.model.nouns import AddressPool, FixedIp, FloatingIp, Instance, Network, Nic
+from mooring.model.preferences import EgressPreference, EgressScope, EgressWay
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.door import Door, Published, check_version, once, publish, visible_instance, visible_nic
 from mooring.operations.events import note

@@ -6,8 +6,9 @@ from functools import partial
 from mooring.model.accounts import Caller
 from mooring.model.events import Action
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound, QuotaExceeded
+from mooring.model.groups import GroupRule, SecurityGroup
 from mooring.model.ids import GroupId, InstanceId, NicId, RuleId
-from mooring.model.nouns import GroupRule, Instance, Nic, Resource, SecurityGroup
+from mooring.model.nouns import Instance, Nic, Resource
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import (
     Change,

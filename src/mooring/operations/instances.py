@@ -7,18 +7,9 @@ from ipaddress import IPv4Address
 from mooring.model.accounts import Caller
 from mooring.model.events import Action
 from mooring.model.faults import Conflict, Exhausted, Invalid, NotFound, QuotaExceeded
+from mooring.model.groups import DEFAULT_GROUP
 from mooring.model.ids import InstanceId, NetworkId, NicId
-from mooring.model.nouns import (
-    DEFAULT_GROUP,
-    Flavor,
-    Image,
-    Instance,
-    InstanceState,
-    Network,
-    NetworkKind,
-    Nic,
-    Resource,
-)
+from mooring.model.nouns import Flavor, Image, Instance, InstanceState, Network, NetworkKind, Nic, Resource
 from mooring.model.subjects import MAX_GROUPS, SubjectKey, SubjectKind
 from mooring.operations.addresses import reclaim_unheld
 from mooring.operations.associations import end

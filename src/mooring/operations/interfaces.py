@@ -16,10 +16,7 @@ from mooring.model.ids import (
     InstanceId,
     ProjectId,
 )
-from mooring.model.nouns import (
-    Quota,
-    Resource,
-)
+from mooring.model.nouns import Quota, Resource
 from mooring.model.records import (
     AddressRow,
     Credentials,

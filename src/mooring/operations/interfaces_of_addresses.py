@@ -11,9 +11,7 @@ from mooring.model.ids import (
     PoolId,
     ProjectId,
 )
-from mooring.model.nouns import (
-    FloatingIp,
-)
+from mooring.model.nouns import FloatingIp
 from mooring.model.records import (
     AddressRow,
     FloatingChoice,

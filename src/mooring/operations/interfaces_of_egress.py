@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from mooring.model.ids import AddressId, NicId, PoolId, PreferenceId, ProjectId
-from mooring.model.nouns import EgressPreference, EgressWay
+from mooring.model.preferences import EgressPreference, EgressWay
 
 
 class Preferences(Protocol):

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from mooring.model.groups import GroupName, GroupRule, SecurityGroup
 from mooring.model.ids import GroupId, HostId, InstanceId, NicId, ProjectId, RuleId
-from mooring.model.nouns import GroupName, GroupRule, SecurityGroup
 
 
 class Groups(Protocol):

@@ -11,11 +11,7 @@ from mooring.model.ids import (
     NicId,
     ProjectId,
 )
-from mooring.model.nouns import (
-    Instance,
-    InstanceState,
-    Power,
-)
+from mooring.model.nouns import Instance, InstanceState, Power
 from mooring.model.records import (
     InstanceRow,
     NicRow,

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from mooring.model.ids import AddressId, ProjectId
-from mooring.model.nouns import DnsDomain, DnsEntry
+from mooring.model.names import DnsDomain, DnsEntry
 
 
 class Names(Protocol):

@@ -14,16 +14,7 @@ from mooring.model.ids import (
     RouterId,
     UplinkId,
 )
-from mooring.model.nouns import (
-    AddressPool,
-    AddressRange,
-    Host,
-    Network,
-    NetworkKind,
-    PoolUsage,
-    Uplink,
-    UplinkAway,
-)
+from mooring.model.nouns import AddressPool, AddressRange, Host, Network, NetworkKind, PoolUsage, Uplink, UplinkAway
 from mooring.model.records import (
     AddressRow,
     RouterRow,

@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from mooring.model.faults import Conflict, NotFound, QuotaExceeded
+from mooring.model.groups import DEFAULT_GROUP, GroupRule, SecurityGroup
 from mooring.model.ids import GroupId, HostId, NicId, ProjectId, RuleId
-from mooring.model.nouns import DEFAULT_GROUP, GroupRule, Nic, Resource, SecurityGroup
+from mooring.model.nouns import Nic, Resource
 from mooring.model.subjects import MAX_GROUPS, Direction, SubjectKey, SubjectKind
 from mooring.operations.door import Change, Door, publish
 from mooring.operations.interfaces import Duplicate, Transaction

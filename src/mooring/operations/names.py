@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import ProjectId
-from mooring.model.nouns import DnsDomain, DnsEntry, DnsScope
+from mooring.model.names import DnsDomain, DnsEntry, DnsScope
 from mooring.operations.door import Door
 from mooring.operations.interfaces import Transaction
 from mooring.policy.hostnames import domain_fault, label_fault

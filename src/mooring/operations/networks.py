@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from mooring.model.accounts import Caller, Project
+from mooring.model.events import Action
 from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, Unavailable
 from mooring.model.ids import AddressId, NetworkId, ProjectId, RouterId
 from mooring.model.nouns import (
@@ -23,6 +24,7 @@ from mooring.model.nouns import (
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.carrying import join
 from mooring.operations.door import Door, Published, check_version, checked_name, once, publish, withdraw
+from mooring.operations.events import note
 from mooring.operations.interfaces import AddressRow, Duplicate, Referenced, RouterRow, Transaction
 from mooring.operations.pools import usable_pools
 from mooring.operations.routing import retire, shared_router
@@ -89,7 +91,13 @@ class NetworkOperations:
         request = ("network", name, new.kind, new.cidr, gateway, *new.dns, new.mtu)
         changes: list[Published] = []
         with self._door.store.write() as tx:
-            made = once(tx, caller, idempotency_key, request, lambda: self._create(tx, name, gateway, new, changes))
+
+            def make() -> NetworkId:
+                network = self._create(tx, name, gateway, new, changes)
+                note(tx, caller, Action.NETWORK_CREATE, network, new.project, name=name, cidr=new.cidr)
+                return network
+
+            made = once(tx, caller, idempotency_key, request, make)
             network = tx.topology.network(NetworkId(made))
         if network is None:
             raise NotFound("Network", made)
@@ -259,6 +267,7 @@ class NetworkOperations:
                 raise NotFound("Network", network)
             check_version(caller, "Network", known.name, known)
             changes = remove_network(tx, known)
+            note(tx, caller, Action.NETWORK_DELETE, network, known.project, name=known.name)
         self._door.settle(changes)
 
 

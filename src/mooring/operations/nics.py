@@ -8,17 +8,8 @@ from mooring.model.accounts import Caller
 from mooring.model.events import Action
 from mooring.model.faults import Conflict, Exhausted, Forbidden, InUse, NotFound, NotReady, QuotaExceeded
 from mooring.model.ids import AddressId, NicId
-from mooring.model.nouns import (
-    AddressKind,
-    EgressScope,
-    FixedIp,
-    Instance,
-    InstanceState,
-    Network,
-    NetworkKind,
-    Nic,
-    Resource,
-)
+from mooring.model.nouns import AddressKind, FixedIp, Instance, InstanceState, Network, NetworkKind, Nic, Resource
+from mooring.model.preferences import EgressScope
 from mooring.model.records import NicRow
 from mooring.model.subjects import MAX_EXTRA, SubjectKey, SubjectKind
 from mooring.operations.addresses import reclaim_unheld

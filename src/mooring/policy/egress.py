@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from mooring.model import nouns
+from mooring.model import preferences as said
 from mooring.model.ids import PoolId, UplinkId
-from mooring.model.nouns import EgressScope
+from mooring.model.preferences import EgressScope
 from mooring.model.subjects import EgressPreference, WayOut
 
 MOST = 64
@@ -76,7 +76,7 @@ def preferred(counted: Mapping[IPv4Network, Told], fixed: IPv4Address, known: Kn
     )
 
 
-def described(preferences: Sequence[nouns.EgressPreference]) -> str:
+def described(preferences: Sequence[said.EgressPreference]) -> str:
     """Name preferences for a person: the first few."""
     named = [f"the egress preference {it.id} towards {it.prefix}" for it in preferences[:3]]
     return ", ".join(named) + (" and others" if len(preferences) > 3 else "")

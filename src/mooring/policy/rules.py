@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
 
 from mooring.model.faults import Invalid
-from mooring.model.nouns import GroupRule
+from mooring.model.groups import GroupRule
 from mooring.model.subjects import Direction, FilterRule
 
 FAMILIES = (4, 6)
@@ -73,7 +73,7 @@ class NewRule:
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """The flows that a rule is about, but for the group that the other side may be in; see mooring.model.nouns.GroupRule."""
+    """The flows that a rule is about, but for the group that the other side may be in; see mooring.model.groups.GroupRule."""
 
     direction: Direction
     family: int

@@ -17,7 +17,8 @@ from mooring.model.ids import (
     ProjectId,
     UplinkId,
 )
-from mooring.model.nouns import AddressKind, EgressPreference, EgressScope, EgressWay
+from mooring.model.nouns import AddressKind
+from mooring.model.preferences import EgressPreference, EgressScope, EgressWay
 from mooring.model.subjects import MOST_UPLINKS, Egress
 from mooring.policy.egress import Known, Told, Way, counting, preferred, set_name
 from mooring.store import numbers

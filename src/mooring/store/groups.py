@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Select, bindparam, delete, func, or_, select, update
 
+from mooring.model.groups import GroupName, GroupRule, SecurityGroup
 from mooring.model.ids import GroupId, HostId, InstanceId, NicId, ProjectId, RuleId
-from mooring.model.nouns import GroupName, GroupRule, SecurityGroup
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.policy.rules import meaning
 from mooring.store import numbers, reach

@@ -24,8 +24,9 @@ from sqlalchemy import (
     update,
 )
 
+from mooring.model.groups import GroupName
 from mooring.model.ids import AddressId, GroupId, HostId, InstanceId, NetworkId, NicId, PoolId, ProjectId, UserId
-from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, GroupName, Instance, InstanceState, Nic, Power
+from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, Instance, InstanceState, Nic, Power
 from mooring.model.records import InstanceRow, NicRow, Referenced
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs

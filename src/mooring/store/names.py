@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from sqlalchemy import Select, bindparam, delete, func, select
 
 from mooring.model.ids import AddressId, ProjectId
-from mooring.model.nouns import DnsDomain, DnsEntry, DnsScope
+from mooring.model.names import DnsDomain, DnsEntry, DnsScope
 from mooring.store.schema import addresses, dns_domains, dns_entries
 from mooring.store.session import Session
 

@@ -4,8 +4,8 @@ from ipaddress import ip_network
 
 from sqlalchemy import Row, Select, select
 
+from mooring.model.groups import GroupRule
 from mooring.model.ids import GroupId, RuleId
-from mooring.model.nouns import GroupRule
 from mooring.model.subjects import Direction
 from mooring.store.schema import security_group_rules, security_groups
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mooring.dialects.dns import Authority, Server, answer
 from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Invalid, NotFound, QuotaExceeded, Unavailable
-from mooring.model.nouns import DnsDomain, DnsScope
+from mooring.model.names import DnsDomain, DnsScope
 from mooring.operations.names import MOST_NAMES, Asked
 from tests.cloud import Cloud
 

@@ -17,7 +17,7 @@ from mooring.dialects.openstack.routes import ROUTES
 from mooring.dialects.openstack.routing import Access, Route
 from mooring.dialects.openstack.xml.documents import LABELLED, PREFIXES, document_of
 from mooring.dialects.openstack.xml.parsing import parse_xml
-from mooring.model.nouns import DnsScope
+from mooring.model.names import DnsScope
 from mooring.operations import NewKey, NewProject, NewUser
 from tests.cloud import FLAVORS, IMAGES, Cloud, Server, StoppedClock
 from tests.dialects.openstack.conftest import PUBLIC_URL, Client

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from mooring.model.ids import AddressId, NicId, PoolId, PreferenceId, ProjectId
-from mooring.model.nouns import EgressPreference, EgressWay
+from mooring.model.preferences import EgressPreference, EgressWay
 
 
 class Preferences:

@@ -4,8 +4,8 @@ import builtins
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
+from mooring.model.groups import GroupName, GroupRule, SecurityGroup
 from mooring.model.ids import GroupId, HostId, InstanceId, NicId, ProjectId, RuleId
-from mooring.model.nouns import GroupName, GroupRule, SecurityGroup
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.policy.rules import meaning
 from tests.simulation.database.tables import (

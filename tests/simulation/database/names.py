@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from mooring.model.ids import AddressId, ProjectId
-from mooring.model.nouns import DnsDomain, DnsEntry
+from mooring.model.names import DnsDomain, DnsEntry
 
 
 class Names:

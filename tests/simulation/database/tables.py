@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from mooring.model.accounts import Project, Role
 from mooring.model.events import Event
+from mooring.model.groups import GroupRule
 from mooring.model.ids import (
     AddressId,
     GroupId,
@@ -27,17 +28,7 @@ from mooring.model.ids import (
     UplinkId,
     UserId,
 )
-from mooring.model.nouns import (
-    AddressPool,
-    GroupRule,
-    Host,
-    InstanceState,
-    Network,
-    Power,
-    Resource,
-    Uplink,
-    UplinkAway,
-)
+from mooring.model.nouns import AddressPool, Host, InstanceState, Network, Power, Resource, Uplink, UplinkAway
 from mooring.model.pools import PoolDay
 from mooring.model.records import (
     AddressRow,

@@ -18,7 +18,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from mooring.model.nouns import DnsScope
+from mooring.model.names import DnsScope
 from mooring.operations.names import Asked
 
 TTL = 60

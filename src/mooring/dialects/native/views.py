@@ -5,9 +5,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Self
 
 from mooring.dialects.native.fields import View
+from mooring.model.groups import GroupRule, SecurityGroup
 from mooring.model.nouns import (
     FloatingIp,
-    GroupRule,
     Host,
     Instance,
     InstanceState,
@@ -17,7 +17,6 @@ from mooring.model.nouns import (
     Power,
     Quota,
     Resource,
-    SecurityGroup,
     UplinkAway,
 )
 from mooring.model.subjects import Direction

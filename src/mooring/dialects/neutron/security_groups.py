@@ -9,8 +9,8 @@ from mooring.dialects.neutron.lists import View, collection, single
 from mooring.dialects.neutron.owners import check_owner
 from mooring.dialects.openstack.bodies import Body, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
+from mooring.model.groups import GroupRule, SecurityGroup
 from mooring.model.ids import GroupId, RuleId
-from mooring.model.nouns import GroupRule, SecurityGroup
 from mooring.model.subjects import Direction
 from mooring.operations import NewRule
 from mooring.policy.rules import ICMP, PORTED, PROTOCOLS, protocol_name

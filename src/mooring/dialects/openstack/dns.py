@@ -12,7 +12,7 @@ from mooring.dialects.http import Refused, shown, storable
 from mooring.dialects.openstack.bodies import Body, Ipv4, Name
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.model.faults import NotFound
-from mooring.model.nouns import DnsDomain, DnsEntry, DnsScope
+from mooring.model.names import DnsDomain, DnsEntry, DnsScope
 
 # Without a name of its own a zone is where everything is, see zones.py.
 _ZONE = "nova"

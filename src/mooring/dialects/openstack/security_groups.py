@@ -12,8 +12,9 @@ from pydantic import BeforeValidator
 from mooring.dialects.http import Json, Refused, shown
 from mooring.dialects.openstack.bodies import Body, checked
 from mooring.dialects.openstack.calls import FORM_TYPE, Answer, Call
+from mooring.model.groups import GroupName, GroupRule, SecurityGroup
 from mooring.model.ids import GroupId, InstanceId, RuleId, is_uuid
-from mooring.model.nouns import GroupName, GroupRule, Instance, SecurityGroup
+from mooring.model.nouns import Instance
 from mooring.model.subjects import Direction
 from mooring.operations import NewRule
 from mooring.policy.rules import PORTED, protocol_name

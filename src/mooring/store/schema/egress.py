@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 
 from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, PoolId, PreferenceId, ProjectId
-from mooring.model.nouns import EgressScope
+from mooring.model.preferences import EgressScope
 from mooring.store.schema.columns import Listed, given, metadata, one_of, own_id, some_text, to
 
 LAST_SET = 2**31 - 1

@@ -3,7 +3,7 @@
 from sqlalchemy import Index, Named, Table, UniqueConstraint
 
 from mooring.model.ids import AddressId, ProjectId
-from mooring.model.nouns import DnsScope
+from mooring.model.names import DnsScope
 from mooring.store.schema.columns import Listed, given, metadata, one_of, own_id, some_text, to
 
 

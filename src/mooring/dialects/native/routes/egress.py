@@ -13,7 +13,7 @@ from mooring.dialects.native.routes.instances import find_instance
 from mooring.dialects.native.service import CallerOf, Service
 from mooring.model.accounts import Caller
 from mooring.model.ids import NicId, PreferenceId
-from mooring.model.nouns import EgressPreference, EgressScope, EgressWay
+from mooring.model.preferences import EgressPreference, EgressScope, EgressWay
 from mooring.operations import NewPreference, NewWay, Operations
 
 

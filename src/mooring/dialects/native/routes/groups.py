@@ -13,8 +13,8 @@ from mooring.dialects.native.views import GroupRuleView, InstanceView, SecurityG
 from mooring.dialects.native.wishes import GroupRuleWish, SecurityGroupWish
 from mooring.model.accounts import Caller
 from mooring.model.faults import NotFound
+from mooring.model.groups import SecurityGroup
 from mooring.model.ids import GroupId, NicId, RuleId, is_uuid
-from mooring.model.nouns import SecurityGroup
 from mooring.operations import Operations
 
 NicOf = Annotated[str | None, Query(description="Only this NIC of the instance, by id; all of them without it.")]
