@@ -9,6 +9,7 @@ from typing import Any
 
 import openstack as openstacksdk
 import pytest
+from openstack.exceptions import ConflictException, NotFoundException
 
 from mooring.demos.clients import login
 from mooring.demos.stage import OUTSIDE, OUTSIDE_ADDRESS
@@ -155,11 +156,11 @@ def test_forwarded_ports_by_sdk(town: Town, variables: dict[str, str]) -> None:
         changed = sdk.network.update_port_forwarding(made.id, floating.id, external_port=444)
         assert (changed.external_port, changed.internal_port) == (444, 8443)
         assert said(town, floating.floating_ip_address, 444) == "four"
-        with pytest.raises(openstacksdk.exceptions.ConflictException, match="in use by port forwarding"):
+        with pytest.raises(ConflictException, match="in use by port forwarding"):
             sdk.network.delete_ip(floating.id, ignore_missing=False)
         sdk.network.delete_port_forwarding(made.id, floating.id, ignore_missing=False)
         assert said(town, floating.floating_ip_address, 444, 0.5) == "nobody"
-        with pytest.raises(openstacksdk.exceptions.NotFoundException):
+        with pytest.raises(NotFoundException):
             sdk.network.get_port_forwarding(made.id, floating.id)
     sdk.network.delete_ip(floating.id, ignore_missing=False)
     sdk.close()
