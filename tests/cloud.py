@@ -238,7 +238,7 @@ class Cloud:
     clock: WallClock | StoppedClock = field(default_factory=WallClock)
     host: InstantHost = field(default_factory=InstantHost)
     quota: int = 10
-    settle_timeout: float = 5.0
+    settle_timeout: float = 0.2  # hosts obey on the thread that rings: who waits at all waits for one that is away
     auto_assign: str | None = None
     own_kind: NetworkKind | None = NetworkKind.VXLAN
     pools: tuple[tuple[str, AddressRange], ...] = (("public", POOL_RANGE),)

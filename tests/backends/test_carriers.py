@@ -28,7 +28,7 @@ from mooring.model.subjects import (
 from tests.backends.histories import check, history, same_host, settle
 from tests.compile.small import FIRST, ROUTER, small
 from tests.compile.walled import walls
-from tests.strategies import ENDPOINT, PEERS, SEGMENT, Cloud, carried, mac, preferring, uuid
+from tests.strategies import ENDPOINT, PEERS, SEGMENT, Cloud, carried, forwarding, mac, preferring, uuid
 
 NETWORK, OTHER = NetworkId(uuid("a", 7)), NetworkId(uuid("a", 8))
 DEVICE, BRIDGE_DEVICE = vxlan_name(NETWORK), bridge_name(NETWORK)
@@ -252,7 +252,7 @@ def test_every_table_is_drawn() -> None:
     """A generator that never draws a kind of fact tests nothing of it."""
     seen: set[str] = set()
 
-    @given(cloud=preferring() | carried() | walls())
+    @given(cloud=preferring() | forwarding() | carried() | walls())
     @settings(max_examples=600, database=None, derandomize=True)
     def draw(cloud: Cloud) -> None:
         seen.update(key.table.name for key in cloud.state)

@@ -154,7 +154,8 @@ def _instance_reported(
         # A host that it was taken from lets go of it: that says nothing of how it is where it is now.
         return []
     if report.error is None:
-        if tx.deliveries.settled(report.key, (HostRole.COMPUTE,)):
+        turning = known.power is not known.power.outcome
+        if turning and tx.deliveries.settled(report.key, (HostRole.COMPUTE,)):
             # Whatever was asked last is done now, and not only what was asked before.
             tx.instances.turn(instance, {known.power}, known.power.outcome)
         if tx.instances.move(instance, {InstanceState.BUILDING, InstanceState.ERROR}, InstanceState.ACTIVE):
