@@ -42,7 +42,7 @@ demo: setup-$(or $(setup_of_$(NAME)),run) ## the story NAME, told with real pack
 	@exec $(mooring) demo $(NAME) $(if $(ONCE),--once) $(if $(SHORT),--short)
 
 test: check ## all checks, then all tests but the slow ones
-	$(call run_tests,not slow,tests/backends tests/guests tests/lab tests/main)
+	$(call run_tests,not slow,tests/backends tests/bench tests/cli tests/guests tests/lab tests/main tests/simulation)
 
 test-slow: setup-slow ## the slow tests
 	$(call run_tests,slow,tests/guests tests/vm)
