@@ -23,16 +23,18 @@ PYTHON = next(path for path in ("/usr/bin/python3", sys.executable) if Path(path
 
 # Says what it was sent, and takes its time to clean up.
 POLITE = """
-import signal, sys, time
+import os, signal, sys, time
+def say(text):  # not by print, which must not be interrupted by itself: the next signal may come before it has returned
+    os.write(1, text.encode() + b"\\n")
 def handle(number, frame):
-    print("got", signal.Signals(number).name, flush=True)
+    say("got " + signal.Signals(number).name)
     if number != signal.SIGUSR1:
         time.sleep(0.3)
-        print("clean", flush=True)
+        say("clean")
         sys.exit(5)
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
     signal.signal(number, handle)
-print("up", flush=True)
+say("up")
 while True:
     time.sleep(1)
 """
