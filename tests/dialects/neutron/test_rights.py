@@ -3,6 +3,7 @@
 A route that isn't in CASES fails the walk, as does one that docs/openstack.md doesn't list.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import httpx2
 import pytest
 
 from mooring.dialects.neutron import ROUTES
+from mooring.dialects.neutron.extensions import EXTENSIONS
 from mooring.dialects.openstack.routing import Access, Route
 from mooring.operations import NewForwarding, NewSubnet, NewSubnetPool
 from tests.cloud import Cloud
@@ -197,6 +199,11 @@ def test_every_route_is_documented() -> None:
     text = DOCS.read_text()
     missing = [name(route) for route in ROUTES if f"| {route.method} | `{route.path}` |" not in text]
     assert missing == [], "docs/openstack.md has no line for these"
+
+
+def test_the_extensions_that_are_told_are_those_that_are_listed() -> None:
+    paragraph = DOCS.read_text().split("Extensions are listed only for what is here:")[1].partition(".")[0]
+    assert re.findall(r"`([^`]+)`", paragraph) == [extension.alias for extension in EXTENSIONS]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=name)
