@@ -159,7 +159,7 @@ def _copy(pipe: int) -> None:
 
 def _last_words(place: Path) -> str:
     said = ""
-    for name, lines in (("qemu.log", 5), ("virtiofsd.log", 5), ("console", 40)):
+    for name, lines in (("qemu.log", 5), ("virtiofsd.log", 5), ("console", 100)):
         path = place / name
         text = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
         said += f"\n--- {name}\n" + "\n".join(text.splitlines()[-lines:])
