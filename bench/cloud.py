@@ -126,6 +126,9 @@ class Cloud:
         return pipe
 
 
+_IDLE = 2.0  # seconds: a server closes a connection on which nothing comes for five
+
+
 def log_in(port: int) -> str:
     """Return a token of the project demo's, from the API that listens there."""
     user = {"name": "demo", "domain": {"id": "default"}, "password": PASSWORD}
@@ -145,13 +148,17 @@ class Client:
     def __init__(self, port: int, token: str) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
         self._headers = {"X-Auth-Token": token, "Content-Type": "application/json"}
+        self._used = time.monotonic()
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Make a call and return the answer's body; anything but a success is an error."""
         payload = None if body is None else json.dumps(body)
+        if time.monotonic() - self._used > _IDLE:
+            self._connection.close()  # it opens again by itself
         self._connection.request(method, path, payload, self._headers)
         response = self._connection.getresponse()
         content = response.read()
+        self._used = time.monotonic()
         if not 200 <= response.status < 300:
             raise RuntimeError(f"{method} {path}: {response.status} {content.decode(errors='replace')}")
         return json.loads(content) if content else None
