@@ -3,20 +3,22 @@
 import sqlalchemy as sa
 from alembic import op
 
+from mooring.store.migrations import quotas
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_BEFORE = "'instances', 'floating_ips', 'security_groups', 'security_group_rules', 'security_group_members'"
-_RESOURCES = f"{_BEFORE}, 'nic_addresses'"
+_BEFORE = ("instances", "floating_ips", "security_groups", "security_group_rules", "security_group_members")
+_NEW = "nic_addresses"
 _LIMIT = 256
 """What projects that are there may have of them: the default of new ones."""
 
 
 def upgrade() -> None:
-    _count(_RESOURCES)
-    op.execute(f"INSERT INTO quotas SELECT id, 'nic_addresses', 0, {_LIMIT} FROM projects")  # noqa: S608 - ours
+    quotas.count((*_BEFORE, _NEW))
+    quotas.allow(_NEW, _LIMIT)
     op.create_table(
         "claims",
         sa.Column("network", sa.Text(), nullable=False),
@@ -63,34 +65,8 @@ def _given(table: str, column: str) -> None:
     op.create_index(f"ix_{table}_{column}", table, [column], sqlite_where=given, postgresql_where=given)
 
 
-def _count(resources: str) -> None:
-    """Let quotas be of these resources."""
-    check = f"resource IN ({resources})"
-    if op.get_bind().dialect.name != "sqlite":
-        op.drop_constraint("ck_quotas_resource", "quotas")
-        op.create_check_constraint("ck_quotas_resource", "quotas", check)
-        return
-    # It can change no constraint of a table that is there.
-    op.rename_table("quotas", "quotas_before")
-    op.create_table(
-        "quotas",
-        sa.Column("project", sa.Text(), nullable=False),
-        sa.Column("resource", sa.Text(), nullable=False),
-        sa.Column("used", sa.Integer(), nullable=False),
-        sa.Column("ceiling", sa.Integer(), nullable=False),
-        sa.CheckConstraint(check, name="ck_quotas_resource"),
-        sa.CheckConstraint("ceiling >= -1", name="ck_quotas_ceiling"),
-        sa.CheckConstraint("used >= 0", name="ck_quotas_used"),
-        sa.ForeignKeyConstraint(["project"], ["projects.id"], name="fk_quotas_project", ondelete="RESTRICT"),
-        sa.PrimaryKeyConstraint("project", "resource", name="pk_quotas"),
-        sqlite_with_rowid=False,
-    )
-    op.execute("INSERT INTO quotas SELECT project, resource, used, ceiling FROM quotas_before")
-    op.drop_table("quotas_before")
-
-
 def downgrade() -> None:
     op.drop_table("allowances")
     op.drop_table("claims")
-    op.execute("DELETE FROM quotas WHERE resource = 'nic_addresses'")
-    _count(_BEFORE)
+    quotas.forget((_NEW,))
+    quotas.count(_BEFORE)

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from mooring.store.migrations import quotas
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -83,44 +85,14 @@ def upgrade() -> None:
         sa.Column("made", sa.Boolean(), nullable=False),
         sa.CheckConstraint("made OR pool IS NULL", name="ck_own_routers_pool"),
     )
-    _count((*_BEFORE, *_NEW))
+    quotas.count((*_BEFORE, *_NEW))
     for resource in _NEW:
-        op.execute(
-            f"INSERT INTO quotas (project, resource, used, ceiling) SELECT id, '{resource}', 0, {_LIMIT} FROM projects"  # noqa: S608 - ours
-        )
-
-
-def _count(resources: tuple[str, ...]) -> None:
-    """Let quotas be of some resources."""
-    listed = ", ".join(f"'{resource}'" for resource in resources)
-    check = f"resource IN ({listed})"
-    if op.get_bind().dialect.name != "sqlite":
-        op.drop_constraint("ck_quotas_resource", "quotas")
-        op.create_check_constraint("ck_quotas_resource", "quotas", check)
-        return
-    # It can't change a constraint of a table that is there.
-    op.rename_table("quotas", "quotas_before")
-    op.create_table(
-        "quotas",
-        sa.Column("project", sa.Text(), nullable=False),
-        sa.Column("resource", sa.Text(), nullable=False),
-        sa.Column("used", sa.Integer(), nullable=False),
-        sa.Column("ceiling", sa.Integer(), nullable=False),
-        sa.CheckConstraint(check, name="ck_quotas_resource"),
-        sa.CheckConstraint("ceiling >= -1", name="ck_quotas_ceiling"),
-        sa.CheckConstraint("used >= 0", name="ck_quotas_used"),
-        sa.ForeignKeyConstraint(["project"], ["projects.id"], name="fk_quotas_project", ondelete="RESTRICT"),
-        sa.PrimaryKeyConstraint("project", "resource", name="pk_quotas"),
-        sqlite_with_rowid=False,
-    )
-    columns = "project, resource, used, ceiling"
-    op.execute(f"INSERT INTO quotas ({columns}) SELECT {columns} FROM quotas_before")  # noqa: S608 - ours
-    op.drop_table("quotas_before")
+        quotas.allow(resource, _LIMIT)
 
 
 def downgrade() -> None:
     # What is left of a network without its side row is an ordinary network of its project.
-    op.execute("DELETE FROM quotas WHERE resource IN ('networks', 'subnets', 'routers', 'subnet_pools')")
-    _count(_BEFORE)
+    quotas.forget(_NEW)
+    quotas.count(_BEFORE)
     for table in ("own_routers", "own_subnets", "subnet_pools", "bare_networks"):
         op.drop_table(table)
