@@ -8,6 +8,8 @@ from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, Proje
 from mooring.model.nouns import AddressKind, FloatingIp
 from mooring.model.records import AddressRow, Duplicate, FloatingChoice, Referenced
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
+from tests.simulation.database.egress import forget_preferences, spare_preferred
+from tests.simulation.database.forwardings import is_forwarded
 from tests.simulation.database.tables import Seat, Tables, check, needed, needs, unique
 
 
@@ -151,6 +153,8 @@ class Addresses:
         rows = [tables.addresses.get(address) for address in {floating: None, fixed: None}]
         if len([row for row in rows if row is not None and not row.releasing]) != 2:
             raise Referenced("an address that is not there or is being released cannot be associated")
+        if is_forwarded(tables, floating):
+            raise Referenced("ports of this address are forwarded")
         needs(pool in tables.pools)
         unique(floating in tables.associations, "associations.floating")
         beside = [tables.seats[other] for other, (to, _) in tables.associations.items() if to == fixed]
@@ -195,11 +199,11 @@ class Addresses:
 
     def _associated(self, address: AddressId) -> bool:
         to = (fixed for fixed, _ in self._tables.associations.values())
-        return address in self._tables.associations or address in to
+        return address in self._tables.associations or address in to or is_forwarded(self._tables, address)
 
     def release(self, address: AddressId) -> bool:
         if self._associated(address):
-            raise Referenced("an association needs this address")
+            raise Referenced("an association or a port forwarding needs this address")
         row = self._tables.addresses.get(address)
         if row is None or row.releasing:
             return False
@@ -211,7 +215,15 @@ class Addresses:
         row = tables.addresses.get(address)
         if row is None:
             return
+        if any(own == address for _, own in tables.claims.values()):
+            # NICs may use it beside their own.
+            tables.addresses.put(address, replace(row, nic=None, releasing=False))
+            return
         needed(self._associated(address) or any(own == address for _, own in tables.router_uplinks.values()))
+        spare_preferred(tables, floating=address)
+        forget_preferences(tables, address)
+        if address in tables.renewals:
+            tables.renewals.drop(address)
         for nic, _ in list(self.lingers(address)):
             tables.lingering.drop((address, nic))
         tables.addresses.drop(address)
@@ -233,9 +245,21 @@ class Addresses:
             heir = self._tables.addresses[association[0]].nic if association else None
             if heir is not None and heir != nic and not self.gateway_behind(nic, since):
                 found.add(heir)
+            for forwarding, fixed in self._tables.forwardings.values():
+                other = self._tables.addresses[fixed].nic
+                if forwarding.floating != address or other is None or other == nic:
+                    continue
+                if not self.gateway_behind(nic, since) and not self._behind_one_router(nic, other):
+                    found.add(other)
             if not self.behind(nic, since):
                 self._tables.lingering.drop((address, nic))
         return sorted(found)
+
+    def _behind_one_router(self, one: NicId, other: NicId) -> bool:
+        """Say whether two NICs are behind one router, where ports of an address go from guest to guest in one place."""
+        rows = [self._tables.nics.get(nic) for nic in (one, other)]
+        routers = [self._tables.networks[row.network][0].router for row in rows if row is not None]
+        return len(routers) == 2 and routers[0] is not None and routers[0] == routers[1]
 
     def releasing(self, nic: NicId) -> Sequence[AddressRow]:
         found: list[AddressRow] = []

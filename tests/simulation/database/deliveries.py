@@ -77,7 +77,8 @@ class Deliveries:
         for at, row in list(self._tables.deliveries.items()):
             newest = self._tables.generations[at[1]]
             self._tables.deliveries.put(at, Delivery(newest if row.present else newest - 1, present=row.present))
-        self._tables.counters.put("groups", (self._tables.counters.get("groups") or 0) + (1 << 20))
+        for name in ("groups", "egress_sets"):
+            self._tables.count(name, 1 << 20)
 
     def digest(self, host: HostId, page: Page = WHOLE) -> Sequence[DigestEntry]:
         found = [(at, row) for at, row in self._tables.deliveries.items() if at[0] == host]

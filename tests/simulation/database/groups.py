@@ -29,8 +29,7 @@ class Groups:
         unique(group in self._tables.groups, "security_groups.id")
         unique(self.find(project, name) is not None, "security_groups.project, security_groups.name")
         needs(project in self._tables.projects)
-        number = (self._tables.counters.get("groups") or 0) + 1
-        self._tables.counters.put("groups", number)
+        number = self._tables.count("groups", 1)
         self._tables.groups.put(group, GroupRecord(project, name, description, number))
         self._tables.generations.put(_key(group), 1)
 

@@ -46,6 +46,11 @@ class Identities:
             *(router.project for router in tables.routers.values()),
             *(network.project for network, _ in tables.networks.values()),
             *(group.project for group in tables.groups.values()),
+            *(known.project for known, _ in tables.preferences.values()),
+            *(known.project for known, _ in tables.forwardings.values()),
+            *(claimed for claimed, _ in tables.claims.values()),
+            *(network.project for network in tables.bares.values()),
+            *(pool.project for pool in tables.subnet_pools.values()),
         )
         needed(project in owners)
         for key in [key for key, row in tables.keys.items() if row.key.project == project]:

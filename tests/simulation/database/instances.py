@@ -11,6 +11,8 @@ from mooring.model.nouns import FixedIp, Instance, InstanceState, Nic, Power
 from mooring.model.records import InstanceRow, NicRow
 from mooring.model.subjects import SubjectKey, SubjectKind
 from tests.simulation.database.addresses import Addresses
+from tests.simulation.database.allowances import allowed_to
+from tests.simulation.database.egress import forget_preferences
 from tests.simulation.database.groups import Groups
 from tests.simulation.database.tables import InstanceRecord, Tables, check, forget, needed, needs, unique
 
@@ -66,7 +68,8 @@ class Instances:
         name = self._tables.networks[nic.network][0].name
         floating = tuple(addresses.floating_of_nic(nic.id))
         groups = tuple(Groups(self._tables).of_nic(nic.id))
-        return Nic(nic.id, nic.network, name, nic.mac, fixed, floating, groups, nic.filtered)
+        allowed = tuple(allowed_to(self._tables, nic.id))
+        return Nic(nic.id, nic.network, name, nic.mac, fixed, floating, groups, nic.filtered, allowed)
 
     def _listed(self, chosen: "builtins.list[InstanceRecord]") -> Sequence[Instance]:
         return [self._view(known) for known in sorted(chosen, key=lambda known: (known.row.created, known.row.id))]
@@ -155,6 +158,8 @@ class Instances:
             return
         needed(any(row.nic == nic for row in self._tables.addresses.values()))
         needed(any(of == nic for of, _ in self._tables.nic_groups.keys()))  # noqa: SIM118 - a Table is no dict
+        needed(any(of == nic for of, _ in self._tables.allowances.keys()))  # noqa: SIM118
+        forget_preferences(self._tables, nic)
         self._tables.nics.drop(nic)
         self._tables.macs.drop(known.mac)
         forget(self._tables, SubjectKey(SubjectKind.NIC, nic))
@@ -165,5 +170,6 @@ class Instances:
         needed(any(nic.instance == instance for nic in self._tables.nics.values()))
         for key in [key for key in self._tables.failed_launches.keys() if key[0] == instance]:  # noqa: SIM118
             self._tables.failed_launches.drop(key)
+        forget_preferences(self._tables, instance)
         self._tables.instances.drop(instance)
         forget(self._tables, SubjectKey(SubjectKind.INSTANCE, instance))

@@ -1,8 +1,16 @@
 """Subjects from the rows of the simulated database: one at a time and in plain loops, where mooring.store.subjects reads in bulk."""
 
-from ipaddress import IPv4Interface, IPv4Network, collapse_addresses, summarize_address_range
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    collapse_addresses,
+    ip_address,
+    summarize_address_range,
+)
 
-from mooring.model.ids import AddressId, GroupId, InstanceId, NetworkId, NicId, RouterId, UplinkId
+from mooring.model.ids import AddressId, GroupId, InstanceId, NetworkId, NicId, PoolId, RouterId, UplinkId
 from mooring.model.nouns import AddressPool, Host, NetworkKind
 from mooring.model.records import AddressRow
 from mooring.model.subjects import (
@@ -14,6 +22,7 @@ from mooring.model.subjects import (
     NicAddress,
     NicFilter,
     NicIntent,
+    PortForwarding,
     PublicAddress,
     RouterIntent,
     RouterPort,
@@ -23,11 +32,14 @@ from mooring.model.subjects import (
     SubjectKind,
     TunnelPeer,
 )
+from mooring.policy.egress import Known
 from mooring.policy.managers import carrier, manager_of
 from mooring.policy.rules import filter_rule
+from mooring.store.egress import uplink_number
 from mooring.store.hostnames import hostname
 from mooring.store.subjects import LEASE
 from tests.simulation.database.addresses import Addresses
+from tests.simulation.database.egress import Preferences
 from tests.simulation.database.tables import Tables
 from tests.simulation.database.topology import Topology
 
@@ -79,7 +91,8 @@ class Subjects:
             RouterPort(row.id, mac, IPv4Interface((row.gateway, row.cidr.prefixlen)), row.dns, row.mtu, LEASE)
             for row, mac in networks
         )
-        return RouterIntent(router, generation, ports, tuple(self._ways(router)))
+        joined = router in self._tables.own_routers
+        return RouterIntent(router, generation, ports, tuple(self._ways(router)), joined=joined)
 
     def _ways(self, router: RouterId) -> list[RouterUplink]:
         ways: list[RouterUplink] = []
@@ -97,14 +110,19 @@ class Subjects:
                     prefixes=tuple(sorted({pool.cidr for pool in pools})),
                     ranges=_ranges(pools),
                     alone=not Topology(self._tables).others_on(uplink, router),
-                    number=list(self._tables.uplinks.keys()).index(uplink) + 1,
+                    number=uplink_number(self._tables.uplink_numbers[uplink]),
                     misses=self._tables.uplinks[uplink].misses,
                 )
             )
         return ways
 
     def _uplinks(self, router: RouterId) -> list[tuple[UplinkId, tuple[str, AddressId]]]:
+        """Return by which uplinks a router goes out: where its project said by which, by no other that it has an address at."""
         found = [(uplink, own) for (of, uplink), own in self._tables.router_uplinks.items() if of == router]
+        if router in self._tables.own_routers:
+            _, led = self._tables.own_routers[router]
+            chosen = self._tables.pools[led].uplink if led is not None else None
+            found = [way for way in found if way[0] == chosen]
         public = {pool.uplink for pool in self._tables.pools.values() if pool.public}
         return sorted(found, key=lambda way: (way[0] not in public, self._tables.uplinks[way[0]].name))
 
@@ -125,6 +143,9 @@ class Subjects:
         network, _ = self._tables.networks[row.network]
         instance = self._tables.instances[row.instance]
         host = self._tables.hosts.get(instance.host) if instance.host else None
+        ways = self._uplinks(network.router) if network.router else []
+        shared = tuple(PublicAddress(self._tables.addresses[address].address, way) for way, (_, address) in ways)
+        by_uplink = {public.uplink: public.address for public in reversed(shared)}
         own: list[NicAddress] = []
         for fixed in self._addresses.fixed_of_nic(nic):
             if fixed.releasing:
@@ -134,9 +155,12 @@ class Subjects:
                 for one in sorted(self._addresses.floating_of_fixed(fixed.id), key=self._addresses.position)
                 if not self._held_elsewhere(one, nic)
             ]
-            own.append(NicAddress(fixed.address, tuple(self._public(floating) for floating in public)))
-        ways = self._uplinks(network.router) if network.router else []
-        shared = tuple(PublicAddress(self._tables.addresses[address].address, way) for way, (_, address) in ways)
+            of_pools: dict[PoolId, IPv4Address] = {}
+            for each in public:
+                of_pools.setdefault(each.pool, each.address)  # type: ignore[arg-type]
+            egress = Preferences(self._tables).egress(nic, fixed.id, Known(of_pools, by_uplink))
+            floating = tuple(self._public(each) for each in public)
+            own.append(NicAddress(fixed.address, floating, egress, self._forwards(fixed.id, nic)))
         return NicIntent(
             id=nic,
             generation=generation,
@@ -148,8 +172,29 @@ class Subjects:
             shared=shared,
             bridge=network.bridge,
             endpoint=host.endpoint if host and network.kind is NetworkKind.VXLAN else None,
-            filter=NicFilter(tuple(self._numbers(nic))) if row.filtered else None,
+            filter=NicFilter(tuple(self._numbers(nic)), tuple(self._extra(nic))) if row.filtered else None,
         )
+
+    def _forwards(self, fixed: AddressId, nic: NicId) -> tuple[PortForwarding, ...]:
+        mine = [known for known, to in self._tables.forwardings.values() if to == fixed]
+        return tuple(
+            sorted(
+                PortForwarding(
+                    self._public(self._tables.addresses[known.floating]),
+                    known.protocol,
+                    known.first,
+                    known.last,
+                    known.to,
+                )
+                for known in mine
+                if not self._held_elsewhere(known.floating, nic)
+            )
+        )
+
+    def _extra(self, nic: NicId) -> list[IPv4Address | IPv6Address]:
+        rows = self._tables.allowances.items()
+        mine = [ip_address(address) for (of, address), row in rows if of == nic and row.leaving is None]
+        return sorted(mine, key=lambda address: (address.version, int(address)))
 
     def _numbers(self, nic: NicId) -> list[int]:
         mine = [group for of, group in self._tables.nic_groups.keys() if of == nic]  # noqa: SIM118 - a Table is no dict

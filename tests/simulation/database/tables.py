@@ -15,6 +15,7 @@ from mooring.model.events import Event
 from mooring.model.groups import GroupRule
 from mooring.model.ids import (
     AddressId,
+    ForwardingId,
     GroupId,
     HostId,
     InstanceId,
@@ -22,14 +23,29 @@ from mooring.model.ids import (
     NetworkId,
     NicId,
     PoolId,
+    PreferenceId,
     ProjectId,
     RouterId,
     RuleId,
+    SubnetPoolId,
     UplinkId,
     UserId,
 )
-from mooring.model.nouns import AddressPool, Host, InstanceState, Network, Power, Resource, Uplink, UplinkAway
+from mooring.model.nouns import (
+    AddressPool,
+    Host,
+    InstanceState,
+    Network,
+    OwnSubnet,
+    PortForwarding,
+    Power,
+    Resource,
+    Uplink,
+    UplinkAway,
+)
+from mooring.model.own import BareNetwork, SubnetPool
 from mooring.model.pools import PoolDay
+from mooring.model.preferences import EgressPreference
 from mooring.model.records import (
     AddressRow,
     Credentials,
@@ -149,6 +165,17 @@ class Seat:
     automatic: bool
 
 
+@dataclass(frozen=True, slots=True)
+class AllowanceRow:
+    """An address that a NIC may use beside its own, as part of a prefix; `leaving` is the NIC's generation without it."""
+
+    network: NetworkId
+    family: int
+    prefix: str
+    place: int | None
+    leaving: int | None
+
+
 Delivered = tuple[HostId, SubjectKey, HostRole]
 
 
@@ -201,6 +228,25 @@ class Tables:
     quotas: Table[tuple[ProjectId, Resource], tuple[int, int]] = field(
         default_factory=Table[tuple[ProjectId, Resource], tuple[int, int]]
     )
+    uplink_numbers: Table[UplinkId, int] = field(default_factory=Table[UplinkId, int])
+    preferences: Table[PreferenceId, tuple[EgressPreference, AddressId | None]] = field(
+        default_factory=Table[PreferenceId, tuple[EgressPreference, AddressId | None]]
+    )
+    egress_sets: Table[str, int] = field(default_factory=Table[str, int])
+    renewals: Table[AddressId, int] = field(default_factory=Table[AddressId, int])
+    forwardings: Table[ForwardingId, tuple[PortForwarding, AddressId]] = field(
+        default_factory=Table[ForwardingId, tuple[PortForwarding, AddressId]]
+    )
+    claims: Table[tuple[NetworkId, str], tuple[ProjectId, AddressId | None]] = field(
+        default_factory=Table[tuple[NetworkId, str], tuple[ProjectId, AddressId | None]]
+    )
+    allowances: Table[tuple[NicId, str], AllowanceRow] = field(default_factory=Table[tuple[NicId, str], AllowanceRow])
+    bares: Table[NetworkId, BareNetwork] = field(default_factory=Table[NetworkId, BareNetwork])
+    own_subnets: Table[NetworkId, OwnSubnet] = field(default_factory=Table[NetworkId, OwnSubnet])
+    own_routers: Table[RouterId, tuple[bool, PoolId | None]] = field(
+        default_factory=Table[RouterId, tuple[bool, PoolId | None]]
+    )
+    subnet_pools: Table[SubnetPoolId, SubnetPool] = field(default_factory=Table[SubnetPoolId, SubnetPool])
     epochs: Table[int, None] = field(default_factory=Table[int, None])
     generations: Table[SubjectKey, int] = field(default_factory=Table[SubjectKey, int])
     deliveries: Table[Delivered, Delivery] = field(default_factory=Table[Delivered, Delivery])
@@ -211,6 +257,12 @@ class Tables:
 
     def fork(self, *, writable: bool) -> "Tables":
         return Tables(*[getattr(self, name).fork(writable=writable) for name in _NAMES])
+
+    def count(self, name: str, step: int) -> int:
+        """Count a counter upwards, and return it."""
+        now = (self.counters.get(name) or 0) + step
+        self.counters.put(name, now)
+        return now
 
 
 _NAMES = tuple(Tables.__dataclass_fields__)
@@ -248,7 +300,7 @@ def forget(tables: Tables, key: SubjectKey) -> None:
         "instance": tables.instances,
         "group": tables.groups,
     }[key.kind.value]
-    if key.id in rows:
+    if key.id in rows or key.id in tables.bares:
         return
     if any(known == key for _, known, _ in tables.deliveries.keys()):  # noqa: SIM118 - a Table is no dict
         return

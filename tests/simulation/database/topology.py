@@ -19,6 +19,7 @@ from mooring.model.nouns import (
 from mooring.model.records import AddressRow, RouterRow
 from mooring.model.subjects import SubjectKey, SubjectKind
 from tests.simulation.database.addresses import Addresses
+from tests.simulation.database.egress import forget_preferences, spare_preferred
 from tests.simulation.database.pools import Pools
 from tests.simulation.database.tables import Tables, check, forget, needed, needs, unique
 
@@ -61,6 +62,7 @@ class Topology:
         unique(uplink.id in self._tables.uplinks, "uplinks.id")
         unique(self.uplink_by_name(uplink.name) is not None, "uplinks.name")
         self._tables.uplinks.put(uplink.id, uplink)
+        self._tables.uplink_numbers.put(uplink.id, 1 + max(self._tables.uplink_numbers.values(), default=0))
 
     def uplink_by_name(self, name: str) -> Uplink | None:
         return next((uplink for uplink in self._tables.uplinks.values() if uplink.name == name), None)
@@ -93,6 +95,7 @@ class Topology:
             self._tables.uplinks_away.drop(found)
         if uplink in self._tables.uplinks:
             self._tables.uplinks.drop(uplink)
+            self._tables.uplink_numbers.drop(uplink)
 
     def add_pool(self, pool: AddressPool) -> None:
         if not pool.ranges:
@@ -142,6 +145,8 @@ class Topology:
         if pool not in self._tables.pools:
             return
         needed(any(row.pool == pool for row in self._tables.addresses.values()))
+        needed(any(led == pool for _, led in self._tables.own_routers.values()))
+        spare_preferred(self._tables, pool=pool)
         self._tables.pools.drop(pool)
         Pools(self._tables).forget(pool=pool)
         for known_day in [each for each in self._tables.pool_days.keys() if each[0] == pool]:  # noqa: SIM118
@@ -158,13 +163,18 @@ class Topology:
         self._tables.routers.put(router.id, router)
 
     def router(self, router: RouterId) -> RouterRow | None:
-        return self._tables.routers.get(router)
+        known = self._tables.routers.get(router)
+        return self._shown(known) if known else None
+
+    def _shown(self, router: RouterRow) -> RouterRow:
+        own = self._tables.own_routers.get(router.id)
+        return replace(router, closed=True, made=own[0], pool=own[1]) if own else router
 
     def shared_router(self) -> RouterRow | None:
-        return next((router for router in self._tables.routers.values() if not router.private), None)
+        return next((router for router in self.routers() if not router.private), None)
 
     def routers(self) -> Sequence[RouterRow]:
-        return list(self._tables.routers.values())
+        return [self._shown(router) for router in self._tables.routers.values()]
 
     def delete_router(self, router: RouterId) -> None:
         if router not in self._tables.routers:
@@ -172,6 +182,8 @@ class Topology:
         needed(any(of == router for (of, _), _ in self._tables.router_uplinks.items()))
         needed(any(network.router == router for network, _ in self._tables.networks.values()))
         self._tables.routers.drop(router)
+        if router in self._tables.own_routers:
+            self._tables.own_routers.drop(router)
         forget(self._tables, SubjectKey(SubjectKind.ROUTER, router))
 
     def claim_router(self, router: RouterId, host: HostId) -> bool:
@@ -230,18 +242,22 @@ class Topology:
 
     def network(self, network: NetworkId) -> Network | None:
         known = self._tables.networks.get(network)
-        return known[0] if known else None
+        return self._with_own(*known) if known else None
+
+    def _with_own(self, network: Network, mac: str) -> Network:
+        own = self._tables.own_subnets.get(network.id)
+        return replace(network, own=replace(own, mac=mac)) if own else network
 
     def free_segment(self, kind: NetworkKind, first: int, last: int) -> int | None:
         taken = {network.segment for network, _ in self._tables.networks.values() if network.kind is kind}
         return next((number for number in range(first, last + 1) if number not in taken), None)
 
     def networks(self, project: ProjectId | None) -> Sequence[Network]:
-        every = [network for network, _ in self._tables.networks.values()]
+        every = [self._with_own(*known) for known in self._tables.networks.values()]
         return every if project is None else [network for network in every if network.project in (None, project)]
 
     def networks_of_router(self, router: RouterId) -> Sequence[Network]:
-        return [network for network, _ in self._tables.networks.values() if network.router == router]
+        return [network for network in self.networks(None) if network.router == router]
 
     def delete_network(self, network: NetworkId) -> None:
         known = self._tables.networks.get(network)
@@ -249,6 +265,10 @@ class Topology:
             return
         needed(any(nic.network == network for nic in self._tables.nics.values()))
         needed(any(row.network == network for row in self._tables.addresses.values()))
+        needed(any(of == network for of, _ in self._tables.claims.keys()))  # noqa: SIM118
+        forget_preferences(self._tables, network)
+        if network in self._tables.own_subnets:
+            self._tables.own_subnets.drop(network)
         self._tables.networks.drop(network)
         self._tables.macs.drop(known[1])
         if network in self._tables.cursors:
