@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,12 +41,12 @@ def told(tale: Callable[[Story], None]) -> tuple[int, list[str]]:
     happened: list[str] = []
 
     @contextmanager
-    def build(keep_port: bool) -> Iterator[Nowhere]:
+    def build(keep_port: bool, home: Path) -> Iterator[Nowhere]:
         happened.append(f"built, port {'kept' if keep_port else 'any'}")
         try:
             yield Nowhere()
         finally:
-            happened.append("gone")
+            happened.append("gone" if home.is_dir() else "gone after its files")
 
     return tell(Demo("test", "A test.", build, lambda story, _: tale(story)), once=True), happened
 
@@ -80,6 +81,37 @@ def test_an_interrupted_story_cleans_up_and_ends_with_130() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     assert told(tale) == (130, ["built, port any", "gone"])
+
+
+def test_no_files_are_left_by_a_signal_that_comes_while_their_directory_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(*arguments: str | None) -> str:
+        made = mkdtemp(*arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return made
+
+    mkdtemp = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    assert told(lambda story: story.say("never told")) == (130, [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_signal_does_not_interrupt_the_cleaning_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned: list[bool] = []
+
+    @contextmanager
+    def build(_: bool, home: Path) -> Iterator[Nowhere]:
+        (home / "log").touch()
+        yield Nowhere()
+        os.kill(os.getpid(), signal.SIGINT)
+        cleaned.append(home.is_dir())
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert tell(Demo("test", "A test.", build, lambda _, __: None), once=True) == 0
+    assert cleaned == [True]
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_a_failing_command_says_is_told_even_where_its_success_is_not() -> None:

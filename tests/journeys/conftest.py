@@ -9,6 +9,6 @@ from tests.journeys.town import Town
 
 
 @pytest.fixture(scope="module")
-def town() -> Iterator[Town]:
-    with Stage(keep_port=False) as stage:
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    with Stage(tmp_path_factory.mktemp("town"), keep_port=False) as stage:
         yield Town(stage)

@@ -1,5 +1,7 @@
 """Drift of which the kernel told nobody is repaired within ten seconds: events are a hint, never the only means."""
 
+from pathlib import Path
+
 import pytest
 
 from mooring.backends.linux.backend import LinuxBackend
@@ -10,9 +12,9 @@ from tests.journeys.town import Town, eventually
 pytestmark = pytest.mark.kernel
 
 
-def test_drift_is_repaired_without_events(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drift_is_repaired_without_events(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(LinuxBackend, "watch", lambda *_: None)
-    with Stage(keep_port=False) as stage:
+    with Stage(tmp_path, keep_port=False) as stage:
         drifter = Drifter(Town(stage))
         eventually(drifter.right)
         for kind in ("map element", "rule", "foreign route", "guest's port"):

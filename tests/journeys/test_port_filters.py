@@ -52,8 +52,8 @@ def _end(town: Town, guest: InstanceId) -> End:
     return End(mac[1], town.fixed(guest))
 
 
-def test_without_filters_all_that_is_forged_arrives() -> None:
-    with Unguarded(keep_port=False) as stage:
+def test_without_filters_all_that_is_forged_arrives(tmp_path: Path) -> None:
+    with Unguarded(tmp_path, keep_port=False) as stage:
         town = Town(stage)
         victim, attacker = town.boot("victim"), town.boot("attacker")
         for guest in (victim, attacker):

@@ -222,6 +222,6 @@ while True:
 DEMO = Demo(
     "floating-ip",
     "Two guests, one floating IP: reach a guest by it, leave with it, move it under traffic, take it away.",
-    lambda keep_port: Stage(keep_port=keep_port),
+    lambda keep_port, home: Stage(home, keep_port=keep_port),
     lambda story, stage: _Tale(story, stage).tell(),
 )

@@ -222,6 +222,6 @@ def _tell(story: Story, stage: Stage) -> None:
 DEMO = Demo(
     "openstack",
     "One floating IP and four clients: the openstack command, openstacksdk, novaclient of 2014, and XML by hand.",
-    lambda keep_port: Stage(keep_port=keep_port),
+    lambda keep_port, home: Stage(home, keep_port=keep_port),
     _tell,
 )

@@ -2,7 +2,6 @@
 
 import contextlib
 import shlex
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,11 +16,12 @@ _WORDS = 8
 
 
 class Hosts:
-    """A laboratory that a story is told in; its files are gone when the story is over."""
+    """A laboratory that a story is told in."""
 
-    def __init__(self, plan: Plan, *, keep_port: bool) -> None:
-        """Plan it.  With `keep_port` the API takes its usual port if that is free, so that people find it."""
+    def __init__(self, plan: Plan, home: Path, *, keep_port: bool) -> None:
+        """Plan it, with its files in a directory.  With `keep_port` the API takes its usual port if that is free, so that people find it."""
         self.plan = plan
+        self._home = home
         self.lab: Laboratory
         self._keep_port = keep_port
         self._stack = contextlib.ExitStack()
@@ -34,12 +34,10 @@ class Hosts:
             SandboxRefused: not in a sandbox, where all of it would be the machine's own.
         """
         try:
-            # Not below /run, which only the sandbox sees: people want to read the logs.
-            home = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-demo-")))
             # Daemons that aren't root pass through it; what is secret is in directories that let nobody pass.
-            home.chmod(0o711)
+            self._home.chmod(0o711)
             port = free_port() if self._keep_port else 0
-            self.lab = self._stack.enter_context(Laboratory(self.plan, home, port=port))
+            self.lab = self._stack.enter_context(Laboratory(self.plan, self._home, port=port))
         except BaseException:
             self._stack.close()
             raise

@@ -345,8 +345,8 @@ def of(length: Length) -> Demo[Hosts]:
     return Demo(
         "late-allocation",
         "Several hosts, two projects with the same addresses, each taken last; then every process is killed.",
-        lambda keep_port: Hosts(
-            replace(length.plan, vlans=length.whole and _vlans().verdict is Verdict.OK), keep_port=keep_port
+        lambda keep_port, home: Hosts(
+            replace(length.plan, vlans=length.whole and _vlans().verdict is Verdict.OK), home, keep_port=keep_port
         ),
         lambda story, hosts: _tell(story, hosts, length),
     )

@@ -310,6 +310,6 @@ def _lacks(trace: str, what: str) -> bool:
 DEMO = Demo(
     "port-filters",
     "Guests that can be nobody but themselves, two tenants apart on one bridge, rules that open and close running flows.",
-    lambda keep_port: _Town(keep_port=keep_port),
+    lambda keep_port, home: _Town(home, keep_port=keep_port),
     lambda story, stage: _Tale(story, stage).tell(),
 )

@@ -120,12 +120,13 @@ class Places:
 class Stage(Places):
     """The world of a story, with mooring running in it."""
 
-    def __init__(self, *, keep_port: bool) -> None:
-        """Plan the world.  With `keep_port` the API takes its usual port if that is free, so that people find it."""
+    def __init__(self, home: Path, *, keep_port: bool) -> None:
+        """Plan the world, with its log in a directory.  With `keep_port` the API takes its usual port if that is free, so that people find it."""
         super().__init__()
+        # Not below /run, which only the sandbox sees: people want to read it.
+        self.log = home / "log"
         self._keep_port = keep_port
         self.node: Node
-        self.log: Path
 
     def __enter__(self) -> Self:
         """Build the world and start mooring in it."""
@@ -134,8 +135,6 @@ class Stage(Places):
             state = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-", dir="/run")))
             # Daemons that run as nobody read their files below here.
             state.chmod(0o755)
-            # Not below /run, which only the sandbox sees: people want to read it.
-            self.log = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mooring-log-"))) / "log"
             self._stack.callback(logs.configure, sys.stderr)
             logs.configure(self._stack.enter_context(self.log.open("a", encoding="utf-8")))
             self.node = self._stack.enter_context(Node(self._settings(state)))

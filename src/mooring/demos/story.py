@@ -5,10 +5,11 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -129,36 +130,64 @@ W = TypeVar("W", bound=World)
 class Demo(Generic[W]):
     """A story: its name on the command line, one sentence about it, how to build its stage, and how to tell it there.
 
-    `build` is told whether the API is to have its usual port, so that people find it.
+    `build` is told whether the API is to have its usual port, so that people find it, and a directory for what people may want to read;
+    the directory goes when the story is over.
     """
 
     name: str
     summary: str
-    build: Callable[[bool], AbstractContextManager[W]]
+    build: Callable[[bool, Path], AbstractContextManager[W]]
     tell: Callable[[Story, W], None]
+
+
+class _Ending:
+    """The first signal ends the story; a later one must not disturb the cleaning up."""
+
+    def __init__(self) -> None:
+        """Interrupt nothing yet."""
+        self.asked = threading.Event()
+        self._interrupts = False
+
+    def __call__(self, *_: object) -> None:
+        """Take a signal: raise KeyboardInterrupt where that is expected, else remember it."""
+        if not self.asked.is_set():
+            self.asked.set()
+            if self._interrupts:
+                raise KeyboardInterrupt
+
+    @contextmanager
+    def interrupting(self) -> Generator[None]:
+        """Be interrupted from here on; what came before is taken now.
+
+        Raises:
+            KeyboardInterrupt: whenever a signal comes.
+        """
+        self._interrupts = True
+        try:
+            if self.asked.is_set():
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._interrupts = False
 
 
 def tell(demo: Demo[W], *, once: bool) -> int:
     """Set the stage, tell the story, and stay unless it is to be told once; return the exit code."""
     console = Console(highlight=False, soft_wrap=True)
-    done = threading.Event()
-
-    def end(*_: object) -> None:
-        # The first signal ends the story, wherever it is; a second one must not disturb the cleaning up.
-        if not done.is_set():
-            done.set()
-            raise KeyboardInterrupt
-
+    ending = _Ending()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+        signal.signal(number, ending)
     try:
         console.print(Text(f"mooring demo {demo.name}", style="bold"), Text(demo.summary))
-        with demo.build(not once) as stage:
+        # A signal that came while a directory is made or removed would leave it behind.
+        home = tempfile.TemporaryDirectory(prefix="mooring-demo-")
+        with home, ExitStack() as stack, ending.interrupting():
+            stage = stack.enter_context(demo.build(not once, Path(home.name)))
             story = Story(console)
             demo.tell(story, stage)
             story.end()
             if not once:
-                _stay(console, stage, done)
+                _stay(console, stage, ending.asked)
     except LaboratoryFailed as failure:
         console.print(Text(f"\n{failure}", style="bold red"))
         return 1
@@ -167,7 +196,7 @@ def tell(demo: Demo[W], *, once: bool) -> int:
         return 1
     except KeyboardInterrupt:
         console.print("\nCleaned up.")
-        return 0 if done.is_set() and not once else 130
+        return 0 if not once else 130
     return 0
 
 

@@ -298,6 +298,6 @@ class _Tale:
 DEMO = Demo(
     "uplinks",
     "One guest with one network card, two providers: who sees it as whom, and why, also while a provider is away.",
-    lambda keep_port: Crossroads(keep_port=keep_port),
+    lambda keep_port, home: Crossroads(home, keep_port=keep_port),
     lambda story, stage: _Tale(story, stage).tell(),
 )

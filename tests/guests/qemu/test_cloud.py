@@ -36,9 +36,9 @@ def is_gone(town: Town, instance: InstanceId) -> bool:
     return False
 
 
-def test_a_vm_is_launched_answers_from_outside_and_goes() -> None:
+def test_a_vm_is_launched_answers_from_outside_and_goes(tmp_path: Path) -> None:
     vms.built()
-    with VmStage(keep_port=False) as stage:
+    with VmStage(tmp_path, keep_port=False) as stage:
         town = Town(stage)
         made = town.operations.instances.create(town.demo, NewInstance("vm-1", image(town, "tiny-vm").id, "1"))
         eventually(
