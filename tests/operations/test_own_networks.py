@@ -15,7 +15,17 @@ from mooring.model.faults import Conflict, Exhausted, Forbidden, InUse, Invalid,
 from mooring.model.ids import NetworkId, RouterId
 from mooring.model.nouns import AddressRange, Instance, Network, Resource
 from mooring.model.subjects import HostRole, NetworkIntent, NicIntent, RouterIntent, Vxlan
-from mooring.operations import NewInstance, NewNic, NewSubnet, NewSubnetPool, RouterChange, SubnetChange
+from mooring.operations import (
+    NewInstance,
+    NewNic,
+    NewPool,
+    NewPreference,
+    NewSubnet,
+    NewSubnetPool,
+    NewWay,
+    RouterChange,
+    SubnetChange,
+)
 from mooring.operations.hosts import HostLinks
 from mooring.policy.prefixes import free_prefix
 from tests.cloud import FLAVORS, IMAGES, Cloud
@@ -361,3 +371,71 @@ def test_a_router_elsewhere_takes_the_guests_of_a_network_to_its_host(cloud: Clo
     # Nobody is left who serves the two alone.
     routers = {key.id for host in fleet.hosts for key, _ in fleet.held[host] if key.kind.value == "router"}
     assert routers == {gate}
+
+
+def test_what_projects_made_keeps_nobody_from_making_a_pool(cloud: Cloud, alice: Caller) -> None:
+    """Its guests go without the pool's addresses: their router knows nothing of them, and none of them can lead there."""
+    taken = IPv4Network("203.0.113.0/24")
+    gate, network = _router(cloud, alice), _network(cloud, alice, cidr=taken)
+    cloud.operations.own_routers.add_network(alice, gate, network.id)
+    instance = _boot(cloud, alice, network.id)
+    _boot(cloud, cloud.caller("bob"), cloud.network.id)
+    before = _routers(cloud)[gate].uplinks
+    # On the very uplink by which the router goes out.
+    part = AddressRange(IPv4Address("203.0.113.10"), IPv4Address("203.0.113.19"))
+    new = NewPool("new", taken, IPv4Address("203.0.113.254"), (part,), "uplink0")
+    cloud.operations.pools.create(cloud.caller("root"), new)
+    (told,) = _routers(cloud)[gate].uplinks
+    assert told == before[0]
+    (shared,) = [each for each in _routers(cloud).values() if each.id != gate]
+    assert taken in shared.uplinks[0].prefixes
+    floating = cloud.operations.addresses.allocate(alice, "new")
+    with pytest.raises(Conflict, match="Network web behind router gate has addresses of pool new itself"):
+        cloud.operations.addresses.associate(alice, instance.id, floating.address)
+    other = cloud.operations.addresses.allocate(alice, "public")
+    cloud.operations.addresses.associate(alice, instance.id, other.address)
+    assert _nic(cloud, instance).addresses[0].floating[0].address == other.address
+    # Without the old pool there is no address left that its router could have.
+    cloud.operations.addresses.disassociate(alice, instance.id, other.address)
+    cloud.operations.own_routers.change(alice, gate, RouterChange(led=True))
+    pools = {pool.name: pool.id for pool in cloud.operations.pools.listing(alice)}
+    with pytest.raises(Conflict, match=r"overlaps 203\.0\.113\.0/24 of pool new"):
+        cloud.operations.own_routers.change(alice, gate, RouterChange(led=True, pool=pools["new"]))
+    cloud.operations.addresses.release(alice, other.id)
+    cloud.operations.pools.delete(cloud.caller("root"), "public")
+    assert _routers(cloud)[gate].uplinks == ()
+
+
+def test_a_network_does_not_join_a_router_that_goes_out_by_its_addresses(cloud: Cloud, alice: Caller) -> None:
+    network = _network(cloud, alice, cidr=IPv4Network("203.0.113.0/24"))
+    cloud.add_pool("new", AddressRange(IPv4Address("203.0.113.10"), IPv4Address("203.0.113.19")), 1)
+    pools = {pool.name: pool.id for pool in cloud.operations.pools.listing(alice)}
+    gate = cloud.operations.own_routers.create(alice, "gate", pools["new"]).id
+    with pytest.raises(Conflict, match=r"overlaps 203\.0\.113\.0/24 of pool new"):
+        cloud.operations.own_routers.add_network(alice, gate, network.id)
+    # Its address there stays the router's while it goes nowhere, and is in the way when it goes out again.
+    cloud.operations.own_routers.change(alice, gate, RouterChange(led=True))
+    cloud.operations.own_routers.add_network(alice, gate, network.id)
+    with pytest.raises(Conflict, match=r"overlaps 203\.0\.113\.0/24 of pool new"):
+        cloud.operations.own_routers.change(alice, gate, RouterChange(led=True, pool=pools["new"]))
+    cloud.operations.own_routers.change(alice, gate, RouterChange(led=True, pool=pools["public"]))
+    assert _boot(cloud, alice, network.id).nics[0].fixed
+
+
+def test_what_guests_prefer_takes_no_address_for_a_router_that_leads_elsewhere(cloud: Cloud, alice: Caller) -> None:
+    cloud.add_pool("other", AddressRange(IPv4Address("203.0.113.10"), IPv4Address("203.0.113.19")), 1)
+    gate, network = _router(cloud, alice), _network(cloud, alice)
+    cloud.operations.own_routers.add_network(alice, gate, network.id)
+    instance = _boot(cloud, alice, network.id)
+    before = cloud.operations.pools.usage(alice, "other").routers
+    new = NewPreference(IPv4Network("192.0.2.0/24"), NewWay(pool="other"), nic=instance.nics[0].id)
+    cloud.operations.egress.create(alice, new)
+    assert cloud.operations.pools.usage(alice, "other").routers == before
+
+
+def test_a_prefix_of_public_addresses_is_passed_over(cloud: Cloud, alice: Caller) -> None:
+    prefixes = (IPv4Network("198.51.100.0/23"),)
+    pool = cloud.operations.subnet_pools.create(alice, NewSubnetPool("mine", prefixes, 25))
+    bare = cloud.operations.own_networks.create(alice, "web")
+    made = cloud.operations.own_networks.add_subnet(alice, NewSubnet(bare.id, pool=pool.id))
+    assert made.cidr == IPv4Network("198.51.101.0/25")

@@ -16,7 +16,7 @@ from mooring.operations.door import Door, Published, check_version, once, publis
 from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Transaction
 from mooring.operations.pools import check_granted, find_pool, visible_pool
-from mooring.operations.routing import connect
+from mooring.operations.routing import connect, leads
 from mooring.policy.egress import MOST, described
 from mooring.policy.pools import may_use
 from mooring.policy.roles import Verb
@@ -194,7 +194,9 @@ class EgressOperations:
             seen.add(row.network)
             network = tx.topology.network(row.network)
             router = tx.topology.router(network.router) if network is not None and network.router else None
-            if router is not None and not tx.topology.router_has_uplink(router.id, known.uplink):
+            if router is None or not leads(tx, router, known):
+                continue
+            if not tx.topology.router_has_uplink(router.id, known.uplink):
                 changes += connect(self._door, tx, router, known)
         return changes
 

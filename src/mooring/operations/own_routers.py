@@ -72,6 +72,7 @@ class OwnRouterOperations:
             NotFound: the project has made no such router, or there is no such pool.
             Invalid: a name that cannot be.
             InUse: floating IPs need the uplink by which it goes out now.
+            Conflict: a network that it serves has addresses of the pool itself.
             Exhausted: the pool has no address for it.
         """
         self._door.allow(caller, Verb.NETWORK_CHANGE)
@@ -90,6 +91,8 @@ class OwnRouterOperations:
         return changed
 
     def _lead(self, tx: Transaction, router: RouterRow, pool: AddressPool | None) -> list[Published]:
+        if pool is not None:
+            _check_apart(tx, router, pool, tx.topology.networks_of_router(router.id))
         tx.own.lead(router.id, pool.id if pool is not None else None)
         if pool is None:
             return republish(tx, router.id)
@@ -100,7 +103,8 @@ class OwnRouterOperations:
 
         Raises:
             NotFound: the project has made no such router or subnet.
-            Conflict: a router of the project's serves it, or it is the operator's; or its guests are where this router cannot be.
+            Conflict: a router of the project's serves it, or it is the operator's; or its guests are where this router cannot be; or it has
+                addresses of the pool by which the router goes out.
             Invalid: its addresses overlap those of another network of the router's.
         """
         self._door.allow(caller, Verb.NETWORK_CHANGE)
@@ -117,6 +121,9 @@ class OwnRouterOperations:
                 if other.cidr.overlaps(known.cidr):
                     reason = f"{known.cidr} of subnet {network} overlaps {other.cidr} of subnet {other.id}"
                     raise Invalid("subnet_id", reason)
+            led = tx.topology.pool(target.pool) if target.pool is not None else None
+            if led is not None:
+                _check_apart(tx, target, led, [known])
             changes = _serve(tx, known, target)
             note(tx, caller, Action.ROUTER_JOIN, router, target.project, name=target.name, subnet=network)
         self._door.settle(changes)
@@ -193,6 +200,21 @@ def _check_unneeded(tx: Transaction, router: RouterRow, wanted: AddressPool | No
         return
     if users := _led_to(tx, tx.topology.networks_of_router(router.id)):
         raise InUse("Router gateway", router.id, users)
+
+
+def _check_apart(tx: Transaction, router: RouterRow, pool: AddressPool, networks: Sequence[Network]) -> None:
+    """Refuse a way out by a pool to networks that have addresses of it themselves, or of the pool whose address the router has there.
+
+    Raises:
+        Conflict: which of them.
+    """
+    own = tx.topology.router_address(router.id, pool.uplink)
+    home = tx.topology.pool(own.pool) if own is not None and own.pool is not None else None
+    for network in networks:
+        for each in (pool, home or pool):
+            if network.cidr.overlaps(each.cidr):
+                reason = f"{network.cidr} of subnet {network.id} overlaps {each.cidr} of pool {each.name}."
+                raise Conflict(reason, field="router")
 
 
 def _serve(tx: Transaction, network: Network, router: RouterRow) -> list[Published]:

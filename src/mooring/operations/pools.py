@@ -62,7 +62,7 @@ class PoolOperations:
 
         Raises:
             Invalid: a field contradicts itself or another, with the field's name.
-            Conflict: the pool overlaps a pool or a guest network, or its name is taken.
+            Conflict: the pool overlaps a pool or a network of the operator's, or its name is taken.
         """
         self._door.allow(caller, Verb.POOL_ADMIN)
         name = checked_name("name", new.name)
@@ -323,5 +323,6 @@ def _check_apart(tx: Transaction, new: NewPool) -> None:
         if any(new.gateway in part for part in pool.ranges):
             raise Conflict(f"gateway: {new.gateway} is an address of pool {pool.name}.", field="gateway")
     for network in tx.topology.networks(None):
-        if network.cidr.overlaps(new.cidr):
+        # What a project made for itself keeps nobody from making a pool: its guests go without the pool's addresses.
+        if network.own is None and network.cidr.overlaps(new.cidr):
             raise Conflict(f"cidr: {new.cidr} overlaps network {network.name} ({network.cidr}).", field="cidr")

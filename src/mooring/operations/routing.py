@@ -125,21 +125,33 @@ def disconnect(door: Door, tx: Transaction, pool: AddressPool) -> list[Published
         if own.pool == pool.id:
             tx.topology.remove_router_uplink(router.id, pool.uplink)
             tx.addresses.free(own.id)
-        changes += connect(door, tx, router, others[0]) if others else republish(tx, router.id)
+        next_one = next((other for other in others if shadowed(tx, router, other) is None), None)
+        changes += connect(door, tx, router, next_one) if next_one is not None else republish(tx, router.id)
     return changes
+
+
+def shadowed(tx: Transaction, router: RouterRow, pool: AddressPool) -> Network | None:
+    """Return a network behind a router that has addresses of a pool's subnet itself: from there those of the pool can't be reached.
+
+    Only one that a project made can have any, since before the pool was there: see `operations.pools`.
+    """
+    networks = tx.topology.networks_of_router(router.id) if router.closed else ()
+    return next((network for network in networks if network.cidr.overlaps(pool.cidr)), None)
 
 
 def leads(tx: Transaction, router: RouterRow, pool: AddressPool) -> bool:
     """Say whether a router goes out by a pool's uplink, or may: one that a project made does as it was told."""
     own = tx.topology.pool(router.pool) if router.pool is not None else None
-    return not router.closed or (own is not None and own.uplink == pool.uplink)
+    if router.closed and (own is None or own.uplink != pool.uplink):
+        return False
+    return shadowed(tx, router, pool) is None
 
 
 def check_led(tx: Transaction, router: RouterRow, pool: AddressPool, network: str) -> None:
     """Refuse a floating IP behind a router that its project lets go out elsewhere, or nowhere.
 
     Raises:
-        Conflict: the router doesn't go out by the pool's uplink.
+        Conflict: the router doesn't go out by the pool's uplink, or a network behind it has addresses of the pool.
     """
     if not leads(tx, router, pool):
         own = tx.topology.pool(router.pool) if router.pool is not None else None
@@ -147,6 +159,8 @@ def check_led(tx: Transaction, router: RouterRow, pool: AddressPool, network: st
             why = f"Network {network} is on no router"
         elif own is None:
             why = f"Router {router.name} of network {network} has no gateway"
+        elif (other := shadowed(tx, router, pool)) is not None:
+            why = f"Network {other.name} behind router {router.name} has addresses of pool {pool.name} itself ({other.cidr})"
         else:
             why = f"Router {router.name} of network {network} goes out by pool {own.name} only"
         raise Conflict(f"{why}: no floating IP of pool {pool.name} can lead there.", field="router")

@@ -181,7 +181,9 @@ def next_prefix(
         raise Invalid("prefixlen", reason)
     taken = [network.cidr for network in tx.own.networks_of_pool(pool)]
     if wanted is None:
-        found = free_prefix(known.prefixes, taken, bits)
+        # Where public addresses are no subnet can be: that prefix would be refused each time.
+        public = [each.cidr for each in tx.topology.pools()]
+        found = free_prefix(known.prefixes, [*taken, *public], bits)
         if found is None:
             raise Exhausted(f"Subnet pool {known.name} has no free prefix of /{bits}.")
         return found

@@ -117,10 +117,12 @@ class _Read:
 
     def _routers(self) -> Iterator[RouterIntent]:
         ports: defaultdict[RouterId | None, list[RouterPort]] = defaultdict(list)
+        inside: defaultdict[RouterId | None, list[IPv4Network]] = defaultdict(list)
         for router, network, mac, gateway, cidr, dns, mtu in self.session.rows(self.selection.ports, **self.parameters):
             own = IPv4Interface((gateway, IPv4Network(cidr).prefixlen))
             servers = tuple(IPv4Address(server) for server in dns.split())
             ports[router].append(RouterPort(network, mac, own, servers, mtu, LEASE))
+            inside[router].append(own.network)
         owned: defaultdict[UplinkId, list[_OwnedRange]] = defaultdict(list)
         for uplink, cidr, gateway, first, last in self.session.rows(self.selection.ranges, **self.parameters):
             part = _OwnedRange(IPv4Network(cidr), IPv4Address(gateway), IPv4Address(first), IPv4Address(last))
@@ -130,6 +132,8 @@ class _Read:
             router, uplink, interface, mac, position, number, misses, has_others = row
             address = IPv4Address(position)
             home = next(part for part in owned[uplink] if address in part.cidr)
+            # Of a pool that came when a project had its addresses already, its router knows nothing.
+            apart = [part for part in owned[uplink] if not any(part.cidr.overlaps(own) for own in inside[router])]
             ways[router].append(
                 RouterUplink(
                     uplink=uplink,
@@ -137,8 +141,8 @@ class _Read:
                     mac=mac,
                     address=IPv4Interface((address, home.cidr.prefixlen)),
                     next_hop=home.gateway,
-                    prefixes=tuple(sorted({part.cidr for part in owned[uplink]})),
-                    ranges=_prefixes(owned[uplink]),
+                    prefixes=tuple(sorted({part.cidr for part in apart})),
+                    ranges=_prefixes(apart),
                     alone=not has_others,
                     number=uplink_number(number),
                     misses=misses,

@@ -92,14 +92,15 @@ class Subjects:
             for row, mac in networks
         )
         joined = router in self._tables.own_routers
-        return RouterIntent(router, generation, ports, tuple(self._ways(router)), joined=joined)
+        return RouterIntent(router, generation, ports, tuple(self._ways(router, ports)), joined=joined)
 
-    def _ways(self, router: RouterId) -> list[RouterUplink]:
+    def _ways(self, router: RouterId, ports: tuple[RouterPort, ...]) -> list[RouterUplink]:
         ways: list[RouterUplink] = []
         for uplink, (mac, address) in self._uplinks(router):
             pools = [pool for pool in self._tables.pools.values() if pool.uplink == uplink]
             own = self._tables.addresses[address].address
             home = next(pool for pool in pools if own in pool.cidr)
+            pools = [pool for pool in pools if not any(pool.cidr.overlaps(port.address.network) for port in ports)]
             ways.append(
                 RouterUplink(
                     uplink=uplink,
