@@ -1,13 +1,13 @@
-"""Floating IPs that come with an instance and go with it: whatever becomes of the launch, nothing is left over, and what users took over stays."""
+"""Floating IPs that come with an instance and go with it: whatever becomes of the launch, nothing is left over; nobody parts them."""
 
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from mooring.model.faults import Exhausted, QuotaExceeded
+from mooring.model.faults import Exhausted, Forbidden, QuotaExceeded
 from mooring.model.nouns import AddressRange, InstanceState
-from mooring.operations import NewInstance, NewPreference, NewWay, PoolChange
+from mooring.operations import AUTOMATIC, FloatingChoice, NewInstance, NewPreference, NewWay, PoolChange
 from tests.cloud import FLAVORS, IMAGES, POOL_RANGE, Cloud
 from tests.operations import laws
 
@@ -48,23 +48,50 @@ def test_it_is_given_again_only_when_hosts_let_go(cloud: Cloud) -> None:
     laws.check(cloud)
 
 
-def test_what_was_taken_over_stays_with_the_project(cloud: Cloud) -> None:
+@pytest.mark.parametrize("who", ["alice", "root"])
+def test_nobody_takes_it_off_moves_it_or_releases_it(cloud: Cloud, who: str) -> None:
     alice, do = cloud.caller("alice"), cloud.operations
     one, two = cloud.boot(alice, "one"), cloud.boot(alice, "two")
-    (first,) = one.nics[0].floating
-    (second,) = two.nics[0].floating
-    # Taken off and put on again: it is one like any other.
-    do.addresses.disassociate(alice, one.id, first.address)
-    do.addresses.associate(alice, one.id, first.address)
-    # Moved, to where one of the other pool is already.
-    other = do.addresses.allocate(alice, "public")
-    do.addresses.associate(alice, one.id, other.address)
-    do.addresses.disassociate(alice, one.id, first.address)
-    do.addresses.point(alice, second.id, one.nics[0].id)
-    for server in (one, two):
-        do.instances.delete(alice, server.id)
-    kept = {each.address for each in do.addresses.listing(alice)}
-    assert kept == {first.address, second.address, other.address}
+    (floating,) = one.nics[0].floating
+    assert floating.automatic
+    caller, before = cloud.caller(who), cloud.host.public_addresses()
+    parting: list[Callable[[], object]] = [
+        lambda: do.addresses.release(caller, floating.id),
+        lambda: do.addresses.point(caller, floating.id, None),
+    ]
+    if who == "alice":
+        parting += [
+            lambda: do.addresses.disassociate(caller, one.id, floating.address),
+            lambda: do.addresses.associate(caller, two.id, floating.address),
+            lambda: do.addresses.point(caller, floating.id, two.nics[0].id),
+            lambda: do.addresses.point_at(caller, floating.id, two.nics[0].fixed[0].address),
+        ]
+    for part in parting:
+        with pytest.raises(Forbidden, match=f"{floating.address} came with instance {one.id}") as refused:
+            part()
+        assert refused.value.field == AUTOMATIC
+    # Where it is already, nothing happens.
+    assert do.addresses.associate(alice, one.id, floating.address) == floating
+    assert cloud.host.public_addresses() == before
+    laws.check(cloud)
+    do.instances.delete(alice, one.id)
+    assert [each.address for each in do.addresses.listing(alice)] == [two.nics[0].floating[0].address]
+    laws.check(cloud)
+
+
+def test_what_the_project_added_is_its_own_and_stays(cloud: Cloud) -> None:
+    alice, do = cloud.caller("alice"), cloud.operations
+    one = cloud.boot(alice, "one")
+    added = do.addresses.allocate(alice, "public")
+    added = do.addresses.associate(alice, one.id, added.address)
+    assert not added.automatic
+    for automatic, wanted in ((False, [added]), (True, list(one.nics[0].floating)), (None, None)):
+        found = [each for piece in do.addresses.walk(alice, FloatingChoice(automatic=automatic)) for each in piece]
+        assert found == (list(do.addresses.listing(alice)) if wanted is None else wanted)
+    idle = do.addresses.allocate(alice, "public")
+    assert list(do.addresses.walk(alice, FloatingChoice(automatic=False))) == [[added, idle]]
+    do.instances.delete(alice, one.id)
+    assert {each.address for each in do.addresses.listing(alice)} == {added.address, idle.address}
     laws.check(cloud)
 
 

@@ -245,7 +245,10 @@ class FixedIp:
 
 @dataclass(frozen=True, slots=True)
 class FloatingIp:
-    """A public address of a project, and the fixed address, instance, NIC and network it is associated with, if any."""
+    """A public address of a project, and the fixed address, instance, NIC and network it is associated with, if any.
+
+    An `automatic` one came with its instance: it leads nowhere else, and goes back to the pool with it.
+    """
 
     id: AddressId
     address: IPv4Address
@@ -256,6 +259,7 @@ class FloatingIp:
     instance: InstanceId | None = None
     nic: NicId | None = None
     network: NetworkId | None = None
+    automatic: bool = False
 
 
 @dataclass(frozen=True, slots=True)

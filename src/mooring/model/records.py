@@ -60,7 +60,8 @@ class TokenRow:
 class FloatingChoice:
     """Which floating IPs are asked for, in the order of their allocation.
 
-    Of each kind that is given, those that have one of the values; an empty tuple is none at all.  `associated` is whether they lead somewhere.
+    Of each kind that is given, those that have one of the values; an empty tuple is none at all.  `associated` is whether they lead somewhere,
+    `automatic` whether they came with an instance.
     `after` and `until` are ids: what was allocated after that one, or until and with it.  At most `limit` are returned.
     """
 
@@ -71,6 +72,7 @@ class FloatingChoice:
     nics: tuple[str, ...] | None = None
     fixed: tuple[IPv4Address, ...] | None = None
     associated: bool | None = None
+    automatic: bool | None = None
     after: AddressId | None = None
     until: AddressId | None = None
     limit: int | None = None

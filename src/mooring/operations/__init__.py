@@ -6,6 +6,7 @@ decided here and nowhere else.  Methods take explicit arguments, return values o
 
 from mooring.operations.accounts import AccountOperations, NewProject, NewUser, ProjectChange, UserChange
 from mooring.operations.addresses import AddressOperations, NewFloatingIp
+from mooring.operations.associations import AUTOMATIC
 from mooring.operations.attachments import AttachmentOperations
 from mooring.operations.bootstrap import BootstrapOperations
 from mooring.operations.door import Door, Limits
@@ -38,6 +39,7 @@ from mooring.operations.uplinks import UplinkOperations
 from mooring.policy.rules import NewRule
 
 __all__ = [
+    "AUTOMATIC",
     "Authority",
     "Door",
     "FloatingChoice",

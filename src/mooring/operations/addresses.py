@@ -18,7 +18,7 @@ from mooring.model.faults import (
 from mooring.model.ids import AddressId, InstanceId, NicId
 from mooring.model.nouns import AddressKind, AddressPool, FloatingIp, Instance, Quota, Resource
 from mooring.model.subjects import SubjectKey, SubjectKind
-from mooring.operations.associations import attach, check_unforwarded, detach, end, fixed_of
+from mooring.operations.associations import attach, check_own, check_unforwarded, detach, end, fixed_of
 from mooring.operations.door import Door, Published, check_version, once, visible_instance, visible_nic
 from mooring.operations.egress import check_unpreferred
 from mooring.operations.events import note
@@ -140,6 +140,7 @@ class AddressOperations:
 
         Raises:
             NotFound: the project has no such floating IP.
+            Forbidden: it came with an instance.
             InUse: guests prefer to leave as it.
             Conflict: ports of it are forwarded.
         """
@@ -148,6 +149,7 @@ class AddressOperations:
         with self._door.store.write() as tx:
             known = visible_floating(tx, caller, floating)
             check_version(caller, "Floating IP", known.address, known)
+            check_own(known)
             check_unpreferred(tx, known)
             check_unforwarded(tx, known)
             if known.nic is not None:
@@ -210,6 +212,7 @@ class AddressOperations:
 
         Raises:
             NotFound: the project has no such instance or floating IP.
+            Forbidden: it came with another instance.
             NotReady: the instance has no fixed IP yet.
             Invalid: the fixed address is not one of the instance's.
             Conflict: the fixed address has as many floating IPs of the same pool as it may, or the pool was withdrawn from the project.
@@ -238,6 +241,7 @@ class AddressOperations:
 
         Raises:
             NotFound: the project has no such floating IP or NIC.
+            Forbidden: it came with an instance, and would leave it.
             NotReady: the NIC has no fixed IP yet.
             Invalid: the fixed address is not one of the NIC's, or it has several and none was named.
             Conflict: the fixed address has as many floating IPs of the same pool as it may, the pool was withdrawn from the project, or the
@@ -249,6 +253,7 @@ class AddressOperations:
             if nic is not None:
                 changes = self._point(tx, caller, known, nic, fixed)
             else:
+                check_own(known)
                 check_unpreferred(tx, known)
                 changes = [end(tx, caller, known)] if known.nic is not None else []
             result = tx.addresses.floating(known.project, floating)
@@ -297,6 +302,7 @@ class AddressOperations:
         Raises:
             NotFound: the project has no such instance or floating IP.
             NotAssociated: the address is not on this instance.
+            Forbidden: it came with it.
             InUse: guests prefer to leave as it.
         """
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
@@ -306,6 +312,7 @@ class AddressOperations:
             check_version(caller, "Floating IP", address, floating)
             if floating.instance != target.id:
                 raise NotAssociated(f"Floating IP {address} is not associated with instance {instance}.")
+            check_own(floating)
             check_unpreferred(tx, floating)
             change = end(tx, caller, floating)
         self._door.settle([change])

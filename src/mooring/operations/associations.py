@@ -8,6 +8,7 @@ from mooring.model.accounts import Caller
 from mooring.model.events import Action
 from mooring.model.faults import (
     Conflict,
+    Forbidden,
     Invalid,
     NotAssociated,
     NotFound,
@@ -24,6 +25,9 @@ from mooring.operations.pools import check_granted
 from mooring.operations.routing import check_led, connect
 from mooring.policy.told import TOLD_OF_FLOATING_IPS
 
+AUTOMATIC = "automatic"
+"""Which field a fault names that refuses to part an instance from the floating IP that it came with."""
+
 
 def attach(
     door: Door, tx: Transaction, caller: Caller, floating: FloatingIp, goal: tuple[Nic, FixedIp]
@@ -32,12 +36,14 @@ def attach(
 
     Raises:
         NotFound: its pool is gone, or not there for the project.
+        Forbidden: it came with another instance.
         Conflict: the fixed IP has as many of the pool as it may, or the network has no router that leads there.
         InUse: guests prefer to leave as it.
     """
     nic, fixed = goal
     if (floating.nic, floating.fixed) == (nic.id, fixed.address):
         return []
+    check_own(floating)
     led = {"from_fixed": floating.fixed, "from_nic": floating.nic}
     changes: list[Published] = []
     check_unpreferred(tx, floating)
@@ -81,6 +87,19 @@ def end(tx: Transaction, caller: Caller, floating: FloatingIp) -> Published:
     about = {"address": floating.address, "fixed": floating.fixed, "nic": floating.nic}
     note(tx, caller, Action.FLOATING_IP_DISASSOCIATE, floating.id, floating.project, **about)
     return detach(tx, floating)
+
+
+def check_own(floating: FloatingIp) -> None:
+    """Refuse to let a floating IP lead elsewhere, or away, that came with its instance.
+
+    Raises:
+        Forbidden: with the field AUTOMATIC.
+    """
+    if floating.automatic:
+        reason = (
+            f"Floating IP {floating.address} came with instance {floating.instance}, and goes when that is deleted."
+        )
+        raise Forbidden(reason, field=AUTOMATIC)
 
 
 def check_unforwarded(tx: Transaction, floating: FloatingIp) -> None:
@@ -144,6 +163,8 @@ def fixed_of(instance: Instance, wanted: IPv4Address | None) -> tuple[Nic, Fixed
     if instance.state is InstanceState.DELETING:
         raise Conflict(f"Instance {instance.id} is being deleted.")
     if not any(nic.fixed for nic in instance.nics):
+        if instance.state is not InstanceState.BUILDING:
+            raise NotReady(f"Instance {instance.id} has no fixed IP.", field="fixed_ips")
         raise NotReady(f"Instance {instance.id} has no fixed IP yet.")
     for nic in instance.nics:
         for fixed in nic.fixed:

@@ -1,7 +1,7 @@
 """Floating IPs that instances get at their launch, where the configuration says so, and that go back to the pool at their end.
 
-It is the association that knows: while the one lasts that was made with the instance, the address is given back with it.  Whoever ends or
-moves it makes the address one like any other of the project's.
+It is the association that knows: the one that was made with the instance lasts as long, and the address is given back with it.  Nobody may
+end or move it, as in nova's days: see `associations.check_own`.
 """
 
 from mooring.model.faults import Exhausted, QuotaExceeded

@@ -4,7 +4,7 @@ import operator
 from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Address
 
-from sqlalchemy import Row, ScalarSelect, Select, bindparam, null, select
+from sqlalchemy import Row, ScalarSelect, Select, bindparam, false, func, null, select
 
 from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, PoolId, ProjectId
 from mooring.model.nouns import AddressKind, FloatingIp
@@ -24,6 +24,7 @@ _FIELDS = select(
     nics.c.instance,
     nics.c.id,
     nics.c.network,
+    associations.c.automatic,
 )
 
 FLOATING = (
@@ -73,12 +74,13 @@ FloatingFields = Row[
     InstanceId,
     NicId,
     NetworkId,
+    bool,
 ]
 
 
 def chosen(
     project: ProjectId | None, choice: FloatingChoice, seqs: Collection[int]
-) -> Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId, NetworkId]:
+) -> Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId, NetworkId, bool]:
     """Return the statement that reads those of a project's floating IPs that are asked for, or of everybody's for None.
 
     `seqs` are those that the choice's NICs have.
@@ -100,6 +102,10 @@ def chosen(
     if choice.associated is not None:
         leads = associations.c.floating.is_not(null())
         statement = statement.where(leads if choice.associated else ~leads)
+    if choice.automatic is not None:
+        # What leads nowhere has no association that could say.
+        came = func.coalesce(associations.c.automatic, false())
+        statement = statement.where(came if choice.automatic else ~came)
     for id, is_part in ((choice.after, operator.gt), (choice.until, operator.le)):
         if id is not None:
             statement = statement.where(is_part(addresses.c.seq, _seq_of(id)))
@@ -116,7 +122,7 @@ def floating_ips(rows: Iterable[FloatingFields]) -> Sequence[FloatingIp]:
 
 
 def _floating_ip(row: FloatingFields) -> FloatingIp:
-    address, position, pool, pool_name, project, fixed, instance, nic, network = row
+    address, position, pool, pool_name, project, fixed, instance, nic, network, automatic = row
     if project is None:
         # ck_addresses_floating keeps this from being.
         raise AssertionError(f"floating IP {address} has no project")
@@ -131,4 +137,5 @@ def _floating_ip(row: FloatingFields) -> FloatingIp:
         instance=instance,
         nic=nic,
         network=network,
+        automatic=bool(automatic),
     )

@@ -116,7 +116,7 @@ class _View:
     ]
     nics: Select[NicId, InstanceId, NetworkId, str, str, bool]
     fixed: Select[NicId | None, AddressId, int]
-    floating: Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId, NetworkId]
+    floating: Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId, NetworkId, bool]
     groups: Select[NicId, str, GroupId]
     allowed: Select[NicId, str]
 

@@ -134,6 +134,6 @@ def test_what_is_asked_of_the_database(alice: Client, monkeypatch: pytest.Monkey
     alice.get("/floatingips?limit=10&status=ACTIVE&floating_ip_address=198.51.100.14&floating_ip_address=")
     alice.get("/floatingips?sort_key=id&limit=10")
     assert asked == [
-        FloatingChoice(addresses=(IPv4Address("198.51.100.14"),), associated=True, limit=11),
-        FloatingChoice(),
+        FloatingChoice(addresses=(IPv4Address("198.51.100.14"),), associated=True, automatic=False, limit=11),
+        FloatingChoice(automatic=False),
     ]

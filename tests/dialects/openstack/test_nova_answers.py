@@ -1,25 +1,30 @@
 """What nova's v2.1 (releases 12 to 19) answered about floating IPs, condition by condition: our codes, and our words where they count.
 
-Six of its conditions cannot arise here.  A driver's own errors (three): a change is committed first, and a host that cannot carry it out
+Five of its conditions cannot arise here.  A driver's own errors (three): a change is committed first, and a host that cannot carry it out
 reports so later.  `Multiple floating IPs are found`: an address is unique.  `lost the race`: that is 409, as not associated.
-`auto-assigned`: whoever takes one off
-keeps it, see tests/operations/test_automatic.py.
 
 One departure more, on purpose: an address of another project is answered like one that doesn't exist (nova since Juno: 403).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 
 from mooring.model.nouns import AddressRange, FloatingIp, Instance
-from tests.cloud import Cloud
+from mooring.operations import NewSubnet, PoolChange
+from tests.cloud import POOL_RANGE, Cloud
+from tests.dialects.openstack import test_automatic as automatic
+from tests.dialects.openstack import test_edge as edge
 from tests.dialects.openstack.conftest import Client
 
+DOCS = Path(__file__).parents[3] / "docs" / "openstack.md"
 UNKNOWN = "deadbeef-0000-4000-8000-000000000000"
 
 
@@ -78,6 +83,34 @@ def test_pool_empty(scene: Scene) -> None:
     assert answer == (404, "itemNotFound", "No more floating IPs available in pool tiny.")
 
 
+def test_first_pool_empty(scene: Scene) -> None:
+    free = AddressRange(max(scene.floating.address, scene.foreign.address) + 1, POOL_RANGE.last)
+    scene.cloud.operations.ranges.remove(scene.cloud.caller("root"), free)
+    for body in (None, {}, {"pool": None}):
+        answer = told(scene.alice("POST", "/os-floating-ips", body))
+        assert answer == (404, "itemNotFound", "No more floating IPs available.")
+
+
+def test_pool_by_name_or_id_or_none(scene: Scene) -> None:
+    pool = scene.floating.pool
+    for body in (None, {}, {"pool": None}, {"pool": "public"}, {"pool": pool}):
+        answer = scene.alice("POST", "/os-floating-ips", body)
+        assert (answer.status_code, answer.json()["floating_ip"]["pool"]) == (200, "public")
+
+
+def test_an_object_has_these_keys_and_no_others(scene: Scene) -> None:
+    shown = scene.alice("GET", f"/os-floating-ips/{scene.floating.id}").json()["floating_ip"]
+    assert shown == {
+        "id": str(UUID(scene.floating.id)),
+        "ip": str(scene.floating.address),
+        "fixed_ip": str(scene.first.nics[0].fixed[0].address),
+        "instance_id": scene.first.id,
+        "pool": "public",
+    }
+    idle = scene.alice("POST", "/os-floating-ips").json()["floating_ip"]
+    assert (idle.keys(), idle["fixed_ip"], idle["instance_id"]) == (shown.keys(), None, None)
+
+
 def test_pool_unknown(scene: Scene) -> None:
     answer = told(scene.alice("POST", "/os-floating-ips", {"pool": "nowhere"}))
     assert answer == (404, "itemNotFound", "Floating IP pool not found.")
@@ -126,6 +159,41 @@ def test_instance_without_an_address(scene: Scene) -> None:
     code, name, message = told(scene.action(made["id"], "addFloatingIp", address=str(scene.floating.address)))
     assert (code, name) == (400, "badRequest")
     assert message.startswith("Instance network is not ready yet.")
+
+
+def test_instance_that_failed(scene: Scene) -> None:
+    scene.cloud.host.failing = "no room"
+    made = scene.alice("POST", "/servers", {"server": _server(scene.cloud, "third")}).json()["server"]
+    code, name, message = told(scene.action(made["id"], "addFloatingIp", address=str(scene.floating.address)))
+    assert (code, name) == (400, "badRequest")
+    assert message.startswith("No fixed IPs associated to instance.")
+
+
+def test_instance_without_a_card(scene: Scene) -> None:
+    assert (
+        scene.alice("DELETE", f"/servers/{scene.second.id}/os-interface/{scene.second.nics[0].id}").status_code == 202
+    )
+    code, name, message = told(scene.action(scene.second.id, "addFloatingIp", address=str(scene.floating.address)))
+    assert (code, name) == (400, "badRequest")
+    assert message.startswith("No fixed IPs associated to instance.")
+
+
+def test_network_from_which_nothing_leads_there(scene: Scene) -> None:
+    caller, own = scene.cloud.caller("alice"), scene.cloud.operations.own_networks
+    network = own.add_subnet(caller, NewSubnet(own.create(caller, "island").id, cidr=IPv4Network("10.9.0.0/24")))
+    body = {"server": {**_server(scene.cloud, "third"), "networks": [{"uuid": network.id}]}}
+    made = scene.alice("POST", "/servers", body).json()["server"]["id"]
+    code, name, message = told(scene.action(made, "addFloatingIp", address=str(scene.floating.address)))
+    assert (code, name) == (400, "badRequest")
+    assert message.startswith(f"Unable to associate floating IP {scene.floating.address} with instance {made}. Error: ")
+    assert "Network island" in message
+
+
+def test_pool_that_was_withdrawn(scene: Scene) -> None:
+    scene.cloud.operations.pools.update(scene.cloud.caller("root"), "public", PoolChange(public=False))
+    code, name, message = told(scene.action(scene.second.id, "addFloatingIp", address=str(scene.floating.address)))
+    assert (code, name) == (400, "badRequest")
+    assert "Error: Pool public was withdrawn from project boats" in message
 
 
 def test_fixed_address_of_another(scene: Scene) -> None:
@@ -189,6 +257,55 @@ def test_microversion_without_floating_ips(scene: Scene) -> None:
     answer = scene.alice("GET", "/os-floating-ips", headers={"X-OpenStack-Nova-API-Version": "2.36"})
     wanted = "Version 2.36 is not supported by the API. Minimum is 2.1 and maximum is 2.35."
     assert told(answer) == (406, "computeFault", wanted)
+
+
+@pytest.mark.parametrize("older", ["v2", "v1.1"])
+def test_older_paths_answer_alike(scene: Scene, older: str) -> None:
+    """Every refusal above that a request alone can bring about."""
+    ours, foreign = str(scene.floating.address), str(scene.foreign.address)
+    actions: list[Any] = [
+        {name: inside}
+        for name in ("addFloatingIp", "removeFloatingIp")
+        for inside in (None, "x", {}, {"address": "nowhere"}, {"address": "0.0.0.0"}, {"address": foreign})  # noqa: S104
+    ]
+    actions += [
+        {"removeFloatingIp": {"address": ours}},
+        {"addFloatingIp": {"address": ours, "fixed_address": "192.0.2.1"}},
+        {"nothing": None},
+        {**actions[0], **actions[-1]},
+    ]
+    asked: list[tuple[str, str, Any]] = [
+        ("GET", "/os-floating-ips/x", None),
+        ("DELETE", f"/os-floating-ips/{UNKNOWN}", None),
+        ("POST", "/os-floating-ips", {"pool": "nowhere"}),
+        ("POST", "/os-floating-ips", {"pool": 7}),
+        *(("POST", f"/servers/{scene.second.id}/action", action) for action in actions),
+        ("POST", f"/servers/{UNKNOWN}/action", actions[-4]),
+    ]
+    for method, path, body in asked:
+        newer = scene.alice(method, f"/compute/v2.1{path}", body)
+        answer = scene.alice(method, f"/compute/{older}{path}", body)
+        assert newer.status_code >= 400
+        assert (answer.status_code, answer.json()) == (newer.status_code, newer.json())
+
+
+@pytest.mark.parametrize("networks", [{}, {"networks": None}, {"networks": []}], ids=str)
+def test_server_on_the_only_network(scene: Scene, networks: Mapping[str, Any]) -> None:
+    made = scene.alice("POST", "/servers", {"server": {**_server(scene.cloud, "third"), **networks}})
+    assert made.status_code == 202
+    shown = scene.alice("GET", f"/servers/{made.json()['server']['id']}/ips").json()["addresses"]
+    assert [len(addresses) for addresses in shown.values()] == [1]
+    assert list(shown) == ["private"]
+
+
+def test_every_answer_is_documented() -> None:
+    """docs/openstack.md names each test of this module, those of nova in test_automatic.py, and no others that aren't in test_edge.py."""
+    section = DOCS.read_text().partition("## What nova answered")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(test_\w+)`", section))
+    here = {name for name in globals() if name.startswith("test_")} - {"test_every_answer_is_documented"}
+    here |= {name for name in vars(automatic) if name.startswith("test_nova")}
+    assert here <= named
+    assert named - here <= vars(edge).keys()
 
 
 def _server(cloud: Cloud, name: str) -> Mapping[str, Any]:

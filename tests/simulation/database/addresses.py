@@ -99,6 +99,7 @@ class Addresses:
             instance=nic.instance if nic else None,
             nic=nic.id if nic else None,
             network=nic.network if nic else None,
+            automatic=association is not None and self._tables.seats[row.id].automatic,
         )
 
     def floating(self, project: ProjectId, address: AddressId) -> FloatingIp | None:

@@ -69,7 +69,7 @@ class AssociationView(View):
 
 
 class FloatingIpView(View):
-    """A public address of a project; `association` is null while it is not associated."""
+    """A public address of a project; `association` is null while it is not associated.  An `automatic` one came with its instance, and goes with it."""
 
     id: str
     address: IPv4Address
@@ -77,6 +77,7 @@ class FloatingIpView(View):
     pool_name: str
     project: str
     association: AssociationView | None
+    automatic: bool
 
     @classmethod
     def of(cls, floating: FloatingIp) -> Self:
@@ -91,6 +92,7 @@ class FloatingIpView(View):
             pool_name=floating.pool_name,
             project=floating.project,
             association=association,
+            automatic=floating.automatic,
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mooring.dialects.neutron.faults import NeutronRefused
 from mooring.dialects.neutron.lists import View, single
@@ -53,11 +53,12 @@ class UpdateBody(Body):
 
 
 def list_floating_ips(call: Call) -> Answer:
-    """GET /network/v2.0/floatingips."""
+    """GET /network/v2.0/floatingips: without those that came with servers, which clients would try to take off and release."""
     known = _Known.of(call)
 
     def views(choice: FloatingChoice) -> Iterator[Sequence[View]]:
-        for piece in call.operations.addresses.walk(call.caller, choice, every_project=True):
+        own = replace(choice, automatic=False)
+        for piece in call.operations.addresses.walk(call.caller, own, every_project=True):
             yield [_view(each, known) for each in piece]
 
     return walked(call, "floatingips", views)

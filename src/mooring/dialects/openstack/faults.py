@@ -26,6 +26,7 @@ from mooring.model.faults import (
     Unauthenticated,
     Unavailable,
 )
+from mooring.operations import AUTOMATIC
 
 
 class Form(StrEnum):
@@ -47,9 +48,14 @@ class Row:
     field: str | None = None
 
 
+_NOT_ASSOCIATED = "Unable to associate floating IP {address} with instance {server}. Error: {reason}"
+_CAME_WITH_SERVER = "Cannot disassociate auto assigned floating IP. {reason}"
+
 # The first row that fits is used.
 TABLE: tuple[Row, ...] = (
     Row(NotFound, 404, "Floating IP not found for ID {name}.", route="floating-ip"),
+    Row(Forbidden, 403, _CAME_WITH_SERVER, route="floating-ip", field=AUTOMATIC),
+    Row(Forbidden, 403, _CAME_WITH_SERVER, route="server-action", field=AUTOMATIC),
     Row(NotFound, 404, "Floating IP not found for ID {name}.", route="floating-ip-associate", noun="Floating IP"),
     Row(Conflict, 400, "Unable to associate floating IP. Error: {reason}", route="floating-ip-associate"),
     Row(NotFound, 404, "Floating IP not found for host {host}.", route="bulk-host"),
@@ -62,7 +68,6 @@ TABLE: tuple[Row, ...] = (
     Row(NotFound, 404, "floating IP not found: the project has no {name}.", route="server-action", noun="Floating IP"),
     Row(NotFound, 400, "Instance {server} doesn't have fixed IP '{address}'.", route="server-action", noun="Fixed IP"),
     Row(Exhausted, 400, "No fixed IP addresses available for network: {network}", route="server-action"),
-    Row(NotReady, 400, "Instance network is not ready yet. {reason}", route="server-action"),
     Row(
         Invalid,
         400,
@@ -70,13 +75,11 @@ TABLE: tuple[Row, ...] = (
         route="server-action",
         field="fixed_address",
     ),
-    Row(
-        Conflict,
-        400,
-        "Unable to associate floating IP {address} with instance {server}. Error: {reason}",
-        route="server-action",
-        field="address",
-    ),
+    Row(NotReady, 400, "No fixed IPs associated to instance. {reason}", route="server-action", field="fixed_ips"),
+    Row(NotReady, 400, "Instance network is not ready yet. {reason}", route="server-action"),
+    Row(Conflict, 400, _NOT_ASSOCIATED, route="server-action", field="address"),
+    Row(Conflict, 400, _NOT_ASSOCIATED, route="server-action", field="router"),
+    Row(Conflict, 400, _NOT_ASSOCIATED, route="server-action", field="pool"),
     Row(
         NotFound,
         404,

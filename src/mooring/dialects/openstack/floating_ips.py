@@ -1,15 +1,17 @@
 """Nova's os-floating-ips and os-floating-ip-pools, and the server actions that associate and disassociate."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
 
 from mooring.dialects.http import Refused
 from mooring.dialects.openstack.bodies import Body, Ip, Name, checked
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.dialects.pieces import Pieces
-from mooring.model.faults import NotFound
+from mooring.model.faults import Forbidden, NotFound
 from mooring.model.ids import AddressId, InstanceId
 from mooring.model.nouns import FloatingIp
+from mooring.operations import AUTOMATIC, FloatingChoice
 
 
 class Allocate(Body):
@@ -47,8 +49,8 @@ class AssociateAddress(Body):
 
 
 def list_floating_ips(call: Call) -> Answer:
-    """GET /os-floating-ips."""
-    found = call.operations.addresses.walk(call.caller)
+    """GET /os-floating-ips: without those that came with servers, as nova had it."""
+    found = call.operations.addresses.walk(call.caller, FloatingChoice(automatic=False))
     return Answer(body=Pieces("floating_ips", ([_view(each) for each in piece] for piece in found)))
 
 
@@ -85,7 +87,8 @@ def associate_address(call: Call) -> Answer:
     fixed = call.read(AssociateAddress).associate_address.fixed_ip
     if isinstance(fixed, IPv6Address):
         raise NotFound("Fixed IP", fixed)
-    call.operations.addresses.point_at(call.caller, AddressId(call.params["address"]), fixed)
+    with _passing_over():
+        call.operations.addresses.point_at(call.caller, AddressId(call.params["address"]), fixed)
     return Answer(202)
 
 
@@ -99,7 +102,9 @@ def associate(call: Call, inside: Mapping[str, object]) -> Answer:
     """The action addFloatingIp."""
     wanted = checked(Associate, inside)
     fixed = None if wanted.fixed_address is None else _ipv4("fixed_address", wanted.fixed_address)
-    call.operations.addresses.associate(call.caller, _instance(call), _floating(call, wanted.address), fixed)
+    address = _floating(call, wanted.address)
+    with _passing_over():
+        call.operations.addresses.associate(call.caller, _instance(call), address, fixed)
     return Answer(202)
 
 
@@ -111,6 +116,16 @@ def disassociate(call: Call, inside: Mapping[str, object]) -> Answer:
 
 
 # ----------------------------------------------------------------------------------------------------------------- shared
+
+
+@contextmanager
+def _passing_over() -> Generator[None]:
+    """Leave floating IPs that came with a server where they are, and say nothing, as nova did."""
+    try:
+        yield
+    except Forbidden as fault:
+        if fault.field != AUTOMATIC:
+            raise
 
 
 def _instance(call: Call) -> InstanceId:
