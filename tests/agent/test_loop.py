@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
-from mooring.agent.interfaces import GuestFailure
+from mooring.agent.interfaces import GuestFailure, OlderController
 from mooring.agent.loop import Agent
 from mooring.backends.fake import FakeBackend
 from mooring.compile.egress import NO_CARRIER
@@ -41,6 +42,7 @@ class _Controller:
         self.confirmed: dict[tuple[SubjectKey, HostRole], int] = {}
         self.reports: list[Report] = []
         self.away = False
+        self.older = False
         self.found: list[Mapping[str, str]] = []
         self.epoch = 0
 
@@ -81,6 +83,8 @@ class _Controller:
     def uplinks(self, away: Mapping[str, str]) -> None:
         self._here()
         self.found.append(dict(away))
+        if self.older:
+            raise OlderController("no such call")
 
     def heartbeat(self) -> None:
         self._here()
@@ -204,6 +208,31 @@ def test_it_tells_by_which_uplinks_nothing_leaves_and_leaves_that_alone(scene: _
     assert scene.agent.figures.away == {"mu0": NO_CARRIER}
     scene.backend.tamper(drop=[key])
     _eventually(lambda: scene.controller.found[-1] == {})
+
+
+def test_an_older_controller_is_told_all_but_uplinks_and_those_once_it_is_upgraded(scene: _Scene) -> None:
+    with capture_logs() as logs:
+        _tell_an_older_controller(scene)
+    said = [log["event"] for log in logs]
+    assert len([event for event in said if event.startswith("the controller is older")]) == 1
+    assert not [event for event in said if event.startswith("controller away")]
+
+
+def _tell_an_older_controller(scene: _Scene) -> None:
+    scene.controller.older = True
+    scene.controller.place([*scene.world.base(), *scene.world.add(0)])
+    scene.agent.start()
+    _eventually(lambda: scene.backend.read() == scene.world.compiled())
+    key = Key(AWAY, next(key.place for key in scene.backend.state if key.place.id), ("mu0",))
+    scene.backend.tamper(put={key: (NO_CARRIER,)})
+    _eventually(lambda: scene.controller.found.count({"mu0": NO_CARRIER}) > 2)
+    scene.tell(scene.world.move(0, 0))
+    part = (scene.world.nic(0)[0].key, HostRole.GATEWAY)
+    _eventually(lambda: scene.controller.confirmed.get(part) == 2)
+    scene.controller.older = False
+    told = len(scene.controller.found)
+    _eventually(lambda: len(scene.controller.found) > told)
+    assert scene.controller.found[-1] == {"mu0": NO_CARRIER}
 
 
 def test_it_keeps_the_host_right_while_the_controller_is_away(scene: _Scene) -> None:

@@ -8,7 +8,11 @@ from mooring.model.ids import InstanceId
 from mooring.model.subjects import Digest, GuestFailure, InstanceIntent, Placement, Report, SubjectKey
 from mooring.model.traits import Traits
 
-__all__ = ["Backend", "Controller", "GuestFailure", "Guests", "Refused"]
+__all__ = ["Backend", "Controller", "GuestFailure", "Guests", "OlderController", "Refused"]
+
+
+class OlderController(Exception):
+    """The controller is there and doesn't know a call: it is of an older version than this agent."""
 
 
 class Backend(Protocol):
@@ -80,7 +84,11 @@ class Controller(Protocol):
         ...
 
     def uplinks(self, away: Mapping[str, str]) -> None:
-        """Tell by which uplink devices nothing leaves, each with the reason; by all others something does."""
+        """Tell by which uplink devices nothing leaves, each with the reason; by all others something does.
+
+        Raises:
+            OlderController: it has not heard of this yet.
+        """
         ...
 
     def heartbeat(self) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 
 from mooring.agent.crew import Crew, Job, Outcome
-from mooring.agent.interfaces import Backend, Controller, Guests, Refused
+from mooring.agent.interfaces import Backend, Controller, Guests, OlderController, Refused
 from mooring.agent.ledger import Ledger, Part, WentBack
 from mooring.agent.settle import settle
 from mooring.bus.messages import Remote, Request, current_request_id, working_on
@@ -109,6 +109,7 @@ class Agent:
         self._reported: dict[Part, Report] = {}
         self._unreported: set[Part] = set()
         self._told_away: Mapping[str, str] | None = None
+        self._is_older = False
         self._there: set[InstanceId] = set()
         self._running: dict[InstanceId, int] = {}
         self._failures: dict[InstanceId, Outcome] = {}
@@ -371,9 +372,21 @@ class Agent:
     def _tell_away(self) -> None:
         """Tell by which uplinks nothing leaves, if that has changed; what is so, again and again, for the controller may have forgotten it."""
         self.figures.away = {str(key.row[0]): str(value[0]) for key, value in sorted(self._ledger.observed.items())}
-        if self.figures.away != self._told_away:
+        if self.figures.away == self._told_away:
+            return
+        try:
             self._controller.uplinks(self.figures.away)
-            self._told_away = self.figures.away
+        except OlderController as reason:
+            # Hosts come before controllers in an upgrade.  All else is told as ever.
+            if not self._is_older:
+                _log.warning(
+                    "the controller is older than this agent and is not told of uplinks until it is upgraded",
+                    reason=str(reason),
+                )
+            self._is_older = True
+        else:
+            self._is_older = False
+        self._told_away = self.figures.away
 
     def _holds(self, placed: Placement) -> bool:
         """Say whether a guest runs as it should, or is stopped or gone as it should be."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mooring.agent.interfaces import OlderController
 from mooring.bus import Calls, DeadlineExceeded, NoResponder
 from mooring.bus.messages import (
     Registration,
@@ -21,6 +22,10 @@ from mooring.model.subjects import Digest, Placement, Report, SubjectKey
 _DEADLINE = 10.0
 
 
+class _Nobody(Unavailable):
+    """Nobody answers a call at all."""
+
+
 class RemoteController:
     """Calls on behalf of one host; implements the agent's Controller."""
 
@@ -33,7 +38,7 @@ class RemoteController:
         try:
             reply = self._bus.call(controller_topic(self._host, method), ask(argument), _DEADLINE)
         except NoResponder as error:
-            raise Unavailable("No controller answers.") from error
+            raise _Nobody("No controller answers.") from error
         except DeadlineExceeded as error:
             raise Unavailable(f"The controller did not answer within {_DEADLINE:g} seconds.") from error
         return decode_reply(reply)
@@ -59,8 +64,16 @@ class RemoteController:
         self._call("report", dump_reports(reports))
 
     def uplinks(self, away: Mapping[str, str]) -> None:
-        """Tell by which uplink devices nothing leaves, each with the reason; by all others something does."""
-        self._call("uplinks", dump_away(away))
+        """Tell by which uplink devices nothing leaves, each with the reason; by all others something does.
+
+        Raises:
+            OlderController: it answers other calls and not this one.
+        """
+        try:
+            self._call("uplinks", dump_away(away))
+        except _Nobody as nobody:
+            self.pull(())
+            raise OlderController("The controller does not know the call uplinks.") from nobody
 
     def heartbeat(self, machine: str = "") -> None:
         """Say that this host is alive, and which machine it is.
