@@ -282,7 +282,7 @@ class LinuxBackend:
         if step.place != HOST:
             self._next_hops.change(step.place, step.put, step.drop)
 
-    def _set_away(self, place: Place, device: str, is_away: bool) -> None:  # noqa: FBT001 - called by position
+    def _set_away(self, place: Place, device: str, *, is_away: bool) -> None:
         with self._lock:
             if (space := self._spaces.open(place)) is not None:
                 routes.set_away(space, device, is_away=is_away)

@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from typing import Protocol
 
 import structlog
 
@@ -39,6 +40,12 @@ _REQUEST = struct.Struct("16s24x")
 
 Target = tuple[str, IPv4Address]
 """An uplink device, which has the same name in all routers, and its next hop."""
+
+
+class Tell(Protocol):
+    """Makes it so, in a router, that nothing is routed by an uplink device, or that something is again."""
+
+    def __call__(self, place: Place, device: str, *, is_away: bool) -> None: ...
 
 
 class Question:
@@ -133,14 +140,13 @@ class _Watched:
 class NextHops:
     """The next hops of a host's uplinks.
 
-    `tell` makes it so, in a router, that nothing is routed by an uplink, or that it is again; `ask` opens a question in a router.  Both are
-    called from a thread of this, without a lock of this.
+    `ask` opens a question in a router.  It and `tell` are called from a thread of this, without a lock of this.
 
     Raises:
         OSError: from either, the router or the device is gone.
     """
 
-    def __init__(self, tell: Callable[[Place, str, bool], None], ask: Callable[[Place, Target], Question]) -> None:
+    def __init__(self, tell: Tell, ask: Callable[[Place, Target], Question]) -> None:
         self._tell, self._ask = tell, ask
         self._lock = threading.Lock()
         self._watched: dict[Target, _Watched] = {}
@@ -247,7 +253,7 @@ class NextHops:
             self._unwatched.clear()
         for place, device in unwatched:
             with suppress(OSError):  # the next look at that router tells of it again
-                self._tell(place, device, False)  # noqa: FBT003
+                self._tell(place, device, is_away=False)
 
     def _is_watched(self, place: Place, device: str) -> bool:
         return any(target[0] == device and place in known.places for target, known in self._watched.items())
@@ -278,7 +284,7 @@ class NextHops:
 
     def _say(self, target: Target, place: Place, *, is_away: bool) -> None:
         try:
-            self._tell(place, target[0], is_away)
+            self._tell(place, target[0], is_away=is_away)
         except OSError as error:
             _log.info("a router is not told of its next hop", place=str(place), reason=str(error))
             return
