@@ -50,7 +50,7 @@ WORDS = {
     IPv4Network: {"ipv4_addr"},
     IPv6Address: {"ipv6_addr", "@th,64,128"},
     IPv6Network: {"ipv6_addr"},
-    str: {"ifname", "iifname", "ether_addr", "ether saddr", "nf_proto"},
+    str: {"ifname", "iifname", "ether_addr", "ether saddr", "@th,288,48", "nf_proto"},
     int: {"mark", "classid", "ct zone", "inet_proto", "inet_service"},
     AddressRange: {"ipv4_addr"},
 }

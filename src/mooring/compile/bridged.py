@@ -114,13 +114,15 @@ class Bridge:
         """Return the filtered port of this name, or that of this hardware address."""
         return next((port for port in self.ports if port.device == device or port.mac == mac), None)
 
-    def guard(self, port: Port, header: Header) -> Step:
+    def guard(self, port: Port, frame: Frame) -> Step:
         """Hold a guest to what it is: an `ENDED` step says that what it sends is dropped.
 
         Raises:
-            NotModelledError: the host is without its rules.
+            NotModelledError: the host is without its rules, or one of them asks for what the packet's description leaves open.
         """
-        moment = Moment(header, header, header.reversed(), iif=port.device, smac=port.mac, guests=self._guests())
+        header = frame.header
+        flow = (header, frame.original, frame.original.reversed(), frame.direction, not frame.is_known)
+        moment = Moment(*flow, iif=port.device, smac=port.mac, guests=self._guests())
         decision = self._decide("bridge", "prerouting", moment)
         if decision.verb is Verb.DROP:
             missing = tuple(key for key in decision.missing if key.table in _OWNS)

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from mooring.compile.boxes import Box, Prefix, disjoint
 from mooring.compile.facts import HOST, Fact, Key, Row, Span, Table
 from mooring.compile.tables import (
+    ASKS,
     BRIDGE_FILTER,
     FILTERED,
     GROUP,
@@ -83,6 +84,7 @@ def nic(subject: NicIntent) -> Iterator[Fact]:
         yield _fact(OWN6, port, mac, own)
     for own in six:
         yield _fact(TARGET6, port, mac, own)
+    yield _fact(ASKS, port, mac)
     for slot, group in enumerate((subject.filter.groups or (NOBODY,))[:MAX_GROUPS]):
         for address in four:
             yield _fact(SLOTS4[slot], bridge, address, value=(group,))

@@ -175,6 +175,8 @@ SELECTORS: Mapping[str, Callable[[Moment], Atom | None]] = {
     "ct status": lambda moment: moment.status,
     "ether daddr": lambda moment: moment.dmac or None,
     "ether saddr": lambda moment: moment.smac or None,
+    # Of a question by DHCP; an honest guest asks for itself.
+    "@th,288,48": lambda moment: moment.smac or None,
     "ether type": lambda moment: _TYPES[moment.header.dst.version],
     "icmp type": Moment.icmp_type,
     "icmpv6 type": Moment.icmpv6_type,

@@ -44,7 +44,7 @@ def _from_guest(known: Atlas, entry: FromGuest, start: Journey) -> Journey:
     steps = [Step(HOST, "guest", Event.SENT, f"{whence} who has {dst}, for no router here routes IPv6")]
     if sender is not None:
         start = replace(start, port=sender.device)
-        steps.append(bridge.guard(sender, header))
+        steps.append(bridge.guard(sender, Frame.of(header, flow)))
     if ended(steps):
         return replace(start, steps=tuple(steps), outcome=Outcome.DROPPED)
     here = bridge.holder(dst)

@@ -124,9 +124,14 @@ HOST: Mapping[str, tuple[str, ...]] = {
     "bridge from_guest4": (
         "ip saddr 0.0.0.0 goto asking4",
         "udp sport 67 drop",
+        "udp dport 67 goto asking",
     ),
     "bridge asking4": (
-        "ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept",
+        "ip daddr 255.255.255.255 udp sport 68 udp dport 67 goto asking",
+        "drop",
+    ),
+    "bridge asking": (
+        "iifname . @th,288,48 @asks accept",
         "drop",
     ),
     "bridge from_guest_arp": (

@@ -150,6 +150,9 @@ OWN6 = Table(Stage.ELEMENT, "own6", (str, str, IPv6Address))
 TARGET6 = Table(Stage.ELEMENT, "target6", (str, str, IPv6Address))
 """port, mac, address: for whom the port's guest may speak in neighbour discovery"""
 
+ASKS = Table(Stage.ELEMENT, "asks", (str, str))
+"""port, mac: for whom a guest may ask by DHCP"""
+
 NUMBER = Table(Stage.ELEMENT, "number", (str,), (int,))
 """port = its number on its bridge"""
 
@@ -245,6 +248,7 @@ TABLES = (
     OWN4,
     OWN6,
     TARGET6,
+    ASKS,
     NUMBER,
     *SLOTS4,
     *SLOTS6,

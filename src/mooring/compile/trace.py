@@ -235,7 +235,7 @@ class _Walk:
         if port is None:
             return None
         self.port = port.device
-        self.steps.append(self._bridge(entry.network).guard(port, self.header))
+        self.steps.append(self._bridge(entry.network).guard(port, Frame.of(self.header, self.packet.flow)))
         return ended(self.steps)
 
     def _sender(self, entry: FromGuest, mac: str | None = None) -> Port | None:

@@ -60,6 +60,7 @@ SPOOFED = ip(VICTIMS, GATEWAYS, UDP, HELLO)
 CLAIM = arp(2, (MALLORY, GATEWAYS), (VICTIM, VICTIMS))
 OFFER = b"\x02\x01\x06\x00" + b"\x07" * 236 + b"\x63\x82\x53\x63\x35\x01\x02\xff"
 DISCOVER = b"\x01\x01\x06\x00" + b"\x07" * 24 + raw(MALLORY) + bytes(202) + b"\x63\x82\x53\x63\x35\x01\x01\xff"
+YOURS = DISCOVER.replace(raw(MALLORY), raw(VICTIM))
 RA = router_advertisement(MINE6, ALL_NODES, MALLORY)
 REDIRECT = icmp6(MINE6, VICTIMS6, 137, bytes(4) + IPv6Address(MINE6).packed + IPv6Address("2001:db8::1").packed)
 NA = advertisement(MINE6, VICTIMS6, GATEWAYS6, MALLORY)
@@ -129,6 +130,14 @@ ATTACKS: dict[str, bytes] = {
     "dhcp: an offer, to all": at(BROADCAST, IP, ip(MINE, "255.255.255.255", UDP, udp(67, 68, OFFER))),
     "dhcp: an offer's first fragment": at(VICTIM, IP, ip(MINE, VICTIMS, UDP, udp(67, 68, OFFER)[:64], more=True)),
     "dhcp: an offer from no address": at(BROADCAST, IP, ip(ANY, "255.255.255.255", UDP, udp(67, 68, OFFER))),
+    "dhcp: in your name": at(BROADCAST, IP, ip(ANY, "255.255.255.255", UDP, udp(68, 67, YOURS))),
+    "dhcp: in your name, from my address": at(GATEWAY, IP, ip(MINE, GATEWAYS, UDP, udp(68, 67, YOURS))),
+    "dhcp: in nobody's name": at(
+        BROADCAST, IP, ip(ANY, "255.255.255.255", UDP, udp(68, 67, DISCOVER.replace(raw(MALLORY), bytes(6))))
+    ),
+    "dhcp: in whose name the second fragment says": at(
+        GATEWAY, IP, ip(MINE, GATEWAYS, UDP, udp(68, 67, DISCOVER)[:32], more=True)
+    ),
     "dhcpv6: a reply": six(ALL_NODES, UDP, udp(547, 546, b"\x07" * 20, two((MINE6, ALL_NODES)))),
     "dhcpv6: a reply's fragment": six(ALL_NODES, FRAGMENT, fragment6(UDP, udp(547, 546, b"\x07" * 24), more=True)),
     "nd: router advertisement": six(ALL_NODES, ICMP6, RA),
@@ -341,6 +350,46 @@ def elements(lab: Lab, name: str) -> list[str]:
     """Return the elements of a set of the guard's, as nft writes them."""
     text = lab.at(lab.host, "nft", "list", "set", "bridge", "mooring", name).partition("elements = {")[2]
     return [" . ".join(part.strip() for part in it.split(" . ")) for it in text.partition("}")[0].split(",")]
+
+
+ALLOWED, ALLOWED6 = "10.0.1.50", "2001:db8::50"
+BESIDE_WHAT_IS_ALLOWED: dict[str, bytes] = {
+    "the next address": at(VICTIM, IP, ip("10.0.1.51", VICTIMS, UDP, HELLO)),
+    "under a hardware address of another": ether(GATEWAY, VICTIM, IP, ip(ALLOWED, GATEWAYS, UDP, HELLO)),
+    "arp: it is at your place": at(BROADCAST, ARP, arp(2, (VICTIM, ALLOWED), (NONE, GATEWAYS))),
+    "arp: it is nobody's, and yours is mine": at(BROADCAST, ARP, arp(1, (MALLORY, ANY), (NONE, VICTIMS))),
+    "arp: yours is mine": at(BROADCAST, ARP, arp(2, (MALLORY, VICTIMS), (NONE, GATEWAYS))),
+    "dhcp: an offer from there": at(VICTIM, IP, ip(ALLOWED, VICTIMS, UDP, udp(67, 68, OFFER))),
+    "dhcp: in your name from there": at(GATEWAY, IP, ip(ALLOWED, GATEWAYS, UDP, udp(68, 67, YOURS))),
+    "nd: it is at your place": ether(
+        MULTICAST6, VICTIM, IP6, ip6(ALLOWED6, ALL_NODES, ICMP6, advertisement(ALLOWED6, ALL_NODES, ALLOWED6, VICTIM))
+    ),
+    "nd: the gateway's is mine": six(
+        ALL_NODES, ICMP6, advertisement(ALLOWED6, ALL_NODES, GATEWAYS6, MALLORY), ALLOWED6
+    ),
+    "nd: router advertisement from there": six(
+        ALL_NODES, ICMP6, router_advertisement(ALLOWED6, ALL_NODES, MALLORY), ALLOWED6
+    ),
+}
+
+
+def test_what_is_allowed_gives_nothing_beside_it(lab: Lab) -> None:
+    cloud = walled(OPEN, members=((1,),) * 4)
+    extra = (IPv4Address(ALLOWED), IPv6Address(ALLOWED6))
+    street = Street(lab, replace(cloud, nics=(replace(cloud.nics[0], filter=NicFilter((1,), extra)), *cloud.nics[1:])))
+    assert street.heard(at(VICTIM, IP, ip(ALLOWED, VICTIMS, UDP, HELLO))) == {"victim"}
+    here = at(BROADCAST, ARP, arp(2, (MALLORY, ALLOWED), (NONE, ALLOWED)))
+    assert street.heard(here) == {"victim", "router"}
+    arrived = {name: heard for name, frame in BESIDE_WHAT_IS_ALLOWED.items() if (heard := street.heard(frame))}
+    assert arrived == {}
+    # It is for this wire: the router lets nobody out as it.
+    far = "192.0.2.77"
+    with lab.capture(lab.isp(0)) as frames:
+        for source in (ALLOWED, MINE):
+            assert street.heard(at(GATEWAY, IP, ip(source, far, UDP, HELLO))) == {"router"}
+        eventually(lambda: [frame for frame in frames() if IPv4Address(far).packed in frame])
+    packets = [frame[26:34] for frame in frames() if frame[30:34] == IPv4Address(far).packed]
+    assert [source for source in packets if IPv4Address(ALLOWED).packed in source] == []
 
 
 def test_what_the_bridge_does_not_know_is_not_flooded_to_guests(street: Street) -> None:

@@ -19,13 +19,15 @@ from mooring.compile.tables import DHCP_HOST, PORT
 from mooring.model.subjects import NicIntent
 from tests.backends.lab import Lab
 from tests.compile.small import ALICE, BLUE, RED, nic, small
+from tests.compile.walled import OPEN, walled
 
 pytestmark = pytest.mark.kernel
 
 CLOUD = small()
 ROUTER = CLOUD.routers[0]
 ALICES_NIC, BOBS_NIC = CLOUD.nics[:2]
-DISCOVER, OFFER, REQUEST, ACK, NAK = 1, 2, 3, 5, 6
+DISCOVER, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE = 1, 2, 3, 4, 5, 6, 7
+SERVER = b"\x36\x04" + IPv4Address("10.0.1.1").packed
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Client:
     """A DHCP client that asks once, so that an answer means that the server knew by then."""
 
     def __init__(self, lab: Lab, nic: NicIntent, *, client_id: bool = False) -> None:
-        self._mac = bytes.fromhex(nic.mac.replace(":", ""))
-        self._id = b"\x3d\x07\x01" + self._mac if client_id else b""
+        self._mac = self.name = bytes.fromhex(nic.mac.replace(":", ""))
+        self.id = b"\x3d\x07\x01" + self._mac if client_id else b""
         name = lab.add(f"{lab.tag}-{secrets.token_hex(2)}")
         lab.ip(lab.host, f"link set mg{nic.id.replace('-', '')[:11]} netns {name} name eth0 address {nic.mac}")
         lab.ip(name, "link set eth0 up")
@@ -53,12 +55,12 @@ class Client:
         """Send one message; return the answer, None if there is none."""
         self._frames.settimeout(wait)
         number = secrets.token_bytes(4)
-        bootp = struct.pack("!BBBB4sHH16x", 1, 1, 6, 0, number, 0, 0x8000) + self._mac.ljust(16, b"\0") + bytes(192)
+        bootp = struct.pack("!BBBB4sHH16x", 1, 1, 6, 0, number, 0, 0x8000) + self.name.ljust(16, b"\0") + bytes(192)
         payload = (
             bootp
             + b"\x63\x82\x53\x63"
             + bytes((53, 1, kind, 55, 7, 1, 3, 6, 12, 15, 26, 51))
-            + self._id
+            + self.id
             + b"".join(options)
             + b"\xff"
         )
@@ -198,6 +200,25 @@ def test_a_guest_that_asks_for_an_address_it_has_no_longer_is_told_so(lab: Lab) 
     answer = client.renew(hers)
     assert answer is not None
     assert answer.kind == NAK
+
+
+def test_no_guest_speaks_in_the_name_of_another(lab: Lab) -> None:
+    """Declined, an address would be given to nobody for ten minutes; asked for under another's identifier, a lease would change hands."""
+    cloud = walled(OPEN, members=((1,),) * 4)
+    lab.settle(cloud.state)
+    mallory, victim = Client(lab, cloud.nics[0]), Client(lab, cloud.nics[1], client_id=True)
+    address = victim.take()
+    assert address == cloud.nics[1].addresses[0].address
+    own, mallory.name = mallory.name, victim.name
+    for kind in (DECLINE, RELEASE, DISCOVER):
+        assert mallory.ask(kind, b"\x32\x04" + address.packed, SERVER, wait=0.1) is None
+    mallory.name, mallory.id = own, victim.id
+    assert mallory.take() == cloud.nics[0].addresses[0].address
+    mallory.ask(DECLINE, b"\x32\x04" + address.packed, SERVER, wait=0.1)
+    renewed = victim.renew(address)
+    assert renewed is not None
+    assert renewed.kind == ACK
+    assert victim.take() == address
 
 
 def test_guests_keep_their_addresses_when_a_server_starts_anew(lab: Lab) -> None:

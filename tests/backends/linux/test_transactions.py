@@ -11,6 +11,7 @@ from mooring.backends.linux.space import Space
 from mooring.compile.facts import HOST, Delta, Key, Refused, Row, Span
 from mooring.compile.filters import HOST_RULESET
 from mooring.compile.tables import (
+    ASKS,
     FILTERED,
     IN4,
     IN6,
@@ -36,6 +37,7 @@ TCP = Span(6, 6)
 FACTS: dict[Key, Row] = {
     Key(OWN4, HOST, (PORT, MAC, FOUR)): (),
     Key(TARGET6, HOST, (PORT, MAC, SIX)): (),
+    Key(ASKS, HOST, (PORT, MAC)): (),
     Key(NUMBER, HOST, (PORT,)): (0x0A000005,),
     Key(ZONE, HOST, (BRIDGE,)): (0x1234,),
     Key(FILTERED, HOST, (BRIDGE,)): (),

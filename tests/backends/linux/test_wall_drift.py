@@ -50,6 +50,8 @@ CHANGES = {
     "a guest has an address less": f"nft delete element bridge mooring own4 {{ {PORT} . {MAC} . 10.0.1.3 }}",
     "a guest has an IPv6 address less": f"nft delete element bridge mooring own6 {{ {PORT} . {MAC} . {link_local(MAC)} }}",
     "a guest may speak for nobody": "nft flush set bridge mooring target6",
+    "a guest may ask for nobody": f"nft delete element bridge mooring asks {{ {PORT} . 0x{MAC.replace(':', '')} }}",
+    "a guest may ask for another": f"nft add element bridge mooring asks {{ {PORT} . 0x0200d0000001 }}",
     "a guest is in another group": (
         f"nft delete element inet mooring slot4_1 {{ {BRIDGE} . 10.0.1.3 }}; "
         f"nft add element inet mooring slot4_1 {{ {BRIDGE} . 10.0.1.3 : 1 }}"

@@ -283,6 +283,8 @@ def _config(server: Server, home: Path) -> str:
         ("dhcp-option", f"6,{dns}"),
         ("dhcp-option", f"26,{server.mtu}"),
         ("dhcp-no-override", ""),
+        # A guest says any identifier, and another's lease would be its; the hardware address is what filters hold it to.
+        ("dhcp-ignore-clid", ""),
         ("quiet-dhcp", ""),
     )
     head = f"# {server.network} {server.device} {server.address} {dns if server.dns else '-'} {server.mtu} {server.lease} {server.index}\n"

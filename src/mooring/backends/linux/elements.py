@@ -19,7 +19,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from mooring.backends.linux import groups
 from mooring.backends.linux.nfnetlink import Element, Interrupted, Nfnetlink
 from mooring.backends.linux.nft import Nft, NftRefused, as_loaded
-from mooring.backends.names import is_word
+from mooring.backends.names import is_mac, is_word
 from mooring.compile.facts import Atom, Key, Place, Refused, Row, Span, Stage, Table, fact_line
 from mooring.compile.filters import HOST_RULESET
 from mooring.compile.tables import OF_GROUPS, TABLES
@@ -177,6 +177,8 @@ def _join(types: tuple[str, ...], row: Row) -> str:
 def _word(kind: str, atom: Atom) -> str:
     if kind == "integer" and isinstance(atom, IPv6Address):
         return f"{int(atom):#034x}"
+    if kind == "integer" and isinstance(atom, str) and is_mac(atom):
+        return f"0x{atom.replace(':', '')}"
     if isinstance(atom, Span | AddressRange):
         # One number, too: nft 1.0.6 adds a row without any range to a set of ranges, and does not find it when it is to be deleted.
         return f"{atom.first}-{atom.last}"
@@ -219,7 +221,11 @@ def _codec(kind: str, atom: type[Atom], order: str) -> tuple[int, Callable[[byte
         case "mark" | "classid":
             return 4, number
         case "integer":  # of what nft has no name for
-            return (16, IPv6Address) if atom is IPv6Address else (2, number)
+            unnamed: Mapping[type[Atom], tuple[int, Callable[[bytes], Atom]]] = {
+                IPv6Address: (16, IPv6Address),
+                str: (6, lambda field: field.hex(":")),
+            }
+            return unnamed.get(atom, (2, number))
         case _:
             raise KeyError(kind)
 

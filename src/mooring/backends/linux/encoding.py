@@ -131,7 +131,7 @@ def _field(kind: str, order: str) -> Callable[[Atom], bytes]:
                 return atom.packed
             case "ifname", str() if is_word(atom) and len(atom) <= _LONGEST_NAME:
                 return atom.encode().ljust(16, b"\0")
-            case "ether_addr", str() if is_mac(atom):
+            case "ether_addr" | "integer", str() if is_mac(atom):
                 return bytes.fromhex(atom.replace(":", ""))
             case "nf_proto", str() if atom in _FAMILIES:
                 return bytes([_FAMILIES[atom]])
