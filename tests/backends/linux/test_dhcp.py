@@ -207,8 +207,8 @@ def test_no_guest_speaks_in_the_name_of_another(lab: Lab) -> None:
     cloud = walled(OPEN, members=((1,),) * 4)
     lab.settle(cloud.state)
     mallory, victim = Client(lab, cloud.nics[0]), Client(lab, cloud.nics[1], client_id=True)
-    address = victim.take()
-    assert address == cloud.nics[1].addresses[0].address
+    address = cloud.nics[1].addresses[0].address
+    assert victim.take() == address
     own, mallory.name = mallory.name, victim.name
     for kind in (DECLINE, RELEASE, DISCOVER):
         assert mallory.ask(kind, b"\x32\x04" + address.packed, SERVER, wait=0.1) is None
