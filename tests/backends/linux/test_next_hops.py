@@ -124,6 +124,24 @@ def test_who_is_not_watched_counts_as_there(city: City) -> None:
         assert not any(key.table is PROBED for key in city.lab.backend.read())
 
 
+def test_another_next_hop_is_not_taken_for_the_silent_one(city: City) -> None:
+    instead = provider(1).network_address + 250
+    city.become(watched(ALICES[2]))
+    city.lab.backend.watch(lambda _: None)
+    with silent(city, 1):
+        eventually(lambda: is_away(city), SECONDS)
+        city.lab.ip(city.isps[1], f"address add {instead}/24 dev eth0")
+        before = city.cloud
+        (router,) = before.routers
+        moved = tuple(replace(it, next_hop=instead) if it is router.uplinks[1] else it for it in router.uplinks)
+        cloud = replace(before, routers=(replace(router, uplinks=moved),))
+        # Nobody reads the host meanwhile, as between two comparisons.
+        city.lab.backend.apply(diff(before.state, cloud.state))
+        city.cloud = cloud
+        eventually(lambda: city.seen(city.alice, NEAR, IMPATIENCE) == (1, str(ALICES[1].address)), SECONDS)
+        city.lab.ip(city.isps[1], f"address del {instead}/24 dev eth0")
+
+
 def test_a_wire_without_carrier_is_told_too(city: City) -> None:
     city.become(watched(ALICES[0]))
     city.lab.ip(city.isps[1], "link set eth0 down")

@@ -216,7 +216,8 @@ class NextHops:
             # What the kernel holds was found out by an agent before.
             known = self._watched[target] = _Watched(misses, is_away=is_away)
         known.misses = misses
-        known.places.setdefault(place, is_away)
+        # One that had another next hop here until now may have been told that it is away.
+        known.places.setdefault(place, is_away or (place, target[0]) in self._unwatched)
 
     def _forget(self, target: Target, place: Place) -> None:
         known = self._watched.get(target)
