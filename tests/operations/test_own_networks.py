@@ -156,6 +156,17 @@ def test_networks_of_one_router_are_joined_and_do_not_overlap(cloud: Cloud, alic
         cloud.operations.own_routers.delete(alice, gate)
 
 
+def test_a_router_that_begins_to_run_has_the_networks_that_it_served_before(cloud: Cloud, alice: Caller) -> None:
+    gate = _router(cloud, alice, out=False)
+    empty, used = _network(cloud, alice, "empty"), _network(cloud, alice, "used", IPv4Network("10.6.0.0/24"))
+    _boot(cloud, alice, used.id)
+    for network in (empty, used):
+        cloud.operations.own_routers.add_network(alice, gate, network.id)
+    assert {port.network for port in _routers(cloud)[gate].ports} == {empty.id, used.id}
+    networks = (placed.subject for placed in cloud.host.held.values())
+    assert empty.id in {subject.id for subject in networks if isinstance(subject, NetworkIntent)}
+
+
 def test_a_router_goes_out_by_the_pool_that_it_is_told_and_keeps_its_address(cloud: Cloud, alice: Caller) -> None:
     cloud.add_pool("other", AddressRange(IPv4Address("203.0.113.10"), IPv4Address("203.0.113.19")), 1)
     pools = {pool.name: pool.id for pool in cloud.operations.pools.listing(alice)}

@@ -235,9 +235,11 @@ def _serve(tx: Transaction, network: Network, router: RouterRow) -> list[Publish
     running = bool(tx.deliveries.hosts(SubjectKey(SubjectKind.ROUTER, before.id)))
     if gateway is not None and (running or tx.deliveries.hosts(key)):
         host = tx.topology.host(gateway)
-        if host is not None and (reason := why_not(network, host)) is not None:
-            raise Conflict(f"Router {router.name} runs where the network can't be had: {reason}.", field="subnet")
-        changes += join(tx, network, gateway)
+        # Where the router begins to run only now, it comes with those that it served before, too: it has a device on the bridge of each.
+        for served in tx.topology.networks_of_router(router.id):
+            if host is not None and (reason := why_not(served, host)) is not None:
+                raise Conflict(f"Router {router.name} runs where the network can't be had: {reason}.", field="subnet")
+            changes += join(tx, served, gateway)
         if not tx.deliveries.hosts(key):
             tx.deliveries.place(key, gateway, HostRole.GATEWAY)
     changes += _leave(tx, before)
