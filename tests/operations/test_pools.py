@@ -385,6 +385,31 @@ def test_a_pool_in_use_is_not_deleted_and_says_who_uses_it(cloud: Cloud, root: C
         do.pools.delete(root, "public")
 
 
+@pytest.mark.parametrize("sole", [True, False], ids=["sole", "with another pool"])
+def test_a_routers_address_of_a_pool_that_went_is_given_once_its_gateway_let_go(
+    cloud: Cloud, root: Caller, alice: Caller, *, sole: bool
+) -> None:
+    """Until then the gateway may answer at it, and guests may leave as it, while somebody else would have it."""
+    do = cloud.operations
+    _granted(cloud)
+    server = cloud.boot(alice)
+    floating = _associated(cloud, alice, server)
+    (own,) = [public.address for public in _told(cloud, server.nics[0].id).shared if public.address in SUBNET]
+    if not sole:
+        beside = IPv4Network("198.18.7.0/24")
+        do.pools.create(root, NewPool("beside", beside, beside[1], (AddressRange(beside[2], beside[9]),), "another"))
+    do.addresses.release(alice, floating.id)
+    cloud.host.away = True
+    do.pools.delete(root, "second")
+    do.pools.create(root, NewPool("second", SUBNET, SUBNET[1], (AddressRange(own, own),), "another", public=False))
+    _granted(cloud)
+    with pytest.raises(Exhausted):
+        do.addresses.allocate(alice, "second")
+    cloud.host.come_back()
+    assert do.addresses.allocate(alice, "second").address == own
+    laws.check(cloud)
+
+
 def test_an_uplink_goes_after_its_pools(cloud: Cloud, root: Caller, alice: Caller) -> None:
     do = cloud.operations
     _granted(cloud)

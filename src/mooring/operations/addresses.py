@@ -17,14 +17,13 @@ from mooring.model.faults import (
 )
 from mooring.model.ids import AddressId, InstanceId, NicId
 from mooring.model.nouns import AddressKind, AddressPool, FloatingIp, Instance, Quota, Resource
-from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.operations.associations import attach, check_own, check_unforwarded, detach, end, fixed_of
 from mooring.operations.door import Door, Published, check_version, once, visible_instance, visible_nic
 from mooring.operations.egress import check_unpreferred
 from mooring.operations.events import note
 from mooring.operations.interfaces import AddressRow, FloatingChoice, Transaction
 from mooring.operations.pools import usable_pools, visible_pool
-from mooring.operations.routing import take_next
+from mooring.operations.routing import reclaim_unheld, take_next
 from mooring.policy.pools import may_choose
 from mooring.policy.roles import Verb
 
@@ -316,19 +315,6 @@ class AddressOperations:
             check_unpreferred(tx, floating)
             change = end(tx, caller, floating)
         self._door.settle([change])
-
-
-def reclaim_unheld(tx: Transaction, address: AddressId) -> bool:
-    """Delete a released address if no host can hold it any longer; say whether that was so."""
-    row = tx.addresses.get(address)
-    if row is None or not row.releasing:
-        return False
-    if row.release_nic is not None:
-        key = SubjectKey(SubjectKind.NIC, row.release_nic)
-        if tx.deliveries.unconfirmed(key, row.release_generation):
-            return False
-    tx.addresses.free(address)
-    return True
 
 
 def count_in(tx: Transaction, project: Project, pool: AddressPool) -> None:

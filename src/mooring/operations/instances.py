@@ -11,7 +11,6 @@ from mooring.model.groups import DEFAULT_GROUP
 from mooring.model.ids import InstanceId, NetworkId, NicId
 from mooring.model.nouns import Flavor, Image, Instance, InstanceState, Network, NetworkKind, Nic, Resource
 from mooring.model.subjects import MAX_GROUPS, SubjectKey, SubjectKind
-from mooring.operations.addresses import reclaim_unheld
 from mooring.operations.associations import end
 from mooring.operations.automatic import check_room, give_back_automatic
 from mooring.operations.door import (
@@ -32,7 +31,7 @@ from mooring.operations.interfaces import Duplicate, InstanceRow, NicRow, Transa
 from mooring.operations.membership import find_group, groups_of, put_into, reach
 from mooring.operations.networks import NetworkOperations
 from mooring.operations.nics import further_addresses
-from mooring.operations.routing import next_fixed, take_fixed
+from mooring.operations.routing import next_fixed, reclaim_unheld, take_fixed
 from mooring.operations.settlement import finish_deletion
 from mooring.policy.roles import Verb
 

@@ -80,12 +80,16 @@ class Addresses(Protocol):
     def floating_of_fixed(self, fixed: AddressId) -> Sequence[AddressId]: ...
 
     def linger(self, address: AddressId, nic: NicId, generation: int) -> None:
-        """Remember that a NIC's hosts may hold this address until they confirm a generation; other NICs that it knows of are kept."""
+        """Remember that a NIC's or router's hosts may hold this address until they confirm a generation; others that it knows of are kept.
+
+        `nic` is the id of either.
+        """
         ...
 
     def release(self, address: AddressId) -> bool:
         """Take an address from its owner: it is `releasing`, still in use for everybody else.  False if it was already so.
 
+        One that a router had for itself is no pool's any longer.
         Raises Referenced while an association names it.
         """
         ...
@@ -98,7 +102,7 @@ class Addresses(Protocol):
         ...
 
     def releasing(self, nic: NicId) -> Sequence[AddressRow]:
-        """Return the `releasing` addresses that linger on this NIC, less those that the hosts of another NIC may hold still."""
+        """Return the `releasing` addresses that linger on this NIC or router, less those that the hosts of another one may hold still."""
         ...
 
     def heirs(self, nic: NicId) -> Sequence[NicId]:

@@ -12,14 +12,13 @@ from mooring.model.nouns import AddressKind, FixedIp, Instance, InstanceState, N
 from mooring.model.preferences import EgressScope
 from mooring.model.records import NicRow
 from mooring.model.subjects import MAX_EXTRA, SubjectKey, SubjectKind
-from mooring.operations.addresses import reclaim_unheld
 from mooring.operations.door import Change, Door, check_own, once, publish, visible_nic
 from mooring.operations.egress import connect_preferred
 from mooring.operations.events import note
 from mooring.operations.groups import assign
 from mooring.operations.interfaces import AddressRow, Transaction
 from mooring.operations.membership import check_alike
-from mooring.operations.routing import take_fixed
+from mooring.operations.routing import reclaim_unheld, take_fixed
 from mooring.policy.allowed import check_apart, check_fits, is_inside, prefix_of, written
 from mooring.policy.egress import described
 from mooring.policy.roles import Verb

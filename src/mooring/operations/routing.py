@@ -41,6 +41,15 @@ def take_next(
     raise Unavailable("Too many requests for addresses at once.", retry_after=1)
 
 
+def reclaim_unheld(tx: Transaction, address: AddressId) -> bool:
+    """Delete a released address if no host can hold it any longer; say whether that was so."""
+    row = tx.addresses.get(address)
+    if row is None or not row.releasing or row.release_nic is not None:
+        return False
+    tx.addresses.free(address)
+    return True
+
+
 def take_fixed(door: Door, tx: Transaction, nic: NicId, network: Network, wanted: IPv4Address | None) -> AddressRow:
     """Take a fixed IP of a network for a NIC: the one that is wanted, or the next.
 
@@ -115,7 +124,10 @@ def connect(door: Door, tx: Transaction, router: RouterRow, pool: AddressPool) -
 
 
 def disconnect(door: Door, tx: Transaction, pool: AddressPool) -> list[Published]:
-    """Take back the addresses that routers have of a pool; another pool on the same uplink gives them new ones."""
+    """Take back the addresses that routers have of a pool; another pool on the same uplink gives them new ones.
+
+    The old ones are given again when no gateway holds them any longer, for the router or for guests that leave as it.
+    """
     others = [other for other in tx.topology.pools() if other.uplink == pool.uplink and other.id != pool.id]
     changes: list[Published] = []
     for router in tx.topology.routers():
@@ -124,9 +136,15 @@ def disconnect(door: Door, tx: Transaction, pool: AddressPool) -> list[Published
             continue
         if own.pool == pool.id:
             tx.topology.remove_router_uplink(router.id, pool.uplink)
-            tx.addresses.free(own.id)
         next_one = next((other for other in others if shadowed(tx, router, other) is None), None)
-        changes += connect(door, tx, router, next_one) if next_one is not None else republish(tx, router.id)
+        told = connect(door, tx, router, next_one) if next_one is not None else republish(tx, router.id)
+        if own.pool == pool.id:
+            for change in told:
+                if change.key == SubjectKey(SubjectKind.ROUTER, router.id) or change.key.kind is SubjectKind.NIC:
+                    tx.addresses.linger(own.id, NicId(change.key.id), change.generation)
+            tx.addresses.release(own.id)
+            reclaim_unheld(tx, own.id)
+        changes += told
     return changes
 
 

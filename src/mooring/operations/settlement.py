@@ -7,10 +7,9 @@ from mooring.model.ids import HostId, InstanceId, NicId, RouterId
 from mooring.model.nouns import InstanceState
 from mooring.model.records import WHOLE, Page
 from mooring.model.subjects import Digest, HostRole, Placement, Report, SubjectKey, SubjectKind
-from mooring.operations.addresses import reclaim_unheld
 from mooring.operations.door import Door, Published, publish
 from mooring.operations.interfaces import Transaction
-from mooring.operations.routing import retire
+from mooring.operations.routing import reclaim_unheld, retire
 from mooring.policy.told import TOLD_OF_FLOATING_IPS
 
 
@@ -80,7 +79,10 @@ class SettlementOperations:
                 if report.key.kind is SubjectKind.NIC:
                     changes += _nic_reported(tx, report, failed)
                 elif report.key.kind is SubjectKind.ROUTER:
-                    changes += retire(tx, RouterId(report.key.id))
+                    router = RouterId(report.key.id)
+                    for row in tx.addresses.releasing(NicId(router)):
+                        reclaim_unheld(tx, row.id)
+                    changes += retire(tx, router)
                 elif report.key.kind is SubjectKind.INSTANCE:
                     active += _instance_reported(tx, host, report, failed)
         self._door.bell.settled()

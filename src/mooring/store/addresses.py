@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
-from sqlalchemy import Row, and_, bindparam, case, delete, exists, literal, null, select, update
+from sqlalchemy import Row, bindparam, case, delete, exists, literal, null, select, update
 
 from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId
 from mooring.model.nouns import AddressKind, FloatingIp
 from mooring.model.records import AddressRow, Duplicate, FloatingChoice, Referenced
-from mooring.model.subjects import HostRole, SubjectKind
+from mooring.model.subjects import HostRole
 from mooring.store import gaps
 from mooring.store.floating import (
     FLOATING,
@@ -37,14 +37,14 @@ from mooring.store.session import Session
 _BEHIND = (
     select(deliveries.c.host)
     .where(
-        deliveries.c.kind == SubjectKind.NIC.value,
+        # Whether a NIC or a router: ids are nobody else's.
         deliveries.c.subject == lingering.c.nic,
         deliveries.c.confirmed < lingering.c.generation,
         concerned(lingering.c.generation),
     )
     .correlate(lingering)
 )
-"""A host of a lingering row's NIC that has not confirmed yet."""
+"""A host of a lingering row's NIC or router that has not confirmed yet."""
 
 _GATEWAY_BEHIND = _BEHIND.where(deliveries.c.role == HostRole.GATEWAY.value)
 """A gateway of a lingering row's NIC that has not confirmed yet."""
@@ -80,10 +80,7 @@ _RELEASING = (
         addresses.c.releasing,
         ~exists(
             select(_OTHER.c.nic)
-            .join(
-                deliveries,
-                and_(deliveries.c.kind == SubjectKind.NIC.value, deliveries.c.subject == _OTHER.c.nic),
-            )
+            .join(deliveries, deliveries.c.subject == _OTHER.c.nic)
             .where(
                 _OTHER.c.address == addresses.c.id,
                 _OTHER.c.nic != bindparam("nic"),
@@ -127,7 +124,13 @@ _IS_FORWARDED = select(literal(1)).where(
     exists(select(port_forwardings.c.id).where(port_forwardings.c.floating == bindparam("floating")))
 )
 _RELEASE = (
-    update(addresses).where(addresses.c.id == bindparam("address_id"), ~addresses.c.releasing).values(releasing=True)
+    update(addresses)
+    .where(addresses.c.id == bindparam("address_id"), ~addresses.c.releasing)
+    .values(
+        releasing=True,
+        # The pool of one that a router had for itself may go before it.
+        pool=case((addresses.c.kind == AddressKind.ROUTER.value, null()), else_=addresses.c.pool),
+    )
 )
 _KEEP = (
     update(addresses)

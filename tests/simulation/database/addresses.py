@@ -74,9 +74,8 @@ class Addresses:
                 yield nic, generation
 
     def behind(self, nic: NicId, generation: int) -> bool:
-        """Say whether a host of a NIC has not confirmed a generation."""
-        key = SubjectKey(SubjectKind.NIC, nic)
-        return any(of == key and row.lacks(generation) for (_, of, _), row in self._tables.deliveries.items())
+        """Say whether a host of a NIC, or of a router, has not confirmed a generation."""
+        return any(of.id == nic and row.lacks(generation) for (_, of, _), row in self._tables.deliveries.items())
 
     def fixed_of_nic(self, nic: NicId) -> Sequence[AddressRow]:
         rows = self._tables.addresses.values()
@@ -208,7 +207,8 @@ class Addresses:
         row = self._tables.addresses.get(address)
         if row is None or row.releasing:
             return False
-        self._tables.addresses.put(address, replace(row, releasing=True))
+        pool = None if row.kind is AddressKind.ROUTER else row.pool
+        self._tables.addresses.put(address, replace(row, releasing=True, pool=pool))
         return True
 
     def free(self, address: AddressId) -> None:

@@ -121,7 +121,7 @@ associations = Table(
 
 
 class LingeringColumns(TypedColumns):
-    """A NIC whose hosts may hold an address until they confirm a generation.  No foreign key to the NIC: it may go first."""
+    """A NIC, or a router, whose hosts may hold an address until they confirm a generation.  No foreign key to it: it may go first."""
 
     address: Named[AddressId] = to("addresses.id", action="CASCADE")
     nic: Named[NicId] = some_text()
