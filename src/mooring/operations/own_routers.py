@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mooring.model.accounts import Caller
 from mooring.model.events import Action
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound
-from mooring.model.ids import NetworkId, PoolId, RouterId
+from mooring.model.ids import HostId, NetworkId, PoolId, RouterId
 from mooring.model.nouns import AddressPool, Network, Resource, Router
 from mooring.model.records import RouterRow
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
@@ -234,14 +234,7 @@ def _serve(tx: Transaction, network: Network, router: RouterRow) -> list[Publish
     key = SubjectKey(SubjectKind.ROUTER, router.id)
     running = bool(tx.deliveries.hosts(SubjectKey(SubjectKind.ROUTER, before.id)))
     if gateway is not None and (running or tx.deliveries.hosts(key)):
-        host = tx.topology.host(gateway)
-        # Where the router begins to run only now, it comes with those that it served before, too: it has a device on the bridge of each.
-        for served in tx.topology.networks_of_router(router.id):
-            if host is not None and (reason := why_not(served, host)) is not None:
-                raise Conflict(f"Router {router.name} runs where the network can't be had: {reason}.", field="subnet")
-            changes += join(tx, served, gateway)
-        if not tx.deliveries.hosts(key):
-            tx.deliveries.place(key, gateway, HostRole.GATEWAY)
+        changes += _run(tx, router, gateway)
     changes += _leave(tx, before)
     changes.append(publish(tx, key))
     if gateway != old and old is not None:
@@ -258,6 +251,24 @@ def _serve(tx: Transaction, network: Network, router: RouterRow) -> list[Publish
             if holders and gateway is not None:
                 tx.deliveries.place(nic_key, gateway, HostRole.GATEWAY)
         changes.append(publish(tx, nic_key))
+    return changes
+
+
+def _run(tx: Transaction, router: RouterRow, gateway: HostId) -> list[Published]:
+    """Let a router run on its gateway host, with all networks that it serves: it has a device on the bridge of each.
+
+    Raises:
+        Conflict: the host can't have one of them.
+    """
+    changes: list[Published] = []
+    host = tx.topology.host(gateway)
+    for served in tx.topology.networks_of_router(router.id):
+        if host is not None and (reason := why_not(served, host)) is not None:
+            raise Conflict(f"Router {router.name} runs where the network can't be had: {reason}.", field="subnet")
+        changes += join(tx, served, gateway)
+    key = SubjectKey(SubjectKind.ROUTER, router.id)
+    if not tx.deliveries.hosts(key):
+        tx.deliveries.place(key, gateway, HostRole.GATEWAY)
     return changes
 
 
