@@ -235,7 +235,7 @@ def test_token_that_has_expired(cloud: Cloud, alice: Client) -> None:
 
 
 def test_an_error_of_ours_tells_nothing(cloud: Cloud, alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_caller: object) -> None:
+    def broken(_caller: object, _choice: object) -> None:
         raise RuntimeError("the secret is amber")
 
     monkeypatch.setattr(cloud.operations.addresses, "walk", broken)
@@ -250,7 +250,7 @@ def test_an_error_of_ours_tells_nothing(cloud: Cloud, alice: Client, monkeypatch
 
 
 def test_a_part_that_is_away(cloud: Cloud, alice: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(_caller: object) -> None:
+    def away(_caller: object, _choice: object) -> None:
         raise Unavailable("The database is away.", retry_after=3, detail="disk I/O error")
 
     monkeypatch.setattr(cloud.operations.addresses, "walk", away)
