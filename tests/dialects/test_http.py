@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.dialects.http import MAX_DEPTH, Refused, base_url, parse_json, shown, storable
+from mooring.dialects.http import MAX_DEPTH, MAX_VALUES, Refused, base_url, parse_json, shown, storable
 
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "not JSON"),
@@ -37,6 +37,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "lists 33 deep": (b"[" * 33 + b"]" * 33, "nested deeper"),
     "lists 30,000 deep": (b"[" * 30_000 + b"]" * 30_000, "nested deeper"),
     "lists 60,000 deep and cut short": (b"[" * 60_000, "nested deeper"),
+    "a list of 4,000": (b"[" + b"0," * 3_999 + b"0]", "4000 keys and values"),
+    "2,000 keys": (b"{" + b",".join(b'"%d":0' % number for number in range(2_000)) + b"}", "4000 keys and values"),
     "objects 10,000 deep": (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "nested deeper"),
 }
 
@@ -81,8 +83,9 @@ def test_any_bytes_are_json_or_refused(body: bytes) -> None:
         assert refused.status == 400  # noqa: PT017 - either way is right, and this is what one of them must be
 
 
-def test_depth_that_is_allowed() -> None:
+def test_what_is_just_allowed() -> None:
     parse_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    parse_json(b"[" + b"0," * (MAX_VALUES - 2) + b"0]")
 
 
 def test_storable() -> None:

@@ -28,6 +28,8 @@ T = TypeVar("T")
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 MAX_DEPTH = 32
+# Keys and values of a whole body: no request needs a tenth of them, and what looks at them one by one takes time for each.
+MAX_VALUES = 4000
 _MAX_INTEGER = 2**63 - 1
 _MAX_DIGITS = 20
 _SHOWN = 64
@@ -64,8 +66,8 @@ def parse_json(body: bytes) -> Json:
     """Parse JSON from a stranger.
 
     Raises:
-        Refused: it is not UTF-8 or not JSON; nested deeper than MAX_DEPTH; has a key twice, NaN or Infinity, an integer beyond 64
-            bits, or a text that no database can hold (U+0000, half a surrogate pair).
+        Refused: it is not UTF-8 or not JSON; nested deeper than MAX_DEPTH; has more than MAX_VALUES keys and values, a key twice, NaN or
+            Infinity, an integer beyond 64 bits, or a text that no database can hold (U+0000, half a surrogate pair).
     """
     try:
         value: Json = _DECODER.decode(body.decode("utf-8"))
@@ -84,8 +86,12 @@ def parse_json(body: bytes) -> Json:
 def _check_values(value: Json) -> None:
     # With a stack of its own: what has to be refused for its depth must not be walked by recursion.
     waiting: list[tuple[Json, int]] = [(value, 1)]
+    seen = 0
     while waiting:
         item, depth = waiting.pop()
+        seen += 1
+        if seen > MAX_VALUES:
+            raise Refused(400, f"The body has more than {MAX_VALUES} keys and values.")
         if depth > MAX_DEPTH:
             raise Refused(400, f"The body is nested deeper than {MAX_DEPTH} levels.")
         match item:

@@ -238,6 +238,13 @@ def test_an_instance_without_an_address_cannot_be_associated(cloud: Cloud, alice
     assert alice("DELETE", f"/floating-ips/{floating['id']}/association").json()["type"] == "urn:mooring:not-associated"
 
 
+def test_no_answer_is_much_larger_than_its_request(standing: Client) -> None:
+    body = {"name": "vm3", "image": "tiny", "flavor": "m1.tiny", "networks": [0] * 3900}
+    answer = standing("POST", "/instances", body)
+    assert answer.status_code == 422
+    assert [each["field"] for each in answer.json()["errors"]] == [f"networks.{number}" for number in range(20)]
+
+
 def test_a_name_that_is_not_unique_is_no_name(cloud: Cloud, alice: Client) -> None:
     first, second = cloud.boot(cloud.caller("alice"), "twin"), cloud.boot(cloud.caller("alice"), "twin")
     refused = alice("GET", "/instances/twin")

@@ -2,9 +2,11 @@
 
 import copy
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from mooring.dialects.neutron import ROUTES
 from tests.cloud import Cloud
 from tests.dialects.neutron.conftest import Client
+from tests.dialects.neutron.test_rights import CASES, Harbour, harbour_of
 
 BODIES: dict[str, dict[str, Any]] = {
     "POST /floatingips": {
@@ -59,7 +62,8 @@ _values = st.recursive(
 def damaged(draw: st.DrawFn, body: dict[str, Any]) -> str:
     """Return a good body with one or two of its fields replaced, removed or added to."""
     made = copy.deepcopy(body)
-    ((_, inside),) = made.items()
+    ((_, inner),) = made.items()
+    inside = inner if isinstance(inner, dict) else made
     for _ in range(draw(st.integers(1, 2))):
         name = draw(st.sampled_from([*inside, "else"]))
         if draw(st.booleans()):
@@ -67,6 +71,11 @@ def damaged(draw: st.DrawFn, body: dict[str, Any]) -> str:
         else:
             inside.pop(name, None)
     return json.dumps(made)
+
+
+@pytest.fixture
+def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client]) -> Harbour:
+    return harbour_of(cloud, http, as_user)
 
 
 @pytest.fixture
@@ -106,6 +115,22 @@ def test_bodies(alice: Client, ids: dict[str, str], target: str, data: st.DataOb
     answer = alice.http.request(
         method, f"/network/v2.0{path}", content=body, headers={**alice.headers, "Content-Type": "application/json"}
     )
+    _check(answer.status_code, answer.text)
+
+
+@fuzzing
+@given(data=st.data())
+def test_bodies_of_every_route(harbour: Harbour, data: st.DataObject) -> None:
+    """Those of the walk over all routes."""
+    route = data.draw(st.sampled_from(ROUTES))
+    case = CASES[route.method, route.path]
+    body = case.body_for(harbour.ids) or {"thing": {}}
+    own = {case.param: harbour.ids[case.own]} if case.own else {}
+    ids = {**harbour.ids, "floatingip": harbour.ids[case.floatingip], **own}
+    sent = data.draw(damaged(body))
+    client = harbour.as_user("root" if case.admin else "alice")
+    headers = {**client.headers, "Content-Type": "application/json"}
+    answer = client.http.request(route.method, route.path.format_map(ids), content=sent, headers=headers)
     _check(answer.status_code, answer.text)
 
 

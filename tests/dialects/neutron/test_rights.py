@@ -5,7 +5,7 @@ A route that isn't in CASES fails the walk, as does one that docs/openstack.md d
 
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -34,7 +34,7 @@ class Case:
 
     `foreign`: the route is about a thing that belongs to one project, so that others must not find it.  `admin`: it is for administrators,
     and to others it is forbidden, whatever the id.  `floatingip` says which of alice's is meant, the one that is associated or the one of doors.
-    and to others it is forbidden, whatever the id.  `own` is what stands there of things of one project alone, where others are everybody's.
+    `own` is what stands there of things of one project alone, where others are everybody's.
     """
 
     param: str = ""
@@ -43,6 +43,10 @@ class Case:
     admin: bool = False
     floatingip: str = "floatingip"
     own: str = ""
+
+    def body_for(self, ids: Mapping[str, str]) -> Any:
+        """Return the good body; None for none."""
+        return self.body(ids) if callable(self.body) else self.body
 
 
 CASES: dict[tuple[str, str], Case] = {
@@ -140,8 +144,7 @@ class Harbour:
         case = CASES[route.method, route.path]
         own = {case.param: self.ids[case.own]} if case.own else {}
         ids = {**self.ids, "floatingip": self.ids[case.floatingip], **own, **instead}
-        body = case.body
-        return client(route.method, route.path.format_map(ids), body(ids) if callable(body) else body)
+        return client(route.method, route.path.format_map(ids), case.body_for(ids))
 
     def state(self) -> list[str]:
         """Return all that is stored, but tokens."""
@@ -151,6 +154,11 @@ class Harbour:
 
 @pytest.fixture
 def harbour(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client]) -> Harbour:
+    return harbour_of(cloud, http, as_user)
+
+
+def harbour_of(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Client]) -> Harbour:
+    """Return a harbour in a cloud that nobody has used yet."""
     alice = cloud.caller("alice")
     server = cloud.boot(alice)
     floating = cloud.operations.addresses.allocate(alice, "public")

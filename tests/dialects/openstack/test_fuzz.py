@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from mooring.dialects.openstack.routes import ROUTES
 from tests.cloud import FLAVORS, IMAGES, Cloud
 from tests.dialects.openstack.conftest import Client
+from tests.dialects.openstack.test_rights import CASES, Harbour, harbour_of
 
 BODIES: dict[str, dict[str, Any]] = {
     "/servers": {
@@ -90,6 +92,13 @@ CHANGES: dict[str, dict[str, Any]] = {
     "/os-quota-sets/harbour": {"quota_set": {"instances": 5, "floating_ips": "-1", "cores": -1, "force": True}},
     "/os-floating-ips-bulk/delete": {"ip_range": "198.51.100.32/29"},
 }
+
+
+@pytest.fixture
+def harbour(cloud: Cloud, http: httpx2.Client) -> Harbour:
+    return harbour_of(cloud, http)
+
+
 # One cloud serves all examples of a test: what one leaves behind is one more thing for the next to meet.
 fuzzing = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 
@@ -154,6 +163,24 @@ def test_bodies_of_changes(cloud: Cloud, as_user: Callable[[str], Client], path:
     body = data.draw(damaged(CHANGES[path]))
     answer = as_user("root")("PUT", path.format(server=servers[0].id), content=body)
     assert answer.status_code < 500, answer.text
+
+
+@fuzzing
+@given(data=st.data())
+def test_bodies_of_every_route(harbour: Harbour, data: st.DataObject) -> None:
+    """Those of the walk over all routes; identity's are above, where nobody loses their own account by them."""
+    route = data.draw(st.sampled_from([each for each in ROUTES if each.path.startswith("/compute")]))
+    case = CASES[route.method, route.path]
+    body = case.body_for(harbour.ids) or {}
+    ids = {**harbour.ids, **{name: harbour.ids[thing] for name, thing in case.instead.items()}}
+    sent = data.draw(damaged(body))
+    headers = {"Content-Type": "application/json"}
+    answer = harbour.owner(route)(route.method, route.path.format_map(ids), content=sent, headers=headers)
+    assert answer.status_code < 500, answer.text
+    if answer.status_code >= 400:
+        ((_, inside),) = answer.json().items()
+        assert inside["code"] == answer.status_code
+        assert inside["message"]
 
 
 @fuzzing

@@ -44,6 +44,10 @@ class Case:
     instead: Mapping[str, str] = field(default_factory=dict[str, str])
     makes: bool = False
 
+    def body_for(self, ids: Mapping[str, str]) -> Any:
+        """Return the good body; None for none."""
+        return self.body(ids) if callable(self.body) else self.body
+
 
 _SERVER = {"server": {"name": "vm", "imageRef": IMAGES[0].id, "flavorRef": "1"}}
 _LOG_IN = {
@@ -249,8 +253,7 @@ class Harbour:
         ids = {**self.ids, **{name: self.ids[thing] for name, thing in case.instead.items()}, **instead}
         headers = {"X-Subject-Token": ids["subject"]} if "subject" in case.params else {}
         path = route.path.format_map(ids)
-        body = case.body(ids) if callable(case.body) else case.body
-        return client(route.method, path, body, headers=headers)
+        return client(route.method, path, case.body_for(ids), headers=headers)
 
     def state(self) -> list[str]:
         """Return all that is stored, but tokens."""
@@ -261,7 +264,7 @@ class Harbour:
 @pytest.fixture
 def harbour(cloud: Cloud, http: httpx2.Client) -> Harbour:
     """A harbour of the test's own."""
-    return _harbour(cloud, http)
+    return harbour_of(cloud, http)
 
 
 @pytest.fixture(scope="module")
@@ -270,11 +273,13 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
     cloud = Cloud(tmp_path_factory.mktemp("harbour") / "cloud.db", StoppedClock(), settle_timeout=0.2)
     app = create_app(cloud.operations, public_url=PUBLIC_URL)
     with Server(app) as server, httpx2.Client(base_url=server.url, timeout=30) as http:
-        yield _harbour(cloud, http)
+        yield harbour_of(cloud, http)
     cloud.close()
 
 
-def _harbour(cloud: Cloud, http: httpx2.Client) -> Harbour:
+def harbour_of(cloud: Cloud, http: httpx2.Client) -> Harbour:
+    """Return a harbour in a cloud that nobody has used yet."""
+
     def as_user(user: str) -> Client:
         return Client(http, {"X-Auth-Token": cloud.token(user)})
 

@@ -177,7 +177,8 @@ async def _fault(request: Request, error: Fault) -> Response:
 
 
 async def _fields(request: Request, error: RequestValidationError) -> Response:
-    faults = [FieldFault(field=_field(found["loc"]), reason=_reason(found)) for found in error.errors()]
+    found = error.errors()[: problems.MOST_ERRORS]
+    faults = [FieldFault(field=_field(each["loc"]), reason=_reason(each)) for each in found]
     return problems.of_fields(faults, _exchange(request).request_id)
 
 

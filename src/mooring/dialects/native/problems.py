@@ -58,6 +58,10 @@ TABLE: Mapping[type[Fault], Kind] = {
 }
 
 
+# So that no answer is much larger than its request.
+MOST_ERRORS = 20
+
+
 class FieldFault(BaseModel):
     """One field of a request, and why its value cannot be."""
 
@@ -76,7 +80,10 @@ class Problem(BaseModel):
     detail: Annotated[str, Field(description="What is wrong here, and what can be done about it.")]
     request_id: Annotated[str, Field(description="Under what mooring's log knows the request.")]
     field: Annotated[str | None, Field(description="The field at fault, if it is one.")] = None
-    errors: Annotated[list[FieldFault], Field(description="All fields at fault, if they were found together.")] = []
+    errors: Annotated[
+        list[FieldFault],
+        Field(description=f"The fields at fault, if they were found together; the first {MOST_ERRORS}."),
+    ] = []
 
 
 def kind_of(fault: Fault) -> Kind:
@@ -119,7 +126,7 @@ def of_fields(faults: Sequence[FieldFault], request_id: str) -> Response:
         detail=f"{first.field}: {first.reason}",
         request_id=request_id,
         field=first.field,
-        errors=list(faults),
+        errors=list(faults[:MOST_ERRORS]),
     )
     return _answer(problem, {})
 
