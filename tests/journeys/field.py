@@ -10,16 +10,23 @@ from pathlib import Path
 from mooring.lab.client import Thing, fixed
 from mooring.lab.laboratory import Laboratory
 from mooring.lab.plan import CONTROL, NATS_PORT
-from mooring.lab.traffic import Flow
+from mooring.lab.traffic import LINE_INTERVAL, Flow
 from mooring.model.ids import RouterId, router_namespace
 from tests.journeys import relay
 from tests.journeys.town import eventually
 
-ECHO = 7
+ECHO, FORWARDED = 7, 2007
+ALLOWED = "10.9.0.250"
+MISSES = 5
+"""So many unanswered questions, one a second, and a next hop is away."""
 
 
 class Field:
-    """Three guests of project red on three hosts, on a VXLAN whose router is on one of two gateways."""
+    """Three guests of project red on three hosts, on a VXLAN whose router is on one of two gateways.
+
+    The third has a floating IP, a port of another leads to the second, which leaves by the second provider towards what is behind that; and
+    the first may use an address beside its own.
+    """
 
     def __init__(self, lab: Laboratory) -> None:
         self.lab = lab
@@ -33,7 +40,22 @@ class Field:
         self.guests = [self.boot(f"red-{number}") for number in range(3)]
         self.public = self.red.float_to(self.guests[2]["id"], "public-a")
         self.outside = self.lab.at("outside-a")
+        self.forwarded = self._more()
         eventually(lambda: self.lab.answers(self.outside, self.public))
+
+    def _more(self) -> str:
+        """Set up what else packets go by; return the address of which a port is forwarded."""
+        first, second, _ = self.guests
+        self.red.post(f"nics/{first['id']}/allowed-addresses", {"addresses": [ALLOWED]})
+        self.lab.run(self.inside(first, "ip", "address", "add", f"{ALLOWED}/24", "dev", "eth0"))
+        for provider in self.lab.plan.providers:
+            self.admin.put(f"uplinks/{provider.name}", {"misses": MISSES})
+        way = {"prefix": str(self.lab.plan.providers[1].far.network), "leave_as": {"pool": "public-b"}}
+        self.red.post("egress-preferences", {**way, "instance": second["id"]})
+        forwarded = str(self.red.post("floating-ips", {"pool": "public-a"})["address"])
+        wish = {"floating_ip": forwarded, "protocol": "tcp", "external_port": FORWARDED, "internal_port": ECHO}
+        self.red.post("port-forwardings", {**wish, "instance": second["id"]})
+        return forwarded
 
     def pool(self, letter: str) -> None:
         """Make the pool of a provider's addresses."""
@@ -103,14 +125,17 @@ class Field:
         ]
 
     def flows(self) -> list[Flow]:
-        """Return 500 packets a second in, out and between hosts, and a session at 50 Hz from outside."""
+        """Return 500 packets a second in, out and between hosts, and a session at 50 Hz from outside; what else there is, at 50 Hz."""
         near, far = self.guests[1], self.guests[2]
-        beyond = str(self.lab.plan.providers[0].outside_address.ip)
+        beyond, elsewhere = (str(provider.outside_address.ip) for provider in self.lab.plan.providers)
         return [
             Flow("in", self.outside, self.public),
             Flow("out", self.inside(near), beyond),
             Flow("between hosts", self.inside(near), fixed(far)),
             Flow("session", self.outside, self.public, port=ECHO),
+            Flow("session to a forwarded port", self.outside, self.forwarded, port=FORWARDED),
+            Flow("out by preference", self.inside(near), elsewhere, interval=LINE_INTERVAL),
+            Flow("to an allowed address", self.inside(near), ALLOWED, interval=LINE_INTERVAL),
         ]
 
     def sound(self) -> None:

@@ -264,11 +264,26 @@ def next_host(field: Field) -> str:
     return host
 
 
+def floating_ips_meet(field: Field, there: Thing) -> None:
+    """From inside, floating IPs of any pool on any gateway are reached: a guest's own, its neighbour's, and those of another network."""
+    near, here = field.guests[1:]
+    addresses = {pool: field.red.float_to(there["id"], pool) for pool in ("public-a", "public-b")}
+    further = field.red.float_to(here["id"], "public-b")
+    for guest in (near, here, there):
+        for address in (field.public, further, *addresses.values()):
+            eventually(partial(field.lab.answers, field.inside(guest), address), timeout=20)
+    for address in (further, *addresses.values()):
+        field.red.delete(f"floating-ips/{address}")
+        assert not field.lab.answers(field.inside(near), address, wait=0.3)
+    assert field.lab.answers(field.inside(here), field.public)
+
+
 def freeze(field: Field) -> None:
     """A gateway's agent is stopped for longer than hosts may be silent, in the middle of a launch, and goes on where it was."""
     frozen = field.gateway
     # A launch in a network whose router is there could not end without it.
     network = small_network_elsewhere(field, frozen)
+    floating_ips_meet(field, next(guest for guest in field.red.all("instances") if guest["name"] == "small-0"))
     while next_host(field) != frozen:
         field.boot("filler", "red-net")
     agent = field.lab.programs[agent_of(frozen)]
