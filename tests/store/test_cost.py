@@ -8,19 +8,22 @@ import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from sqlalchemy import event, insert
 
+from mooring.model.events import Action, Event, EventChoice
 from mooring.model.groups import GroupRule
-from mooring.model.ids import AddressId, GroupId, NicId, RuleId
-from mooring.model.nouns import InstanceState, Resource
+from mooring.model.ids import AddressId, ForwardingId, GroupId, NetworkId, NicId, RuleId, SubnetPoolId
+from mooring.model.nouns import InstanceState, PortForwarding, Power, Resource
+from mooring.model.own import BareNetwork, SubnetPool
 from mooring.model.records import AddressRow, FloatingChoice, NicRow, Remembered
-from mooring.model.subjects import Direction, HostRole, Report, SubjectKey, SubjectKind
+from mooring.model.subjects import Direction, HostRole, Report, SubjectKey, SubjectKind, Transport
 from mooring.operations.interfaces import Transaction
 from mooring.store import Options, SqlStore, schema
 from tests.store.world import START, Town, World
@@ -29,7 +32,8 @@ from tests.store.world import START, Town, World
 FEW, MANY = 300, 300 + 22 * schema.BLOCK
 WIDE = "10.0.0.0/8"
 CROWD = GroupId("crowd")
-FIXED, PUBLIC = IPv4Address("10.0.16.0"), IPv4Address("198.18.0.16")
+FIXED, PUBLIC, ALLOWED = IPv4Address("10.0.16.0"), IPv4Address("198.18.0.16"), IPv4Address("172.16.0.0")
+DOMAIN = "example.org"
 
 
 def fill(town: Town, store: SqlStore, number: int) -> None:
@@ -51,6 +55,7 @@ def fill(town: Town, store: SqlStore, number: int) -> None:
     seat = {"slot": 1, "position": 1, "automatic": False}
     rows["pool_shares"].append({"pool": town.pool.id, "project": town.project.id, "used": number, "ceiling": -1})
     confirmed = {"host": town.host.id, "confirmed": 2, "present": True, "failed": 0, "error": None, "generation": 2}
+    rows["dns_domains"].append({"name": DOMAIN, "scope": "public", "project": None})
     rows["generations"].append({"kind": "group", "subject": CROWD, "generation": 2})
     rows["deliveries"].append(confirmed | {"kind": "group", "subject": CROWD, "role": "compute"})
     for guest, (instance, nic, fixed, floating) in enumerate(ids):
@@ -77,6 +82,19 @@ def fill(town: Town, store: SqlStore, number: int) -> None:
             place = {"scope": scope, "address": str(address), "position": int(address)}
             rows["addresses"].append({**common, **named, **place, "id": id_, "kind": kind})
         rows["associations"].append({"floating": floating, "fixed": fixed, "pool": town.pool.id, **seat})
+        ports = {"protocol": "tcp", "first": 22, "last": 22, "goal": 22, "description": ""}
+        own = {"project": town.project.id}
+        rows["port_forwardings"].append({**own, "id": f"port-{guest}", "floating": floating, "fixed": fixed, **ports})
+        allowed = {"network": town.network.id, "address": str(ALLOWED + guest)}
+        rows["claims"].append({**allowed, **own, "own": None})
+        rows["allowances"].append(
+            {**allowed, "nic": nic, "family": 4, "prefix": f"{ALLOWED + guest}/32", "place": 0, "leaving": None}
+        )
+        rows["dns_entries"].append({"domain": DOMAIN, "name": f"vm-{guest}", "address": floating})
+        rows["events"].append(
+            {**own, "at": START, "action": "instance.create", "object": instance, "user": town.user.id}
+            | {"user_name": "alice", "request_id": "-", "about": "{}"},
+        )
         rows["generations"].append({"kind": "nic", "subject": nic, "generation": 2})
         rows["deliveries"] += [
             confirmed | {"kind": "nic", "subject": nic, "role": role.value}
@@ -244,6 +262,88 @@ class Story:
             assert [len(piece) for piece in tx.addresses.walk_floating_ips(project, choice)] == [choice.limit or 1]
         assert not list(tx.addresses.walk_floating_ips(project, FloatingChoice(after=self.floating.id, limit=3)))
 
+    def forward(self, tx: Transaction) -> None:
+        """Lead a port of another floating IP to the guest, let it be otherwise, and take it back."""
+        assert self.nic
+        assert self.fixed
+        public = self.town.floating(tx, "198.51.100.99")
+        forwarding = PortForwarding(
+            ForwardingId(self.town.world.id()),
+            self.town.project.id,
+            public.id,
+            public.address,
+            Transport.TCP,
+            *(22, 22, 22),
+            self.fixed.address,
+            self.nic.id,
+            self.nic.instance,
+            self.nic.network,
+        )
+        tx.forwardings.add(forwarding, self.fixed.id)
+        assert tx.forwardings.get(forwarding.id) == forwarding
+        changed = replace(forwarding, first=2222, last=2222)
+        tx.forwardings.change(changed, self.fixed.id)
+        assert tx.forwardings.of_floating([public.id]) == tx.forwardings.of_nic(self.nic.id) == [changed]
+        generation, _ = tx.deliveries.publish(self.key)
+        tx.addresses.linger(public.id, self.nic.id, generation)
+        tx.addresses.heirs(self.nic.id)
+        assert tx.forwardings.delete(forwarding.id)
+        tx.addresses.release(public.id)
+        tx.addresses.free(public.id)
+
+    def allow(self, tx: Transaction) -> None:
+        """Let the guest use an address beside its own, and give that back when its hosts let go."""
+        assert self.nic
+        network, wanted = self.nic.network, IPv4Network("192.168.77.7")
+        assert tx.allowances.claim(network, wanted.network_address, self.town.project.id, None)
+        tx.allowances.add(self.nic, wanted)
+        assert tx.allowances.sharers(self.nic.id) == []
+        generation, _ = tx.deliveries.publish(self.key)
+        tx.allowances.leave(self.nic.id, [wanted], generation)
+        assert tx.allowances.leaving(self.nic.id) == 1
+        tx.allowances.confirmed(self.nic.id)
+        tx.allowances.forget(self.nic.id)
+
+    def name(self, tx: Transaction) -> None:
+        """Give the floating IP a name."""
+        assert self.floating
+        tx.names.put_entry(DOMAIN, "new", self.floating.id)
+        assert tx.names.zone_of(["new.example.org", DOMAIN]) == tx.names.domain(DOMAIN)
+        assert [tx.names.entry(DOMAIN, "new")] == tx.names.of_address(self.floating.id)
+        assert tx.names.is_used(DOMAIN)
+        assert tx.names.delete_entry(DOMAIN, "new")
+        tx.names.forget(self.floating.id)
+
+    def note(self, tx: Transaction) -> None:
+        """Note what was done, read the newest of it, and forget what is too old."""
+        assert self.nic
+        mine = self.nic.instance
+        tx.events.add(Event(Action.INSTANCE_CREATE, mine, self.town.project.id, self.town.user.id, "alice", "-", {}))
+        (newest,) = tx.events.list(self.town.project.id, EventChoice(object=mine, limit=3))
+        assert newest == tx.events.list(self.town.project.id, EventChoice(limit=3))[0]
+        assert tx.events.list(self.town.project.id, EventChoice(before=newest.number, limit=3))
+        assert tx.events.forget(START - timedelta(days=1), 3) == 0
+        assert tx.memory.forget(START - timedelta(days=1), 3) == 0
+
+    def turn(self, tx: Transaction) -> None:
+        """Take the card from the guest, and stop it."""
+        assert self.nic
+        tx.instances.turn(self.nic.instance, {Power.RUNNING}, Power.STOPPING)
+        tx.instances.leave(self.nic.id)
+
+    def make_own(self, tx: Transaction) -> None:
+        """Make what projects make, and take it away."""
+        project, id_ = self.town.project.id, self.town.world.id
+        prefix = IPv4Network("10.0.0.0/8")
+        pool = SubnetPool(SubnetPoolId(id_()), "mine", project, (prefix,), 24, 24, 28)
+        tx.own.add_pool(pool)
+        assert tx.own.networks_of_pool(pool.id) == []
+        tx.own.delete_pool(pool.id)
+        bare = BareNetwork(NetworkId(id_()), "web", project)
+        tx.own.add_bare(bare)
+        assert tx.own.bares(project) == [bare]
+        assert tx.own.delete_bare(bare.id)
+
     def release(self, tx: Transaction) -> None:
         assert self.floating
         assert self.nic
@@ -298,11 +398,17 @@ class Story:
             self.pull,
             self.look,
             self.report,
+            self.forward,
+            self.allow,
+            self.name,
+            self.note,
+            self.make_own,
             self.list_floating,
             self.release,
             self.join_group,
             self.change_rules,
             self.leave_group,
+            self.turn,
             self.delete,
             self.administer,
         ]

@@ -3,14 +3,27 @@
 from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from sqlalchemy import BigInteger, Delete, and_, bindparam, delete, exists, func, null, select, update
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Delete,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    null,
+    select,
+    union,
+    update,
+)
 
 from mooring.model.ids import AddressId, NetworkId, NicId, ProjectId
 from mooring.model.nouns import AddressKind
 from mooring.model.records import Duplicate, NicRow
 from mooring.model.subjects import MAX_EXTRA, SubjectKind
 from mooring.store.addresses import Addresses
-from mooring.store.schema import addresses, allowances, claims, deliveries, nics
+from mooring.store.schema import addresses, allowances, claims, deliveries
 from mooring.store.schema.deliveries import concerned
 from mooring.store.session import Session
 
@@ -41,28 +54,21 @@ _LEAVE = (
 _LEAVING = select(func.count()).select_from(allowances).where(_MINE, allowances.c.leaving.is_not(null()))
 
 _THEIRS = allowances.alias("theirs")
-_USED = select(allowances.c.address).where(_MINE, allowances.c.leaving.is_(null()))
-_FIXED = select(addresses.c.address).where(
-    addresses.c.nic == bindparam("of_nic"), addresses.c.kind == AddressKind.FIXED.value, ~addresses.c.releasing
-)
-_NETWORK = select(nics.c.network).where(nics.c.id == bindparam("of_nic")).scalar_subquery()
-_SHARERS = (
+_FIXED = addresses.alias("fixed")
+_USED = (_MINE, allowances.c.leaving.is_(null()))
+_SHARED = (_THEIRS.c.nic != bindparam("of_nic"), _THEIRS.c.leaving.is_(null()))
+_IS_FIXED = (_FIXED.c.kind == AddressKind.FIXED.value, ~_FIXED.c.releasing)
+# Each from the NIC's own end, by whole keys: a network may have any number of others.
+_SHARERS: CompoundSelect[NicId | None] = union(
     select(_THEIRS.c.nic)
-    .where(
-        _THEIRS.c.network == _NETWORK,
-        _THEIRS.c.nic != bindparam("of_nic"),
-        _THEIRS.c.leaving.is_(null()),
-        _THEIRS.c.address.in_(_USED) | _THEIRS.c.address.in_(_FIXED),
-    )
-    .union(
-        select(addresses.c.nic).where(
-            addresses.c.scope == _NETWORK,
-            addresses.c.nic != bindparam("of_nic"),
-            addresses.c.kind == AddressKind.FIXED.value,
-            ~addresses.c.releasing,
-            addresses.c.address.in_(_USED),
-        ),
-    )
+    .join(allowances, and_(allowances.c.network == _THEIRS.c.network, allowances.c.address == _THEIRS.c.address))
+    .where(*_USED, *_SHARED),
+    select(_THEIRS.c.nic)
+    .join(_FIXED, and_(_FIXED.c.scope == _THEIRS.c.network, _FIXED.c.address == _THEIRS.c.address))
+    .where(*_IS_FIXED, _FIXED.c.nic == bindparam("of_nic"), *_SHARED),
+    select(_FIXED.c.nic)
+    .join(allowances, and_(allowances.c.network == _FIXED.c.scope, allowances.c.address == _FIXED.c.address))
+    .where(*_USED, *_IS_FIXED, _FIXED.c.nic != bindparam("of_nic")),
 )
 
 _BEHIND = exists(
@@ -136,7 +142,7 @@ class Allowances:
         return row[0] if row else 0
 
     def sharers(self, nic: NicId) -> Sequence[NicId]:
-        return sorted(other for (other,) in self._session.rows(_SHARERS, of_nic=nic))
+        return sorted(other for (other,) in self._session.rows(_SHARERS, of_nic=nic) if other is not None)
 
     def confirmed(self, nic: NicId) -> None:
         if self.leaving(nic):

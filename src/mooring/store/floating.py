@@ -64,7 +64,7 @@ SEQS_OF_NICS = (
 PIECE = 500
 """So many floating IPs are read at a time."""
 
-FloatingFields = Row[
+FloatingColumns = tuple[
     AddressId,
     int,
     PoolId,
@@ -76,11 +76,10 @@ FloatingFields = Row[
     NetworkId,
     bool,
 ]
+FloatingFields = Row[*FloatingColumns]
 
 
-def chosen(
-    project: ProjectId | None, choice: FloatingChoice, seqs: Collection[int]
-) -> Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId, NetworkId, bool]:
+def chosen(project: ProjectId | None, choice: FloatingChoice, seqs: Collection[int]) -> Select[*FloatingColumns]:
     """Return the statement that reads those of a project's floating IPs that are asked for, or of everybody's for None.
 
     `seqs` are those that the choice's NICs have.

@@ -25,13 +25,13 @@ from sqlalchemy import (
 )
 
 from mooring.model.groups import GroupName
-from mooring.model.ids import AddressId, GroupId, HostId, InstanceId, NetworkId, NicId, PoolId, ProjectId, UserId
+from mooring.model.ids import AddressId, GroupId, HostId, InstanceId, NetworkId, NicId, ProjectId, UserId
 from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, Instance, InstanceState, Nic, Power
 from mooring.model.records import InstanceRow, NicRow, Referenced
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs
 from mooring.store.allowances import PREFIXES
-from mooring.store.floating import FLOATING_OF_NICS, floating_ips
+from mooring.store.floating import FLOATING_OF_NICS, FloatingColumns, floating_ips
 from mooring.store.generations import forget
 from mooring.store.schema import (
     addresses,
@@ -78,7 +78,7 @@ _GROUP_VIEW = (
     .join(security_groups, security_groups.c.id == nic_groups.c.group_id)
     .order_by(security_groups.c.name, security_groups.c.id)
 )
-_InstanceFields = Row[
+_InstanceColumns = tuple[
     InstanceId,
     str,
     ProjectId,
@@ -93,30 +93,17 @@ _InstanceFields = Row[
     str,
     datetime | None,
 ]
+_InstanceFields = Row[*_InstanceColumns]
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
     """The statements that read some instances whole: six, however many there are."""
 
-    instances: Select[
-        InstanceId,
-        str,
-        ProjectId,
-        UserId,
-        str,
-        str,
-        str,
-        HostId | None,
-        datetime,
-        datetime,
-        str | None,
-        str,
-        datetime | None,
-    ]
+    instances: Select[*_InstanceColumns]
     nics: Select[NicId, InstanceId, NetworkId, str, str, bool]
     fixed: Select[NicId | None, AddressId, int]
-    floating: Select[AddressId, int, PoolId, str, ProjectId | None, int, InstanceId, NicId, NetworkId, bool]
+    floating: Select[*FloatingColumns]
     groups: Select[NicId, str, GroupId]
     allowed: Select[NicId, str]
 
