@@ -179,7 +179,6 @@ class ForwardingOperations:
         with self._door.store.write() as tx:
             known = _visible(tx, caller, forwarding, of)
             floating = visible_floating(tx, caller, known.floating)
-            moves = wanted.nic is not None or wanted.fixed is not None
             asked = _whole(known, wanted)
             nic, fixed = _guest(tx, caller, known.project, asked)
             ports = _Ports.of(asked)
@@ -189,7 +188,7 @@ class ForwardingOperations:
                 first=ports.first,
                 last=ports.last,
                 to=ports.to,
-                fixed=fixed.address if moves else known.fixed,
+                fixed=fixed.address,
                 nic=nic.id,
                 network=nic.network,
                 description=_text(asked.description),
@@ -227,12 +226,13 @@ class ForwardingOperations:
             raise Conflict(reason, field="floating_ip")
         others = [each for each in tx.forwardings.of_floating([floating.id]) if each.id != forwarding.id]
         router = _router_of(tx, nic)
-        for other in others:
+        for other in {each.network: each for each in others}.values():
             if (network := tx.topology.network(other.network)) is not None and network.router != router:
                 reason = (
                     f"Ports of floating IP {floating.address} lead behind another router already: {other.id}, {other}."
                 )
                 raise Conflict(reason, field="routers")
+        for other in others:
             if (
                 other.protocol is forwarding.protocol
                 and other.first <= forwarding.last

@@ -24,6 +24,9 @@ from mooring.operations.subnet_pools import next_prefix
 from mooring.policy.addresses import overlapping, usable
 from mooring.policy.roles import Verb
 
+_NAMED = 5
+"""So many ports are named that a network is in use by."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewSubnet:
@@ -300,7 +303,8 @@ def _visible_bare(tx: Transaction, caller: Caller, network: NetworkId) -> BareNe
 def _check_unused(tx: Transaction, noun: str, network: Network) -> None:
     """Refuse to take away what instances or a router need, and say which."""
     users: list[str] = []
-    for nic in tx.topology.nics_of_network(network.id):
+    nics = tx.topology.nics_of_network(network.id)
+    for nic in nics[:_NAMED]:
         row = tx.instances.nic(nic)
         instance = tx.instances.get(row.instance) if row is not None else None
         users.append(f"port {nic} of server {instance.name if instance is not None else '?'}")
@@ -308,4 +312,6 @@ def _check_unused(tx: Transaction, noun: str, network: Network) -> None:
     if router is not None and router.made:
         users.append(f"router {router.name} ({router.id})")
     if users:
-        raise InUse(noun, network.id, ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else ""))
+        raise InUse(
+            noun, network.id, ", ".join(users) + (f" and {len(nics) - _NAMED} more" if len(nics) > _NAMED else "")
+        )
