@@ -88,7 +88,8 @@ class NetworkOperations:
         self._door.allow(caller, Verb.NETWORK_ADMIN)
         name = checked_name("name", new.name)
         gateway = checked_gateway(new)
-        request = ("network", name, new.kind, new.cidr, gateway, *new.dns, new.mtu)
+        where = (new.project, new.segment, new.bridge, new.cluster)
+        request = ("network", name, new.kind, new.cidr, gateway, *new.dns, new.mtu, *where)
         changes: list[Published] = []
         with self._door.store.write() as tx:
 
