@@ -12,7 +12,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from ipaddress import IPv4Address, IPv4Network
@@ -242,11 +242,16 @@ class Cloud:
     auto_assign: str | None = None
     own_kind: NetworkKind | None = NetworkKind.VXLAN
     pools: tuple[tuple[str, AddressRange], ...] = (("public", POOL_RANGE),)
+    given: InitVar[SqlStore | None] = None
+    """A store that is open already, in place of the database."""
 
-    def __post_init__(self) -> None:
-        if not self.database.exists():
+    store: SqlStore = field(init=False)
+
+    def __post_init__(self, given: SqlStore | None) -> None:
+        if given is None and not self.database.exists():
             self.database.write_bytes(_empty_database())
-        self.store = SqlStore.open(f"sqlite:///{self.database}", Options(durable=False, now=self.clock.now))
+        usual = Options(durable=False, now=self.clock.now)
+        self.store = given or SqlStore.open(f"sqlite:///{self.database}", usual)
         limits = Limits(
             {**Limits().quotas, Resource.INSTANCES: self.quota, Resource.FLOATING_IPS: self.quota},
             settle_timeout=self.settle_timeout,
