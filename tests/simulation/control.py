@@ -7,7 +7,7 @@ from unittest.mock import patch
 from mooring.control.bell import BusBell
 from mooring.control.controller import Controller
 from mooring.model.faults import Fault
-from mooring.model.nouns import Flavor, Image, Resource
+from mooring.model.nouns import Flavor, Image, NetworkKind, Resource
 from mooring.operations import Door, Limits, Operations
 from tests.simulation.baton import Baton, Process, Signal
 from tests.simulation.bus import Endpoint, SimulatedBus
@@ -63,6 +63,7 @@ def limits(quota: int) -> Limits:
         vlans=range(100, 110),
         vxlans=range(5000, 5010),
         first_network=None,
+        own_kind=NetworkKind.VXLAN,
     )
 
 

@@ -20,11 +20,12 @@ from mooring.compile.host import facts_of
 from mooring.compile.tables import BRIDGE
 from mooring.model.faults import Conflict, Fault
 from mooring.model.ids import HostId, InstanceId, host_id
-from mooring.model.subjects import InstanceIntent, Report, SubjectKind
+from mooring.model.subjects import HostRole, InstanceIntent, NicIntent, Report, SubjectKind
 from mooring.model.traits import Traits
 from tests.simulation.baton import Process, Signal, require
 from tests.simulation.bus import Endpoint, SimulatedBus
 from tests.simulation.surroundings import Surroundings
+from tests.simulation.ways import unlike
 
 _PULSE = 2.0
 
@@ -39,7 +40,7 @@ class Machine:
 
     registration: Registration
     kernel: FakeBackend
-    guests: dict[InstanceId, None] = field(default_factory=dict)
+    guests: dict[InstanceId, InstanceIntent] = field(default_factory=dict)
     agent: "AgentProcess | None" = None
     strange: set[Place] = field(default_factory=set)
     confirmed: dict[Part, int] = field(default_factory=dict)
@@ -159,8 +160,9 @@ class SimulatedGuests:
             around.reached("agent died while a guest started")
             around.baton.kill(self._process)
         around.guest_starts(self._machine.id, guest)
-        around.baton.note(f"guest {guest.id[:8]} runs")
-        self._machine.guests[guest.id] = None
+        around.baton.note(f"guest {guest.id[:8]} runs, boot {guest.boots}")
+        around.kernels_changed = True
+        self._machine.guests[guest.id] = guest
 
     def stop(self, guest: InstanceId) -> None:
         self._around.baton.sleep(self._around.chance.uniform(0.01, 0.2))
@@ -197,10 +199,20 @@ class _Witnessed(RemoteController):
             there = InstanceId(report.key.id) in machine.guests
             runs = isinstance(subject, InstanceIntent) and subject.running
             require(there == runs, "I10 fencing", f"{machine.name} reports {what}: {there}")
+            if runs and isinstance(subject, InstanceIntent):
+                guest = machine.guests[subject.id]
+                same = (guest.boots, {nic.id for nic in guest.nics}) == (
+                    subject.boots,
+                    {nic.id for nic in subject.nics},
+                )
+                require(same, "I10 fencing", f"{machine.name} reports {what} with another boot, or other cards")
         elif subject is not None:
             for fact in facts_of(subject, report.role):
                 held = machine.kernel.state.get(fact.key) == fact.value or fact.key.place in machine.strange
                 require(held, "I10 fencing", f"{machine.name} reports {what} without {fact_line(fact.key, fact.value)}")
+            if isinstance(subject, NicIntent) and report.role is HostRole.GATEWAY and not machine.strange:
+                reason = unlike(machine.kernel.state, subject)
+                require(reason is None, "leaves as told", f"{machine.name} reports {what}, and {reason}")
 
 
 class AgentProcess:

@@ -18,6 +18,11 @@ def unsettled(tables: Tables, machines: Iterable[Machine]) -> list[str]:
         for record in tables.instances.values()
         if record.state in (InstanceState.BUILDING, InstanceState.DELETING)
     ]
+    wrong += [
+        f"instance {record.row.id} is still {record.power}"
+        for record in tables.instances.values()
+        if record.state is InstanceState.ACTIVE and record.power is not record.power.outcome
+    ]
     for (host, key, role), row in tables.deliveries.items():
         if row.confirmed < row.generation:
             wrong.append(f"{host} has not confirmed {key} {role} {row.generation}: {row.confirmed} {row.error}")
@@ -36,7 +41,11 @@ def _unlike(tables: Tables, machine: Machine) -> Iterator[str]:
     here = {record.row.id for record in tables.instances.values() if record.host == machine.id}
     guests = set(machine.guests)
     active = {one for one in here if tables.instances[one].state is InstanceState.ACTIVE}
+    stopped = {one for one in active if not tables.instances[one].power.runs}
+    active -= stopped
     if not active <= guests:
         yield f"{machine.name} does not run {sorted(active - guests)}"
+    if guests & stopped:
+        yield f"{machine.name} runs {sorted(guests & stopped)}, which are stopped"
     if not guests <= here:
         yield f"{machine.name} runs {sorted(guests - here)}, which are not its own"

@@ -4,10 +4,9 @@ The first ten are those of the reliability plan, section 2.3; the others are of 
 mistake would be in SQL, of the simulated database, for as long as the context lasts.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from unittest.mock import patch
 
 from mooring.agent import loop
 from mooring.agent import settle as settling
@@ -29,17 +28,8 @@ from tests.simulation.database.deliveries import Deliveries
 from tests.simulation.database.identities import Quotas
 from tests.simulation.database.instances import Instances
 from tests.simulation.database.tables import Delivery
-
-Mutant = Callable[[], AbstractContextManager[None]]
-
-
-@contextmanager
-def _patched(*changes: tuple[object, str, object]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for where, name, what in changes:
-            stack.enter_context(patch.object(where, name, what))
-        yield
-
+from tests.simulation.mutants_of_habits import MUTANTS_OF_HABITS
+from tests.simulation.patching import Mutant, patched
 
 # ------------------------------------------------------------------------------------------- those of the reliability plan
 
@@ -60,7 +50,7 @@ def quota_outside() -> AbstractContextManager[None]:
         self._tables.quotas.put((project, resource), (used + amount, limit))
         return True
 
-    return _patched((AddressOperations, "allocate", allocate), (Quotas, "take", take))
+    return patched((AddressOperations, "allocate", allocate), (Quotas, "take", take))
 
 
 def picked_then_taken() -> AbstractContextManager[None]:
@@ -87,7 +77,7 @@ def picked_then_taken() -> AbstractContextManager[None]:
             made = door.once(tx, caller, idempotency_key, ("allocate", pool), make)
             return tx.addresses.floating(caller.project.id, AddressId(made))
 
-    return _patched((AddressOperations, "allocate", allocate))
+    return patched((AddressOperations, "allocate", allocate))
 
 
 def no_idempotency() -> AbstractContextManager[None]:
@@ -96,7 +86,7 @@ def no_idempotency() -> AbstractContextManager[None]:
     def once(tx, caller, key, request, make):
         return make()
 
-    return _patched((addresses, "once", once), (instances, "once", once))
+    return patched((addresses, "once", once), (instances, "once", once))
 
 
 def idempotency_after_quota() -> AbstractContextManager[None]:
@@ -114,12 +104,12 @@ def idempotency_after_quota() -> AbstractContextManager[None]:
         tx.memory.remember(caller.project.id, key, Remembered("", made))
         return made
 
-    return _patched((addresses, "once", once), (instances, "once", once))
+    return patched((addresses, "once", once), (instances, "once", once))
 
 
 def agent_ignores_generations() -> AbstractContextManager[None]:
     """An agent takes whatever it is told for the newest."""
-    return _patched((Ledger, "hold", _hold_anything(Ledger.hold)))
+    return patched((Ledger, "hold", _hold_anything(Ledger.hold)))
 
 
 def _hold_anything(real: Callable[[Ledger, list[Placement]], set[Part]]) -> object:
@@ -144,7 +134,7 @@ def resync_forgets_generations() -> AbstractContextManager[None]:
         held = self._held.get(Part(entry.key, entry.role))
         return held is None or held.generation != entry.generation
 
-    return _patched(
+    return patched(
         (Ledger, "accept", accept), (Ledger, "_older", differs), (Ledger, "hold", _hold_anything(Ledger.hold))
     )
 
@@ -156,7 +146,7 @@ def freed_unconfirmed() -> AbstractContextManager[None]:
         tx.addresses.free(address)
         return True
 
-    return _patched((addresses, "reclaim_unheld", reclaim))
+    return patched((addresses, "reclaim_unheld", reclaim))
 
 
 def restart_only_adds() -> AbstractContextManager[None]:
@@ -166,7 +156,7 @@ def restart_only_adds() -> AbstractContextManager[None]:
     def observe(self, state, place=None):
         real(self, {key: value for key, value in state.items() if key in self._desired}, place)
 
-    return _patched((Ledger, "observe", observe))
+    return patched((Ledger, "observe", observe))
 
 
 def waits_for_last_nic() -> AbstractContextManager[None]:
@@ -179,7 +169,7 @@ def waits_for_last_nic() -> AbstractContextManager[None]:
                 self._tables.lingering.drop((address, other))
         real(self, address, nic, generation)
 
-    return _patched((Addresses, "linger", linger))
+    return patched((Addresses, "linger", linger))
 
 
 def waits_for_present_hosts() -> AbstractContextManager[None]:
@@ -194,7 +184,7 @@ def waits_for_present_hosts() -> AbstractContextManager[None]:
         rows = self._tables.deliveries.items()
         return any(of == key and row.present and row.confirmed < generation for (_, of, _), row in rows)
 
-    return _patched((Addresses, "behind", behind), (Deliveries, "unconfirmed", unconfirmed))
+    return patched((Addresses, "behind", behind), (Deliveries, "unconfirmed", unconfirmed))
 
 
 def any_ack_counts() -> AbstractContextManager[None]:
@@ -205,7 +195,7 @@ def any_ack_counts() -> AbstractContextManager[None]:
         row = self._tables.deliveries.get((host, report.key, report.role))
         return real(self, host, replace(report, generation=row.generation) if row else report)
 
-    return _patched((Deliveries, "confirm", confirm))
+    return patched((Deliveries, "confirm", confirm))
 
 
 # ---------------------------------------------------------------------------------------------------------------- our own
@@ -218,7 +208,7 @@ def move_forgets_old_nic() -> AbstractContextManager[None]:
         tx.addresses.disassociate(floating.id)
         return door.Published(SubjectKey(SubjectKind.NIC, floating.nic), 0, frozenset())
 
-    return _patched((associations, "detach", detach))
+    return patched((associations, "detach", detach))
 
 
 def no_lingering() -> AbstractContextManager[None]:
@@ -227,7 +217,7 @@ def no_lingering() -> AbstractContextManager[None]:
     def let_go(tx, nic, gone):
         return publish(tx, SubjectKey(SubjectKind.NIC, nic))
 
-    return _patched((associations, "let_go", let_go))
+    return patched((associations, "let_go", let_go))
 
 
 def outbox_after_commit() -> AbstractContextManager[None]:
@@ -243,7 +233,7 @@ def outbox_after_commit() -> AbstractContextManager[None]:
             change = associations.let_go(tx, floating.nic, [floating.id])
         self._door.settle([change])
 
-    return _patched((AddressOperations, "disassociate", disassociate))
+    return patched((AddressOperations, "disassociate", disassociate))
 
 
 def withdrawal_shares_generation() -> AbstractContextManager[None]:
@@ -260,7 +250,7 @@ def withdrawal_shares_generation() -> AbstractContextManager[None]:
     def publish_once(self, key, roles=None):
         return self._tell(key, self._raise(key, 0), present=True, roles=roles)
 
-    return _patched(
+    return patched(
         (Deliveries, "withdraw", withdraw), (Deliveries, "place", place), (Deliveries, "publish", publish_once)
     )
 
@@ -272,7 +262,7 @@ def unguarded_state() -> AbstractContextManager[None]:
     def move(self, instance, expected, state, fault=None):
         return real(self, instance, set(InstanceState), state, fault)
 
-    return _patched((Instances, "move", move))
+    return patched((Instances, "move", move))
 
 
 def reports_wishes() -> AbstractContextManager[None]:
@@ -284,7 +274,7 @@ def reports_wishes() -> AbstractContextManager[None]:
         ledger.refused.clear()
         return put
 
-    return _patched((loop, "settle", settle), (Ledger, "unsettled", lambda _self: set()))
+    return patched((loop, "settle", settle), (Ledger, "unsettled", lambda _self: set()))
 
 
 def believes_a_torn_change() -> AbstractContextManager[None]:
@@ -298,12 +288,12 @@ def believes_a_torn_change() -> AbstractContextManager[None]:
             ledger.applied(delta)
         return set(delta.put)
 
-    return _patched((loop, "settle", settle))
+    return patched((loop, "settle", settle))
 
 
 def gateway_told_at_once() -> AbstractContextManager[None]:
     """A gateway gets an address before the one that had it has let go."""
-    return _patched((Addresses, "gateway_behind", lambda _self, _nic, _generation, _at=None: False))
+    return patched((Addresses, "gateway_behind", lambda _self, _nic, _generation, _at=None: False))
 
 
 def renewed_without_a_number() -> AbstractContextManager[None]:
@@ -314,25 +304,25 @@ def renewed_without_a_number() -> AbstractContextManager[None]:
         real(self, epoch)
         self._tables.epochs.drop(epoch)
 
-    return _patched((Deliveries, "renew", renew))
+    return patched((Deliveries, "renew", renew))
 
 
 def never_said_again() -> AbstractContextManager[None]:
     """What an agent has reported once it does not report again, whatever the database forgets."""
-    return _patched((Agent, "_say_again", lambda _self, _unconfirmed: None))
+    return patched((Agent, "_say_again", lambda _self, _unconfirmed: None))
 
 
 def lost_launch_stays_lost() -> AbstractContextManager[None]:
     """A launch of which a message is lost is not taken up again."""
-    return _patched((LaunchOperations, "stuck", lambda _self: []))
+    return patched((LaunchOperations, "stuck", lambda _self: []))
 
 
 def guest_before_network() -> AbstractContextManager[None]:
     """A guest is handed to its host before the hosts of its NICs know them."""
-    return _patched((Deliveries, "settled", lambda _self, _key, _roles: True))
+    return patched((Deliveries, "settled", lambda _self, _key, _roles: True))
 
 
-MUTANTS: Mapping[str, Mutant] = {
+MUTANTS: Mapping[str, Mutant] = MUTANTS_OF_HABITS | {
     each.__name__.replace("_", "-"): each
     for each in (
         quota_outside,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.simulation.faults import Faults
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants_of_habits import HABIT_OF
 from tests.simulation.world import World
 
 
@@ -31,10 +32,13 @@ class Played:
         return "\n".join([*self.trace[-lines:], text, again])
 
 
-def play(seed: int, steps: int, mutant: str | None = None, faults: Faults | None = None) -> Played:
-    """Let a seed's world run, with or without a mistake planted, and converge."""
+def play(
+    seed: int, steps: int, mutant: str | None = None, faults: Faults | None = None, habit: str | None = None
+) -> Played:
+    """Let a seed's world run, with or without a mistake planted, and converge; with tenants that have a habit, whatever the seed draws."""
     with MUTANTS[mutant]() if mutant else nullcontext():
-        world = World(seed, faults=faults)
+        known = {habit, HABIT_OF.get(mutant or "")} - {None}
+        world = World(seed, faults, frozenset(str(one) for one in known))
         failure: BaseException | None = None
         try:
             world.run(steps)

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections import Counter
 
+from tests.simulation.habits import HABITS
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.play import hunt, play
 
@@ -16,6 +17,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
     parser.add_argument("--steps", type=int, default=3000, help="steps in which things go wrong, for each seed")
     parser.add_argument("--mutant", choices=MUTANTS, help="a mistake to plant")
+    parser.add_argument("--habit", choices=HABITS, help="what tenants do, whatever others the seed draws")
     parser.add_argument("--hunt", action="store_true", help="look for every mutant")
     parser.add_argument("--trace", type=int, default=80, help="how many lines of a failure's trace to show")
     return parser.parse_args()
@@ -29,7 +31,7 @@ def main() -> int:
     sometimes: Counter[str] = Counter()
     started, steps = time.monotonic(), 0
     for seed in range(options.seed, options.seed + options.seeds):
-        played = play(seed, options.steps, options.mutant)
+        played = play(seed, options.steps, options.mutant, habit=options.habit)
         steps += played.steps
         sometimes += played.sometimes
         print(f"seed {seed}: {played.steps} steps, {played.seconds:.0f} s of its time, {played.digest}")

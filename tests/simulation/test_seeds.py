@@ -27,8 +27,8 @@ def _play_all(first: int, seeds: int, steps: int) -> Counter[str]:
     return sometimes
 
 
-def test_forty_seeds() -> None:
-    assert OFTEN - set(_play_all(1, 40, STEPS)) == set()
+def test_some_seeds() -> None:
+    assert OFTEN - set(_play_all(1, 25, STEPS)) == set()
 
 
 @pytest.mark.slow

@@ -14,23 +14,36 @@ from mooring.model.records import Credentials
 from mooring.model.subjects import InstanceIntent
 from mooring.operations import NewNetwork, NewPool, Operations
 from mooring.operations.epochs import EpochOperations
+from tests.simulation.asking import SUBNETS, Tenant
 from tests.simulation.baton import Process, require
 from tests.simulation.bus import SimulatedBus
-from tests.simulation.clients import SUBNETS, Client, Tenant
+from tests.simulation.clients import Client
 from tests.simulation.control import ApiProcess, ControllerProcess, operations
 from tests.simulation.database.engine import Database, MemoryStore
 from tests.simulation.database.tables import Tables
 from tests.simulation.faults import Faults
+from tests.simulation.habits import HABITS
+from tests.simulation.habits.egress import POOLS
 from tests.simulation.hosts import AgentProcess, Machine
-from tests.simulation.invariants import Fencing, check_confirmations, check_database, check_kernels, check_launch
+from tests.simulation.invariants import (
+    Fencing,
+    check_confirmations,
+    check_database,
+    check_kernels,
+    check_launch,
+)
+from tests.simulation.invariants_of_habits import check_habits, check_hosts, check_stopped
 from tests.simulation.liveness import unsettled
 from tests.simulation.nemesis import Nemesis
+from tests.simulation.operator import Operator
 from tests.simulation.sightings import Sightings
 from tests.simulation.surroundings import START, SimulatedChance, SimulatedGate, Surroundings
 
 QUOTA = 4
 _CONVERGE = 120.0
 _POOLS = ("pool-a", "pool-b")
+_ADMIN = Caller(User(UserId("root"), "root"), Project(ProjectId("ops"), "ops"), frozenset({Role.ADMIN}))
+_LIKELY = 0.4
 _UNTOLD = frozenset({"event", "exc_info", "milliseconds"})
 """What of a log does not belong into the trace: its own text, and what the real clock measures."""
 
@@ -44,19 +57,20 @@ class Backup:
 
 
 class World:
-    """A run: build it, `run` it, let it `converge`, and `close` it."""
+    """A run: build it, `run` it, let it `converge`, and `close` it.  Its tenants have the habits that are named, and what others the seed draws."""
 
-    def __init__(self, seed: int, faults: Faults | None = None) -> None:
+    def __init__(self, seed: int, faults: Faults | None = None, habits: frozenset[str] = frozenset()) -> None:
         self.around = Surroundings(seed, faults)
         self.baton = self.around.baton
         self.bus = SimulatedBus(self.around)
         self.database = Database()
         hosts = self.around.chance.choice((2, 3, 3, 4))
+        self.habits = habits | {kind for kind in HABITS if self.around.chance.random() < _LIKELY}
         self.machines = [Machine.build(number, gateway=number <= 2) for number in range(1, hosts + 1)]
         self.tenants: list[Tenant] = []
         self.controllers: list[ControllerProcess] = []
         self.apis: list[ApiProcess] = []
-        self.clients: list[Client] = []
+        self.clients: list[Client | Operator] = []
         self.backup: Backup | None = None
         self._trusted = True
         self._closed = False
@@ -77,27 +91,26 @@ class World:
 
     def _prepare(self) -> None:
         """Make projects, networks and pools before anything can go wrong."""
-        admin = Caller(User(UserId("root"), "root"), Project(ProjectId("ops"), "ops"), frozenset({Role.ADMIN}))
         projects = [Project(ProjectId(f"project-{name}"), name) for name in ("blue", "red")]
         with MemoryStore(self.database, lambda: START).write() as tx:
-            for project in (admin.project, *projects):
+            for project in (_ADMIN.project, *projects):
                 tx.identities.add_project(project)
                 user = User(UserId(f"user-{project.name}"), project.name)
                 tx.identities.add_user(Credentials(user, "-"))
                 for resource in Resource:
                     tx.quotas.set(project.id, resource, QUOTA)
-        self.baton.spawn(self.around.process("setup"), "setup", lambda: self._install(admin, projects))
+        self.baton.spawn(self.around.process("setup"), "setup", lambda: self._install(projects))
         self.baton.run(1 << 30)
         for project in projects:
             caller = Caller(User(UserId(f"user-{project.name}"), project.name), project, frozenset({Role.MEMBER}))
             names = ["flat-dhcp", "operators", f"vlan-{project.name}", f"vxlan-{project.name}"]
             self.tenants.append(Tenant(caller, names))
 
-    def _install(self, admin: Caller, projects: list[Project]) -> None:
+    def _install(self, projects: list[Project]) -> None:
         real = self._operations(self.around.process("installer"))
         for name, number, uplink in (("pool-a", 100, "isp-a"), ("pool-b", 101, "isp-b")):
             first, net = IPv4Address(f"198.51.{number}.10"), IPv4Network(f"198.51.{number}.0/24")
-            real.pools.create(admin, NewPool(name, net, net[1], (AddressRange(first, first + 8),), uplink, uplink))
+            real.pools.create(_ADMIN, NewPool(name, net, net[1], (AddressRange(first, first + 8),), uplink, uplink))
         every = [NewNetwork("flat-dhcp", SUBNETS["flat"])]
         every += [
             NewNetwork("operators", SUBNETS["operators"], kind=NetworkKind.FLAT, bridge="br0", cluster=cluster)
@@ -109,7 +122,7 @@ class World:
                 for kind in (NetworkKind.VLAN, NetworkKind.VXLAN)
             ]
         for network in every:
-            real.networks.create(admin, network)
+            real.networks.create(_ADMIN, network)
         self.baton.limit = self.baton.steps
 
     def _operations(self, process: Process) -> Operations:
@@ -117,10 +130,18 @@ class World:
 
     def _start_clients(self) -> None:
         self.clients = [
-            Client(self, tenant, f"{tenant.caller.project.name}-{number}", list(_POOLS))
+            Client(
+                self,
+                tenant,
+                f"{tenant.caller.project.name}-{number}",
+                list(POOLS if "egress" in self.habits else _POOLS),
+                self.habits,
+            )
             for tenant in self.tenants
             for number in (1, 2)
         ]
+        if "egress" in self.habits:
+            self.clients.append(Operator(self, _ADMIN))
 
     # ------------------------------------------------------------------------------------------------------- to be run
 
@@ -156,10 +177,13 @@ class World:
         around = self.around
         if around.database_changed:
             check_database(self.database.tables, self.tenants)
+            check_habits(self.database.tables, self.tenants)
             self._sightings.look(self.database.tables)
         if around.database_changed or around.kernels_changed:
             if self._trusted:
                 check_kernels(self.database.tables, self.machines)
+                check_hosts(self.database.tables, self.machines)
+                check_stopped(self.tenants, self.machines)
             self._fencing.check(self.machines, trusted=self._trusted)
             check_confirmations(self.database.tables, self.machines)
         around.database_changed = around.kernels_changed = False
