@@ -71,7 +71,8 @@ class Key:
 class Caller:
     """On whose behalf an operation runs, as proved by a dialect's credentials; `key` is the key that they came with, if it was one.
 
-    `expected` are the versions of which the thing that is to be changed or deleted must have one; None is any.
+    `expected` are the versions of which the thing that is to be changed or deleted must have one, and `revision` is the revision that it must
+    have; None is any.
     """
 
     user: User
@@ -80,6 +81,7 @@ class Caller:
     request_id: str = "-"
     key: Key | None = None
     expected: frozenset[str] | None = None
+    revision: int | None = None
 
     @property
     def is_admin(self) -> bool:

@@ -69,6 +69,7 @@ class Action(StrEnum):
     KEY_CREATE = "key.create"
     KEY_DELETE = "key.delete"
     QUOTA_SET = "quota.set"
+    TAGS_SET = "tags.set"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Security groups, as projects make them: what guests may send and receive."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
 from mooring.model.ids import (
@@ -8,6 +8,7 @@ from mooring.model.ids import (
     ProjectId,
     RuleId,
 )
+from mooring.model.marks import UNMARKED, Marks
 from mooring.model.subjects import Direction
 
 DEFAULT_GROUP = "default"
@@ -32,6 +33,7 @@ class GroupRule:
     prefix: IPv4Network | IPv6Network | None = None
     remote: GroupId | None = None
     remote_name: str | None = None
+    marks: Marks = field(default=UNMARKED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class SecurityGroup:
     description: str
     number: int
     rules: tuple[GroupRule, ...] = ()
+    marks: Marks = field(default=UNMARKED, compare=False)
 
     @property
     def is_default(self) -> bool:

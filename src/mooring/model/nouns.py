@@ -1,6 +1,6 @@
 """What a cloud's addresses are about: the things that operations create, list and return."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
@@ -20,6 +20,7 @@ from mooring.model.ids import (
     UplinkId,
     UserId,
 )
+from mooring.model.marks import UNMARKED, Marks
 from mooring.model.subjects import Transport
 
 
@@ -173,19 +174,23 @@ class AddressPool:
     ranges: tuple[AddressRange, ...]
     public: bool = True
     per_fixed: int = 1
+    marks: Marks = field(default=UNMARKED, compare=False)
+    subnet_marks: Marks = field(default=UNMARKED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class OwnSubnet:
     """What a project said of the subnet of a network that it made: its name, what addresses are given out of, and the pool that it is from.
 
-    Without `ranges`, every address of the subnet is given out.  `mac` is that of the gateway's port, which a store tells.
+    Without `ranges`, every address of the subnet is given out.  `mac` is that of the gateway's port, which a store tells, as it does since when a
+    router that the project made serves it: `served`.
     """
 
     name: str
     ranges: tuple[AddressRange, ...] = ()
     pool: SubnetPoolId | None = None
     mac: str = ""
+    served: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +214,8 @@ class Network:
     bridge: str | None = None
     cluster: str | None = None
     own: OwnSubnet | None = None
+    marks: Marks = field(default=UNMARKED, compare=False)
+    subnet_marks: Marks = field(default=UNMARKED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +240,7 @@ class Router:
     ways_out: tuple[WayOut, ...] = ()
     made: bool = False
     pool: PoolId | None = None
+    marks: Marks = field(default=UNMARKED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +268,7 @@ class FloatingIp:
     nic: NicId | None = None
     network: NetworkId | None = None
     automatic: bool = False
+    marks: Marks = field(default=UNMARKED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +317,7 @@ class Nic:
     groups: tuple[GroupName, ...] = ()
     filtered: bool = False
     allowed: tuple[IPv4Network | IPv6Network, ...] = ()
+    marks: Marks = field(default=UNMARKED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

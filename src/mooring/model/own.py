@@ -1,9 +1,10 @@
 """What projects make of networks for themselves, before and beside what hosts hold of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from mooring.model.ids import NetworkId, ProjectId, SubnetPoolId
+from mooring.model.marks import UNMARKED, Marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class BareNetwork:
     id: NetworkId
     name: str
     project: ProjectId
+    marks: Marks = field(default=UNMARKED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +29,4 @@ class SubnetPool:
     shortest: int
     longest: int
     description: str = ""
+    marks: Marks = field(default=UNMARKED, compare=False)

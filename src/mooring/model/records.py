@@ -1,6 +1,6 @@
 """What is kept of the nouns: the rows that operations write and a store gives back, and what a store's constraints refuse."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Address
 
@@ -16,6 +16,7 @@ from mooring.model.ids import (
     RouterId,
     UserId,
 )
+from mooring.model.marks import UNMARKED, Marks
 from mooring.model.nouns import AddressKind
 from mooring.model.subjects import HostRole, SubjectKey
 
@@ -116,6 +117,7 @@ class RouterRow:
     closed: bool = False
     made: bool = False
     pool: PoolId | None = None
+    marks: Marks = field(default=UNMARKED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import cast
 
 
 def version(thing: object) -> str:
-    """Return the version of a noun: 32 hexadecimal digits, others whenever one of its fields is, and the same in every process."""
+    """Return the version of a noun: 32 hexadecimal digits, others whenever one of its fields is that it is compared by, and the same in every process."""
     return hashlib.sha256(_text(thing).encode()).hexdigest()[:32]
 
 
@@ -16,7 +16,7 @@ def _text(value: object) -> str:
     if isinstance(value, Enum):
         return repr(value.value)
     if is_dataclass(value) and not isinstance(value, type):
-        parts = (f"{field.name}={_text(getattr(value, field.name))}" for field in fields(value))
+        parts = (f"{field.name}={_text(getattr(value, field.name))}" for field in fields(value) if field.compare)
         return f"{type(value).__name__}({', '.join(parts)})"
     if isinstance(value, frozenset | set):
         # Their order is another in each process.

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 from sqlalchemy import Row, bindparam, case, delete, exists, literal, null, select, update
 
 from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId
+from mooring.model.marks import Tagged
 from mooring.model.nouns import AddressKind, FloatingIp
 from mooring.model.records import AddressRow, Duplicate, FloatingChoice, Referenced
 from mooring.model.subjects import HostRole
@@ -20,6 +21,7 @@ from mooring.store.floating import (
     chosen,
     floating_ips,
 )
+from mooring.store.marks import changed, forget_tags
 from mooring.store.schema import (
     addresses,
     associations,
@@ -100,7 +102,7 @@ LOCK_USABLE = (
     .order_by(addresses.c.id)
     .with_for_update()
 )
-_LOCK = select(addresses.c.releasing).where(addresses.c.id == bindparam("address")).with_for_update()
+_LOCK = select(addresses.c.nic).where(addresses.c.id == bindparam("address")).with_for_update()
 _DISASSOCIATE = delete(associations).where(associations.c.floating == bindparam("floating"))
 _FLOATING_OF_FIXED = (
     select(associations.c.floating)
@@ -218,6 +220,8 @@ class Addresses:
             )
         if taken is not None:
             gaps.count_up(self._session, row.scope, position)
+            if row.nic is not None:
+                changed(self._session, nics, row.nic)
             return True
         if self.find(row.scope, row.address) is None:
             raise Duplicate("addresses.id must be unique")
@@ -297,9 +301,13 @@ class Addresses:
             position=max((position for *_, position in others), default=0) + 1,
             automatic=automatic,
         )
+        changed(self._session, addresses, floating)
 
     def disassociate(self, floating: AddressId) -> bool:
-        return self._session.change(_DISASSOCIATE, floating=floating) == 1
+        gone = self._session.change(_DISASSOCIATE, floating=floating) == 1
+        if gone:
+            changed(self._session, addresses, floating)
+        return gone
 
     def floating_of_fixed(self, fixed: AddressId) -> Sequence[AddressId]:
         return [floating for (floating,) in self._session.rows(_FLOATING_OF_FIXED, fixed=fixed)]
@@ -326,16 +334,25 @@ class Addresses:
         )
 
     def release(self, address: AddressId) -> bool:
-        self._session.row(_LOCK, address=address)
+        locked = self._session.row(_LOCK, address=address)
         if self._session.row(_IS_ASSOCIATED, address=address) is not None:
             raise Referenced("an association or a port forwarding needs this address")
-        return self._session.change(_RELEASE, address_id=address) == 1
+        nic = locked[0] if locked is not None else None
+        if nic is not None:
+            changed(self._session, nics, nic)
+        released = self._session.change(_RELEASE, address_id=address) == 1
+        if released:
+            forget_tags(self._session, Tagged.FLOATING_IP, address)
+        return released
 
     def free(self, address: AddressId) -> None:
         row = self._session.row(_ROW, address=address)
         if row is None or self._session.change(_KEEP, kept=address):
             return
         if self._session.refusable(_FREE, address=address):
+            if (nic := row[7]) is not None:
+                changed(self._session, nics, nic)
+            forget_tags(self._session, Tagged.FLOATING_IP, address)
             gaps.count_down(self._session, row[1], row[2])
 
     def releasing(self, nic: NicId) -> Sequence[AddressRow]:

@@ -23,7 +23,8 @@ from mooring.model.nouns import AddressKind
 from mooring.model.records import Duplicate, NicRow
 from mooring.model.subjects import MAX_EXTRA, SubjectKind
 from mooring.store.addresses import Addresses
-from mooring.store.schema import addresses, allowances, claims, deliveries
+from mooring.store.marks import changed
+from mooring.store.schema import addresses, allowances, claims, deliveries, nics
 from mooring.store.schema.deliveries import concerned
 from mooring.store.session import Session
 
@@ -133,9 +134,11 @@ class Allowances:
                     place=place,
                     leaving=None,
                 )
+            changed(self._session, nics, nic.id)
 
     def leave(self, nic: NicId, prefixes: Collection[Prefix], generation: int) -> None:
         self._session.change(_LEAVE, of_nic=nic, of_prefixes=sorted(map(str, prefixes)), generation=generation)
+        changed(self._session, nics, nic)
 
     def leaving(self, nic: NicId) -> int:
         row = self._session.row(_LEAVING, of_nic=nic)

@@ -12,6 +12,7 @@ from mooring.model.faults import Unavailable
 from mooring.store import migrate
 from mooring.store.errors import is_refused_write, translate, unavailable
 from mooring.store.options import Options
+from mooring.store.schema.columns import CLOCK
 from mooring.store.session import Database, Session
 from mooring.store.transaction import SqlTransaction
 
@@ -82,7 +83,9 @@ class SqlStore:
                 )
 
     def _session(self, connection: Connection) -> Session:
-        return Session(connection, self._database.flavour, self._options.now or self._database.clock(connection))
+        now = self._options.now or self._database.clock(connection)
+        # By which rows that count their changes say when they changed: see schema/columns.py.
+        return Session(connection.execution_options(**{CLOCK: now}), self._database.flavour, now)
 
     @contextmanager
     def _exclusive(self) -> Generator[None]:

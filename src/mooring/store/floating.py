@@ -2,13 +2,16 @@
 
 import operator
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from ipaddress import IPv4Address
 
 from sqlalchemy import Row, ScalarSelect, Select, bindparam, false, func, null, select
 
 from mooring.model.ids import AddressId, InstanceId, NetworkId, NicId, PoolId, ProjectId
+from mooring.model.marks import Tagged
 from mooring.model.nouns import AddressKind, FloatingIp
 from mooring.model.records import FloatingChoice
+from mooring.store.marks import marks_of, tags_of
 from mooring.store.schema import addresses, associations, nics, pools
 
 _FIXED = addresses.alias("fixed")
@@ -25,6 +28,10 @@ _FIELDS = select(
     nics.c.id,
     nics.c.network,
     associations.c.automatic,
+    addresses.c.revision,
+    addresses.c.created,
+    addresses.c.updated,
+    tags_of(Tagged.FLOATING_IP, addresses.c.id),
 )
 
 FLOATING = (
@@ -75,6 +82,10 @@ FloatingColumns = tuple[
     NicId,
     NetworkId,
     bool,
+    int,
+    datetime,
+    datetime,
+    str,
 ]
 FloatingFields = Row[*FloatingColumns]
 
@@ -121,7 +132,7 @@ def floating_ips(rows: Iterable[FloatingFields]) -> Sequence[FloatingIp]:
 
 
 def _floating_ip(row: FloatingFields) -> FloatingIp:
-    address, position, pool, pool_name, project, fixed, instance, nic, network, automatic = row
+    address, position, pool, pool_name, project, fixed, instance, nic, network, automatic, *_ = row
     if project is None:
         # ck_addresses_floating keeps this from being.
         raise AssertionError(f"floating IP {address} has no project")
@@ -137,4 +148,5 @@ def _floating_ip(row: FloatingFields) -> FloatingIp:
         nic=nic,
         network=network,
         automatic=bool(automatic),
+        marks=marks_of(*row[10:14]),
     )

@@ -10,6 +10,7 @@ from mooring.model.nouns import PortForwarding
 from mooring.model.records import Duplicate, Referenced
 from mooring.model.subjects import Transport
 from mooring.store.addresses import LOCK_USABLE
+from mooring.store.marks import changed
 from mooring.store.schema import addresses, associations, nics, port_forwardings
 from mooring.store.session import Session
 
@@ -68,7 +69,7 @@ _CHANGE = (
         description=bindparam("new_description"),
     )
 )
-_DELETE = delete(_P).where(_P.c.id == bindparam("forwarding"))
+_DELETE = delete(_P).where(_P.c.id == bindparam("forwarding")).returning(_P.c.floating)
 
 _Fields = Row[
     ForwardingId,
@@ -108,6 +109,7 @@ class Forwardings:
                 goal=forwarding.to,
                 description=forwarding.description,
             )
+            changed(self._session, addresses, forwarding.floating)
 
     def change(self, forwarding: PortForwarding, fixed: AddressId) -> None:
         with self._session.whole():
@@ -122,6 +124,7 @@ class Forwardings:
                 new_goal=forwarding.to,
                 new_description=forwarding.description,
             )
+            changed(self._session, addresses, forwarding.floating)
 
     def _check(self, forwarding: PortForwarding, fixed: AddressId) -> None:
         """Look at the ports of a floating IP while nobody else can change any."""
@@ -142,7 +145,10 @@ class Forwardings:
             raise Duplicate("port_forwardings.first must not lie in another's ports")
 
     def delete(self, forwarding: ForwardingId) -> bool:
-        return self._session.change(_DELETE, forwarding=forwarding) == 1
+        gone = self._session.row(_DELETE, forwarding=forwarding)
+        if gone is not None:
+            changed(self._session, addresses, gone[0])
+        return gone is not None
 
     def get(self, forwarding: ForwardingId) -> PortForwarding | None:
         return next(iter(_forwardings(self._session.rows(_BY_ID, forwarding=forwarding))), None)

@@ -2,17 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from sqlalchemy import Select, bindparam, delete, func, or_, select, update
 
 from mooring.model.groups import GroupName, GroupRule, SecurityGroup
 from mooring.model.ids import GroupId, HostId, InstanceId, NicId, ProjectId, RuleId
+from mooring.model.marks import Tagged
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.policy.rules import meaning
 from mooring.store import numbers, reach
 from mooring.store.generations import forget
+from mooring.store.marks import changed, forget_tags, marks_of, tags_of
 from mooring.store.rules import RULES, RuleSelect, group_rule
 from mooring.store.schema import generations, instances, nic_groups, nics, security_group_rules, security_groups
+from mooring.store.schema.columns import unseen
 from mooring.store.session import Session
 
 _GROUPS = select(
@@ -21,6 +25,10 @@ _GROUPS = select(
     security_groups.c.name,
     security_groups.c.description,
     security_groups.c.number,
+    security_groups.c.revision,
+    security_groups.c.created,
+    security_groups.c.updated,
+    tags_of(Tagged.SECURITY_GROUP, security_groups.c.id),
 ).order_by(security_groups.c.seq)
 _BY_ID = security_groups.c.id == bindparam("group")
 _BY_NAME = (security_groups.c.project == bindparam("project"), security_groups.c.name == bindparam("name"))
@@ -42,7 +50,7 @@ _COUNT_RULE = (
 _COUNT_MEMBER = (
     update(security_groups)
     .where(security_groups.c.id == bindparam("of_group"), or_(_MOST == -1, security_groups.c.members < _MOST))
-    .values(members=security_groups.c.members + 1)
+    .values(members=security_groups.c.members + 1, **unseen(security_groups))
 )
 _EXISTS = select(security_groups.c.seq).where(_BY_ID)
 _DROP_RULE = (
@@ -59,7 +67,7 @@ _LEAVE = delete(nic_groups).where(nic_groups.c.nic == bindparam("nic"), nic_grou
 _UNCOUNT_MEMBER = (
     update(security_groups)
     .where(security_groups.c.id == bindparam("of_group"))
-    .values(members=security_groups.c.members - 1)
+    .values(members=security_groups.c.members - 1, **unseen(security_groups))
 )
 _RENAME = (
     update(security_groups)
@@ -100,7 +108,7 @@ _OF_NIC = (
     .order_by(security_groups.c.name, security_groups.c.id)
 )
 
-_Whole = tuple[Select[GroupId, ProjectId, str, str, int], RuleSelect]
+_Whole = tuple[Select[GroupId, ProjectId, str, str, int, int, datetime, datetime, str], RuleSelect]
 
 
 class Groups:
@@ -139,10 +147,7 @@ class Groups:
         for row in self._session.rows(rules, **parameters) if found else ():
             rule, _ = group_rule(row)
             theirs[rule.group].append(rule)
-        return [
-            SecurityGroup(group, project, name, description, number, tuple(theirs[group]))
-            for group, project, name, description, number in found
-        ]
+        return [SecurityGroup(*row[:5], tuple(theirs[row[0]]), marks_of(*row[5:9])) for row in found]
 
     def rename(self, group: GroupId, name: str, description: str) -> None:
         self._session.refusable(_RENAME, of_group=group, new_name=name, new_description=description)
@@ -151,6 +156,7 @@ class Groups:
         with self._session.whole(), self._session.refusals():
             self._session.change(_DROPRULES, group=group)
             self._session.change(_DROP, group=group)
+            forget_tags(self._session, Tagged.SECURITY_GROUP, group)
         forget(self._session, SubjectKey(SubjectKind.GROUP, group))
 
     def rule(self, rule: RuleId) -> GroupRule | None:
@@ -196,12 +202,14 @@ class Groups:
             if not self._session.change(_COUNT_MEMBER, of_group=group, most=most) and self._is_there(group):
                 return False
             self._session.add(nic_groups, nic=nic, group_id=group)
+        changed(self._session, nics, nic)
         return True
 
     def leave(self, nic: NicId, group: GroupId) -> bool:
         if not self._session.change(_LEAVE, nic=nic, group=group):
             return False
         self._session.change(_UNCOUNT_MEMBER, of_group=group)
+        changed(self._session, nics, nic)
         return True
 
     def of_nic(self, nic: NicId) -> Sequence[GroupName]:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from mooring.model.groups import GroupName
 from mooring.model.ids import AddressId, GroupId, HostId, InstanceId, NetworkId, NicId, ProjectId, UserId
+from mooring.model.marks import Tagged
 from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, Instance, InstanceState, Nic, Power
 from mooring.model.records import InstanceRow, NicRow, Referenced
 from mooring.model.subjects import SubjectKey, SubjectKind
@@ -33,6 +34,7 @@ from mooring.store import macs
 from mooring.store.allowances import PREFIXES
 from mooring.store.floating import FLOATING_OF_NICS, FloatingColumns, floating_ips
 from mooring.store.generations import forget
+from mooring.store.marks import forget_tags, marks_of, nics_changed, tags_of
 from mooring.store.schema import (
     addresses,
     allowances,
@@ -62,6 +64,7 @@ _INSTANCES = select(
 ).order_by(instances.c.created, instances.c.id)
 _NIC_VIEW = (
     select(nics.c.id, nics.c.instance, nics.c.network, networks.c.name, nics.c.mac, nics.c.filtered)
+    .add_columns(nics.c.revision, nics.c.created, nics.c.updated, tags_of(Tagged.NIC, nics.c.id))
     .join(networks, networks.c.id == nics.c.network)
     .where(~nics.c.leaving)
     .order_by(nics.c.instance, nics.c.position)
@@ -101,7 +104,7 @@ class _View:
     """The statements that read some instances whole: six, however many there are."""
 
     instances: Select[*_InstanceColumns]
-    nics: Select[NicId, InstanceId, NetworkId, str, str, bool]
+    nics: Select[NicId, InstanceId, NetworkId, str, str, bool, int, datetime, datetime, str]
     fixed: Select[NicId | None, AddressId, int]
     floating: Select[*FloatingColumns]
     groups: Select[NicId, str, GroupId]
@@ -276,7 +279,8 @@ class Instances:
         allowed: defaultdict[NicId, list[IPv4Network | IPv6Network]] = defaultdict(list)
         for nic, prefix in self._session.rows(view.allowed, **parameters):
             allowed[nic].append(ip_network(prefix))
-        for nic, instance, network, network_name, mac, filtered in self._session.rows(view.nics, **parameters):
+        for row in self._session.rows(view.nics, **parameters):
+            nic, instance, network, network_name, mac, filtered, *_ = row
             card = Nic(
                 id=nic,
                 network=network,
@@ -287,6 +291,7 @@ class Instances:
                 groups=tuple(sorted(groups[nic])),
                 filtered=filtered,
                 allowed=tuple(sorted(allowed[nic], key=_in_order)),
+                marks=marks_of(*row[6:10]),
             )
             cards[instance].append(card)
         return [_instance(row, tuple(cards[row[0]])) for row in found]
@@ -331,6 +336,8 @@ class Instances:
             new_fault=fault,
             new_updated=self._session.now(),
         )
+        if changed:
+            nics_changed(self._session, instance)
         return changed == 1
 
     def turn(self, instance: InstanceId, expected: Collection[Power], power: Power, *, boot: bool = False) -> bool:
@@ -342,6 +349,8 @@ class Instances:
             more=int(boot),
             new_updated=self._session.now(),
         )
+        if changed:
+            nics_changed(self._session, instance)
         return changed == 1
 
     def rename(self, instance: InstanceId, name: str) -> None:
@@ -360,6 +369,7 @@ class Instances:
             return
         self._session.refusable(_DELETE_NIC, nic=nic)
         macs.drop(self._session, known.mac)
+        forget_tags(self._session, Tagged.NIC, nic)
         forget(self._session, SubjectKey(SubjectKind.NIC, nic))
 
     def delete(self, instance: InstanceId) -> None:

@@ -1,12 +1,15 @@
 """The statements about networks, and networks from their rows."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
 from sqlalchemy import Row, bindparam, delete, null, or_, select
 
 from mooring.model.ids import NetworkId, ProjectId, RouterId, SubnetPoolId
+from mooring.model.marks import Tagged
 from mooring.model.nouns import AddressRange, Network, NetworkKind, OwnSubnet
+from mooring.store.marks import marks_of, tags_of
 from mooring.store.schema import networks, own_subnets
 
 NETWORKS = (
@@ -27,6 +30,15 @@ NETWORKS = (
         own_subnets.c.ranges,
         own_subnets.c.pool,
         networks.c.mac,
+        networks.c.revision,
+        networks.c.created,
+        networks.c.updated,
+        tags_of(Tagged.NETWORK, networks.c.id),
+        own_subnets.c.revision,
+        own_subnets.c.created,
+        own_subnets.c.updated,
+        own_subnets.c.served,
+        tags_of(Tagged.SUBNET, networks.c.id),
     )
     .outerjoin(own_subnets, own_subnets.c.network == networks.c.id)
     .order_by(networks.c.seq)
@@ -68,6 +80,15 @@ NetworkFields = Row[
     str,
     SubnetPoolId | None,
     str,
+    int,
+    datetime,
+    datetime,
+    str,
+    int,
+    datetime,
+    datetime,
+    datetime | None,
+    str,
 ]
 
 
@@ -89,7 +110,21 @@ def network_of(row: NetworkFields) -> Network:
         ranges,
         pool,
         mac,
+        revision,
+        created,
+        updated,
+        tags,
+        own_revision,
+        own_created,
+        own_updated,
+        served,
+        subnet_tags,
     ) = row
+    own = _own_subnet(subnet, ranges, pool, mac, served)
+    subnet_marks = (revision, created, updated)
+    if own is not None:
+        # What changes of a network may be seen of its subnet, too: the sum of what only grows only grows.
+        subnet_marks = (revision + own_revision, own_created, max(updated, own_updated))
     return Network(
         id=network,
         name=name,
@@ -103,16 +138,20 @@ def network_of(row: NetworkFields) -> Network:
         segment=segment,
         bridge=bridge,
         cluster=cluster,
-        own=_own_subnet(subnet, ranges, pool, mac),
+        own=own,
+        marks=marks_of(revision, created, updated, tags),
+        subnet_marks=marks_of(*subnet_marks, subnet_tags),
     )
 
 
-def _own_subnet(name: str | None, ranges: str | None, pool: SubnetPoolId | None, mac: str) -> OwnSubnet | None:
+def _own_subnet(
+    name: str | None, ranges: str | None, pool: SubnetPoolId | None, mac: str, served: datetime | None
+) -> OwnSubnet | None:
     if name is None or ranges is None:
         return None
     parts = (part.split("-") for part in ranges.split())
     return OwnSubnet(
-        name, tuple(AddressRange(IPv4Address(first), IPv4Address(last)) for first, last in parts), pool, mac
+        name, tuple(AddressRange(IPv4Address(first), IPv4Address(last)) for first, last in parts), pool, mac, served
     )
 
 

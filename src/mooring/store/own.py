@@ -1,25 +1,43 @@
 """What projects make themselves, in the database."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
 from sqlalchemy import Row, bindparam, delete, null, or_, select, update
 
 from mooring.model.ids import NetworkId, PoolId, ProjectId, RouterId, SubnetPoolId
+from mooring.model.marks import Tagged
 from mooring.model.nouns import Network, OwnSubnet
 from mooring.model.own import BareNetwork, SubnetPool
 from mooring.model.records import RouterRow
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store.generations import forget
+from mooring.store.marks import changed, forget_tags, marks_of, tags_of
 from mooring.store.networks import NETWORKS, network_of, ranges_text
 from mooring.store.routers import ROUTERS, router_of
 from mooring.store.schema import bare_networks, networks, own_routers, own_subnets, routers, subnet_pools
+from mooring.store.schema.columns import unseen
 from mooring.store.session import Session
 
-_BARES = select(bare_networks.c.id, bare_networks.c.name, bare_networks.c.project).order_by(bare_networks.c.seq)
+_BARES = select(
+    bare_networks.c.id,
+    bare_networks.c.name,
+    bare_networks.c.project,
+    bare_networks.c.revision,
+    bare_networks.c.created,
+    bare_networks.c.updated,
+    tags_of(Tagged.NETWORK, bare_networks.c.id),
+).order_by(bare_networks.c.seq)
 _BARE = _BARES.where(bare_networks.c.id == bindparam("network"))
 _BARES_FOR = _BARES.where(bare_networks.c.project == bindparam("project"))
 _DELETE_BARE = delete(bare_networks).where(bare_networks.c.id == bindparam("network"))
+# What gets a subnet is the network that was there, and it has changed by that.
+_GO_ON = (
+    update(networks)
+    .where(networks.c.id == bare_networks.c.id, bare_networks.c.id == bindparam("of_network"))
+    .values(revision=bare_networks.c.revision + 1, created=bare_networks.c.created)
+)
 _RENAME = tuple(
     update(table).where(table.c.id == bindparam("of_network")).values(name=bindparam("new_name"))
     for table in (bare_networks, networks)
@@ -34,6 +52,11 @@ _SET_ROUTER = (
     update(networks)
     .where(networks.c.id == bindparam("of_network"), networks.c.router == bindparam("old_router"))
     .values(router=bindparam("new_router"))
+)
+_SERVE = (
+    update(own_subnets)
+    .where(own_subnets.c.network == bindparam("of_network"))
+    .values(served=bindparam("now_served", type_=own_subnets.c.served.type))
 )
 _MADE = ROUTERS.where(own_routers.c.made)
 _MADE_FOR = _MADE.where(routers.c.project == bindparam("project"))
@@ -53,6 +76,10 @@ _POOLS = select(
     subnet_pools.c.shortest,
     subnet_pools.c.longest,
     subnet_pools.c.description,
+    subnet_pools.c.revision,
+    subnet_pools.c.created,
+    subnet_pools.c.updated,
+    tags_of(Tagged.SUBNET_POOL, subnet_pools.c.id),
 ).order_by(subnet_pools.c.seq)
 _POOL = _POOLS.where(subnet_pools.c.id == bindparam("pool"))
 _POOLS_FOR = _POOLS.where(or_(subnet_pools.c.project == bindparam("project"), subnet_pools.c.project.is_(null())))
@@ -70,11 +97,14 @@ _CHANGE_POOL = (
 )
 _DELETE_POOL = delete(subnet_pools).where(subnet_pools.c.id == bindparam("pool"))
 _TAKE_TURN = (
-    update(subnet_pools).where(subnet_pools.c.id == bindparam("of_pool")).values(taken=subnet_pools.c.taken + 1)
+    update(subnet_pools)
+    .where(subnet_pools.c.id == bindparam("of_pool"))
+    .values(taken=subnet_pools.c.taken + 1, **unseen(subnet_pools))
 )
 _FROM_POOL = NETWORKS.where(own_subnets.c.pool == bindparam("pool"))
 
-_PoolRow = Row[SubnetPoolId, str, ProjectId | None, str, int, int, int, str]
+_BareRow = Row[NetworkId, str, ProjectId, int, datetime, datetime, str]
+_PoolRow = Row[SubnetPoolId, str, ProjectId | None, str, int, int, int, str, int, datetime, datetime, str]
 
 
 class Own:
@@ -86,18 +116,23 @@ class Own:
     # ----------------------------------------------------------------------------------------------------- networks
 
     def add_bare(self, network: BareNetwork) -> None:
-        self._session.add(bare_networks, id=network.id, name=network.name, project=network.project)
+        before = network.marks
+        # What lost its subnet goes on as it was, and has changed by that.
+        more = {"created": before.created} if before.revision else {}
+        values = {"id": network.id, "name": network.name, "project": network.project}
+        self._session.add(bare_networks, **values, revision=before.revision + 1, **more)
 
     def bare(self, network: NetworkId) -> BareNetwork | None:
         row = self._session.row(_BARE, network=network)
-        return BareNetwork(*row) if row else None
+        return _bare(row) if row else None
 
     def bares(self, project: ProjectId | None) -> Sequence[BareNetwork]:
         found = self._session.rows(_BARES) if project is None else self._session.rows(_BARES_FOR, project=project)
-        return [BareNetwork(*row) for row in found]
+        return [_bare(row) for row in found]
 
     def delete_bare(self, network: NetworkId) -> bool:
         gone = self._session.change(_DELETE_BARE, network=network) == 1
+        forget_tags(self._session, Tagged.NETWORK, network)
         forget(self._session, SubjectKey(SubjectKind.NETWORK, network))
         return gone
 
@@ -108,6 +143,7 @@ class Own:
     def add_subnet(self, network: NetworkId, subnet: OwnSubnet) -> None:
         text = ranges_text(subnet.ranges)
         self._session.add(own_subnets, network=network, name=subnet.name, ranges=text, pool=subnet.pool)
+        self._session.change(_GO_ON, of_network=network)
 
     def change_subnet(self, network: NetworkId, subnet: OwnSubnet, dns: Sequence[IPv4Address]) -> None:
         text = ranges_text(subnet.ranges)
@@ -118,6 +154,8 @@ class Own:
         moved = self._session.refusable(
             _SET_ROUTER, of_network=network.id, old_router=network.router, new_router=router
         )
+        if moved:
+            self._session.change(_SERVE, of_network=network.id, now_served=self._session.now())
         return moved == 1
 
     # ------------------------------------------------------------------------------------------------------ routers
@@ -134,6 +172,7 @@ class Own:
 
     def lead(self, router: RouterId, pool: PoolId | None) -> None:
         self._session.refusable(_LEAD, of_router=router, new_pool=pool)
+        changed(self._session, routers, router)
 
     def unmake(self, router: RouterId) -> bool:
         return self._session.change(_UNMAKE, of_router=router) == 1
@@ -176,6 +215,7 @@ class Own:
 
     def delete_pool(self, pool: SubnetPoolId) -> None:
         self._session.refusable(_DELETE_POOL, pool=pool)
+        forget_tags(self._session, Tagged.SUBNET_POOL, pool)
 
     def networks_of_pool(self, pool: SubnetPoolId) -> Sequence[Network]:
         # In PostgreSQL this locks the pool's row until the transaction ends; in SQLite writers are alone anyway.
@@ -183,7 +223,12 @@ class Own:
         return [network_of(row) for row in self._session.rows(_FROM_POOL, pool=pool)]
 
 
+def _bare(row: _BareRow) -> BareNetwork:
+    network, name, project, *_ = row
+    return BareNetwork(network, name, project, marks_of(*row[3:7]))
+
+
 def _pool(row: _PoolRow) -> SubnetPool:
-    pool, name, project, prefixes, default, shortest, longest, description = row
+    pool, name, project, prefixes, default, shortest, longest, description, *_ = row
     known = tuple(IPv4Network(prefix) for prefix in prefixes.split())
-    return SubnetPool(pool, name, project, known, default, shortest, longest, description)
+    return SubnetPool(pool, name, project, known, default, shortest, longest, description, marks_of(*row[8:12]))

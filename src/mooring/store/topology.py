@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from sqlalchemy import Row, bindparam, delete, func, null, select, update
 
 from mooring.model.ids import AddressId, HostId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
+from mooring.model.marks import Tagged
 from mooring.model.nouns import (
     AddressKind,
     AddressPool,
@@ -24,6 +25,7 @@ from mooring.store import macs, numbers
 from mooring.store.addresses import Addresses
 from mooring.store.generations import forget
 from mooring.store.hosts import HEARD_OF, HOST, HOST_BY_NAME, HOSTS, SAVE_HOST, SOME_HOSTS, host_of, values
+from mooring.store.marks import changed, forget_tags, marks_of, tags_of
 from mooring.store.networks import (
     DELETE_NETWORK,
     FIRST_SEGMENT,
@@ -50,6 +52,7 @@ from mooring.store.schema import (
     uplinks,
     uplinks_away,
 )
+from mooring.store.schema.columns import unseen
 from mooring.store.session import Session
 
 _UPLINKS = select(uplinks.c.id, uplinks.c.name, uplinks.c.interface, uplinks.c.misses).order_by(uplinks.c.seq)
@@ -79,6 +82,11 @@ _POOLS = (
         pools.c.per_fixed,
         pool_ranges.c.first,
         pool_ranges.c.last,
+        pools.c.revision,
+        pools.c.created,
+        pools.c.updated,
+        tags_of(Tagged.NETWORK, pools.c.id),
+        tags_of(Tagged.SUBNET, pools.c.id),
     )
     .join(pool_ranges, pool_ranges.c.pool == pools.c.id)
     .order_by(pools.c.seq, pool_ranges.c.first)
@@ -101,7 +109,7 @@ _SHARED_ROUTER = ROUTERS.where(~routers.c.private)
 _CLAIM = (
     update(routers)
     .where(routers.c.id == bindparam("router"), routers.c.host.is_(null()))
-    .values(host=bindparam("new_host"))
+    .values(host=bindparam("new_host"), **unseen(routers))
 )
 _ROUTER_ADDRESS = select(router_uplinks.c.address).where(
     router_uplinks.c.router == bindparam("router"),
@@ -130,7 +138,7 @@ _NICS_OF = (
 
 _NICS_ON = select(nics.c.id).where(nics.c.network == bindparam("network")).order_by(nics.c.seq)
 
-_PoolFields = Row[PoolId, str, UplinkId, str, str, bool, int, int, int]
+_PoolFields = Row[PoolId, str, UplinkId, str, str, bool, int, int, int, int, datetime, datetime, str, str]
 
 
 class Topology:
@@ -213,6 +221,7 @@ class Topology:
         with self._session.whole():
             self._session.change(_FORGET_RANGES, pool=pool)
             self._add_ranges(pool, ranges)
+            changed(self._session, pools, pool)
 
     def _add_ranges(self, pool: PoolId, ranges: Sequence[AddressRange]) -> None:
         for part in ranges:
@@ -252,6 +261,8 @@ class Topology:
     def delete_pool(self, pool: PoolId) -> None:
         self._session.refusable(_DELETE_POOL, pool=pool)
         self._session.change(_FORGET_CURSOR, owner=pool)
+        for kind in (Tagged.NETWORK, Tagged.SUBNET):
+            forget_tags(self._session, kind, pool)
 
     def add_router(self, router: RouterRow) -> None:
         self._session.add(
@@ -276,6 +287,7 @@ class Topology:
 
     def delete_router(self, router: RouterId) -> None:
         self._session.refusable(_DELETE_ROUTER, router=router)
+        forget_tags(self._session, Tagged.ROUTER, router)
         forget(self._session, SubjectKey(SubjectKind.ROUTER, router))
 
     def claim_router(self, router: RouterId, host: HostId) -> bool:
@@ -285,6 +297,7 @@ class Topology:
         with self._session.whole():
             macs.claim(self._session, mac)
             self._session.add(router_uplinks, router=router, uplink=uplink, mac=mac, address=address)
+            changed(self._session, routers, router)
 
     def router_has_uplink(self, router: RouterId, uplink: UplinkId) -> bool:
         return self._session.row(_ROUTER_ADDRESS, router=router, uplink=uplink) is not None
@@ -299,6 +312,7 @@ class Topology:
     def remove_router_uplink(self, router: RouterId, uplink: UplinkId) -> None:
         for (mac,) in self._session.rows(_REMOVE_UPLINK, router=router, uplink=uplink):
             macs.drop(self._session, mac)
+            changed(self._session, routers, router)
 
     def add_network(self, network: Network, mac: str) -> None:
         with self._session.whole():
@@ -350,6 +364,8 @@ class Topology:
         self._session.refusable(DELETE_NETWORK, network=network)
         macs.drop(self._session, row[0])
         self._session.change(_FORGET_CURSOR, owner=network)
+        for kind in (Tagged.NETWORK, Tagged.SUBNET):
+            forget_tags(self._session, kind, network)
         forget(self._session, SubjectKey(SubjectKind.NETWORK, network))
 
     def nics_of_network(self, network: NetworkId) -> Sequence[NicId]:
@@ -363,9 +379,19 @@ def _pools(rows: Iterable[_PoolFields]) -> list[AddressPool]:
     """Put pools together from one row for each range."""
     found: dict[PoolId, tuple[_PoolFields, list[AddressRange]]] = {}
     for row in rows:
-        pool, *_, first, last = row
-        found.setdefault(pool, (row, []))[1].append(AddressRange(IPv4Address(first), IPv4Address(last)))
+        found.setdefault(row[0], (row, []))[1].append(AddressRange(IPv4Address(row[7]), IPv4Address(row[8])))
     return [
-        AddressPool(pool, row[1], row[2], IPv4Network(row[3]), IPv4Address(row[4]), tuple(ranges), row[5], row[6])
+        AddressPool(
+            id=pool,
+            name=row[1],
+            uplink=row[2],
+            cidr=IPv4Network(row[3]),
+            gateway=IPv4Address(row[4]),
+            ranges=tuple(ranges),
+            public=row[5],
+            per_fixed=row[6],
+            marks=marks_of(*row[9:13]),
+            subnet_marks=marks_of(*row[9:12], row[13]),
+        )
         for pool, (row, ranges) in found.items()
     ]

@@ -11,6 +11,7 @@ from mooring.store.forwardings import Forwardings
 from mooring.store.groups import Groups
 from mooring.store.identities import Identities
 from mooring.store.instances import Instances
+from mooring.store.marks import Tags
 from mooring.store.memory import Memory
 from mooring.store.names import Names
 from mooring.store.own import Own
@@ -40,6 +41,7 @@ class SqlTransaction:
         self.deliveries = Deliveries(session)
         self.memory = Memory(session)
         self.events = Events(session)
+        self.tags = Tags(session)
 
     def now(self) -> datetime:
         return self._session.now()

@@ -30,6 +30,7 @@ from mooring.store.schema.instances import failed_launches, instances, nics
 from mooring.store.schema.names import dns_domains, dns_entries
 from mooring.store.schema.own import bare_networks, own_routers, own_subnets, subnet_pools
 from mooring.store.schema.pools import pool_days, pool_grants, pool_shares
+from mooring.store.schema.tags import tags
 from mooring.store.schema.topology import hosts, networks, pool_ranges, pools, routers, uplinks, uplinks_away
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "security_group_rules",
     "security_groups",
     "subnet_pools",
+    "tags",
     "tokens",
     "uplinks",
     "uplinks_away",

@@ -16,13 +16,13 @@ from sqlalchemy import (
 
 from mooring.model.ids import AddressId, NetworkId, NicId, PoolId, ProjectId, RouterId, UplinkId
 from mooring.model.nouns import MOST_PER_FIXED, AddressKind
-from mooring.store.schema.columns import Listed, given, metadata, one_of, own_id, own_mac, some_text, to
+from mooring.store.schema.columns import Listed, Marked, given, metadata, one_of, own_id, own_mac, some_text, to
 
 BLOCK = 256
 """Addresses in use are counted in aligned blocks of this size, so that a gap among 100,000 is found by reading hundreds of rows."""
 
 
-class AddressColumns(Listed):
+class AddressColumns(Marked, Listed):
     """Addresses in use; one that is in no row is free."""
 
     id: Named[AddressId] = own_id()

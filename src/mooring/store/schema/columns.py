@@ -55,6 +55,12 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+CLOCK = "mooring_clock"
+"""By this name a connection's execution options have the clock of its transaction."""
+
+# Of rows from before it was noted; migrations say something better.
+_BEGINNING = "1970-01-01 00:00:00"
+
 # Only an INTEGER PRIMARY KEY counts by itself in SQLite; a BIGINT one does not.
 Counter = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -94,6 +100,28 @@ class Listed(TypedColumns):
     """A noun that can be listed: in the order of creation."""
 
     seq: Named[int] = Column(Counter, primary_key=True, autoincrement=True)
+
+
+def _now(context: Any) -> datetime:
+    """Return the time of the transaction that a statement is in: see `Session`."""
+    now = context.execution_options.get(CLOCK)
+    return now() if now is not None else datetime.now(UTC)
+
+
+class Marked(TypedColumns):
+    """What projects see a thing of counts its changes: every UPDATE of the row does, unless it says `unseen`.
+
+    Rows elsewhere that are shown as parts of it say so themselves: see store/marks.py.
+    """
+
+    revision: Named[int] = Column(BigInteger, nullable=False, server_default="1", onupdate=text("revision + 1"))
+    created: Named[datetime] = Column(Moment, nullable=False, server_default=_BEGINNING, default=_now)
+    updated: Named[datetime] = Column(Moment, nullable=False, server_default=_BEGINNING, default=_now, onupdate=_now)
+
+
+def unseen(table: Table) -> dict[str, Column[Any]]:
+    """Return what an UPDATE sets that changes nothing of what is shown of a row."""
+    return {"revision": table.c.revision, "updated": table.c.updated}
 
 
 def given(table: str, column: str, *others: str) -> Index:

@@ -15,13 +15,13 @@ from sqlalchemy import (
 
 from mooring.model.ids import GroupId, NicId, ProjectId, RuleId
 from mooring.model.subjects import Direction
-from mooring.store.schema.columns import Listed, given, metadata, one_of, own_id, some_text, to
+from mooring.store.schema.columns import Listed, Marked, given, metadata, one_of, own_id, some_text, to
 
 LAST_NUMBER = 2**31 - 1
 LAST_ZONE = 65535
 
 
-class GroupColumns(Listed):
+class GroupColumns(Marked, Listed):
     """Security groups.  `rules` and `members` count what is in the tables below, changed in the statement's own transaction, like a quota."""
 
     id: Named[GroupId] = own_id()
@@ -44,7 +44,7 @@ security_groups = Table(
 )
 
 
-class RuleColumns(Listed):
+class RuleColumns(Marked, Listed):
     """Rules.  Two of one group never have one `meaning`, in which all is written down that tells them apart."""
 
     id: Named[RuleId] = own_id()

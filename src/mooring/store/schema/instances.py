@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, ProjectId, UserId
 from mooring.model.nouns import InstanceState, Power
-from mooring.store.schema.columns import Listed, Moment, metadata, one_of, own_id, own_mac, some_text, to
+from mooring.store.schema.columns import Listed, Marked, Moment, metadata, one_of, own_id, own_mac, some_text, to
 
 
 class InstanceColumns(Listed):
@@ -68,7 +68,7 @@ failed_launches = Table(
 )
 
 
-class NicColumns(Listed):
+class NicColumns(Marked, Listed):
     """Network cards, in the order of their positions in the instance; a `filtered` one is held to its security groups.
 
     One that is `leaving` is no longer the instance's, but hosts may still have it.

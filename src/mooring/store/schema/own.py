@@ -1,5 +1,7 @@
 """Tables of what projects make themselves: networks, subnets, routers and subnet pools."""
 
+from datetime import datetime
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -13,10 +15,10 @@ from sqlalchemy import (
 )
 
 from mooring.model.ids import NetworkId, PoolId, ProjectId, RouterId, SubnetPoolId
-from mooring.store.schema.columns import Listed, given, metadata, own_id, some_text, to
+from mooring.store.schema.columns import Listed, Marked, Moment, given, metadata, own_id, some_text, to
 
 
-class BareNetworkColumns(Listed):
+class BareNetworkColumns(Marked, Listed):
     """Networks without a subnet.  With one, a network is in `networks` under the same id, and here no longer."""
 
     id: Named[NetworkId] = own_id()
@@ -27,7 +29,7 @@ class BareNetworkColumns(Listed):
 bare_networks = Table("bare_networks", metadata, BareNetworkColumns, Index(None, "project"))
 
 
-class SubnetPoolColumns(Listed):
+class SubnetPoolColumns(Marked, Listed):
     """Prefixes that subnets are taken from, a list with blanks between.  Who takes one counts `taken` upwards first, and so is alone."""
 
     id: Named[SubnetPoolId] = own_id()
@@ -50,13 +52,17 @@ subnet_pools = Table(
 )
 
 
-class OwnSubnetColumns(TypedColumns):
-    """Of networks that projects made: what is given out of, as ranges with blanks between or an empty text for all, and the pool it is from."""
+class OwnSubnetColumns(Marked):
+    """Of networks that projects made: what is given out of, as ranges with blanks between or an empty text for all, and the pool it is from.
+
+    `served` is since when a router that the project made serves it.
+    """
 
     network: Named[NetworkId] = to("networks.id", action="CASCADE")
     name: Named[str] = some_text()
     ranges: Named[str] = some_text()
     pool: Named[SubnetPoolId | None] = to("subnet_pools.id", optional=True)
+    served: Named[datetime | None] = Column(Moment)
 
 
 own_subnets = Table(

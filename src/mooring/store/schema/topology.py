@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from mooring.model.ids import HostId, NetworkId, PoolId, ProjectId, RouterId, UplinkId
 from mooring.model.nouns import NetworkKind
-from mooring.store.schema.columns import Listed, Moment, metadata, one_of, own_id, own_mac, some_text, to
+from mooring.store.schema.columns import Listed, Marked, Moment, metadata, one_of, own_id, own_mac, some_text, to
 
 
 class HostColumns(Listed):
@@ -75,7 +75,7 @@ uplinks_away = Table(
 )
 
 
-class PoolColumns(Listed):
+class PoolColumns(Marked, Listed):
     """Public addresses; which of the subnet are ours is in pool_ranges, and who may use one that is not public in pool_grants."""
 
     id: Named[PoolId] = own_id()
@@ -109,7 +109,7 @@ pool_ranges = Table(
 )
 
 
-class RouterColumns(Listed):
+class RouterColumns(Marked, Listed):
     """Gateways of networks; a private one serves one network, and one that isn't serves all flat ones of all projects."""
 
     id: Named[RouterId] = own_id()
@@ -134,7 +134,7 @@ routers = Table(
 )
 
 
-class NetworkColumns(Listed):
+class NetworkColumns(Marked, Listed):
     """Guest networks, each with the MAC address of its router's port.  `dns` is a list with blanks between."""
 
     id: Named[NetworkId] = own_id()
