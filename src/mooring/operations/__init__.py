@@ -35,6 +35,7 @@ from mooring.operations.quotas import QuotaOperations
 from mooring.operations.ranges import PoolAddress, RangeOperations
 from mooring.operations.settlement import SettlementOperations
 from mooring.operations.subnet_pools import NewSubnetPool, SubnetPoolChange, SubnetPoolOperations
+from mooring.operations.tags import TagOperations
 from mooring.operations.uplinks import UplinkOperations
 from mooring.policy.rules import NewRule
 
@@ -115,4 +116,5 @@ class Operations:
         self.uplinks = UplinkOperations(door)
         self.hosts = HostOperations(door)
         self.launches = LaunchOperations(door)
+        self.tags = TagOperations(door)
         self.settlement = SettlementOperations(door)

@@ -18,7 +18,7 @@ from mooring.model.faults import (
 from mooring.model.ids import AddressId, InstanceId, NicId
 from mooring.model.nouns import AddressKind, AddressPool, FloatingIp, Instance, Quota, Resource
 from mooring.operations.associations import attach, check_own, check_unforwarded, detach, end, fixed_of
-from mooring.operations.door import Door, Published, check_version, once, visible_instance, visible_nic
+from mooring.operations.door import Door, Published, check_revision, check_version, once, visible_instance, visible_nic
 from mooring.operations.egress import check_unpreferred
 from mooring.operations.events import note
 from mooring.operations.interfaces import AddressRow, FloatingChoice, Transaction
@@ -249,6 +249,7 @@ class AddressOperations:
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
         with self._door.store.write() as tx:
             known = visible_floating(tx, caller, floating)
+            check_revision(caller, "Floating IP", known.address, known.marks)
             if nic is not None:
                 changes = self._point(tx, caller, known, nic, fixed)
             else:

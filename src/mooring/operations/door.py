@@ -11,6 +11,7 @@ from typing import Protocol
 from mooring.model.accounts import Caller
 from mooring.model.faults import Changed, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from mooring.model.ids import HostId, InstanceId, NicId
+from mooring.model.marks import UNMARKED, Marks
 from mooring.model.nouns import Flavor, Host, Image, Instance, InstanceState, NetworkKind, Nic, Resource
 from mooring.model.subjects import HostRole, SubjectKey
 from mooring.operations.interfaces import Bell, Chance, Duplicate, Remembered, Store, Transaction
@@ -180,6 +181,17 @@ def check_version(caller: Caller, noun: str, name: object, thing: object) -> Non
         Changed: it has another version.
     """
     if caller.expected is not None and version(thing) not in caller.expected:
+        raise Changed(noun, name)
+    check_revision(caller, noun, name, getattr(thing, "marks", UNMARKED))
+
+
+def check_revision(caller: Caller, noun: str, name: object, marks: Marks) -> None:
+    """Refuse to change what has another revision than the caller expects, if they said one; in the transaction of the change.
+
+    Raises:
+        Changed: it has another one.
+    """
+    if caller.revision is not None and marks.revision != caller.revision:
         raise Changed(noun, name)
 
 

@@ -76,7 +76,7 @@ class GroupOperations:
         """
         self._door.allow(caller, Verb.READ)
         with self._door.store.read() as tx:
-            return _visible(tx, caller, group)
+            return visible_group(tx, caller, group)
 
     def create(
         self, caller: Caller, name: str, description: str = "", idempotency_key: str | None = None
@@ -122,7 +122,7 @@ class GroupOperations:
         name = checked_name("name", name) if name is not None else None
         description = _description(description) if description is not None else None
         with self._door.store.write() as tx:
-            known = _visible(tx, caller, group)
+            known = visible_group(tx, caller, group)
             check_version(caller, "Security group", known.name, known)
             name = known.name if name is None else name
             description = known.description if description is None else description
@@ -133,7 +133,7 @@ class GroupOperations:
             except Duplicate as error:
                 raise Conflict(f"Security group {name} already exists.", field="name") from error
             note(tx, caller, Action.GROUP_CHANGE, group, known.project, name=name, description=description)
-            return _visible(tx, caller, group)
+            return visible_group(tx, caller, group)
 
     def delete(self, caller: Caller, group: GroupId) -> None:
         """Delete a group that no instance is in and no rule of another group refers to.
@@ -145,7 +145,7 @@ class GroupOperations:
         """
         self._door.allow(caller, Verb.GROUP_CHANGE)
         with self._door.store.write() as tx:
-            known = _visible(tx, caller, group)
+            known = visible_group(tx, caller, group)
             check_version(caller, "Security group", known.name, known)
             if known.is_default:
                 raise Conflict("Every project keeps its default security group.", field="group")
@@ -185,7 +185,7 @@ class GroupOperations:
     def _add_rule(
         self, tx: Transaction, caller: Caller, group: GroupId, wanted: tuple[Flows, str | None], changes: list[Change]
     ) -> RuleId:
-        known = _visible(tx, caller, group)
+        known = visible_group(tx, caller, group)
         flows, other = wanted
         remote = find_group(self._door, tx, known.project, other) if other is not None else None
         rule = GroupRule(
@@ -233,13 +233,14 @@ class GroupOperations:
             known = _visible_rule(tx, caller, rule)
             if group not in (None, known.group):
                 raise NotFound("Security group rule", rule)
+            check_version(caller, "Security group rule", rule, known)
             tx.groups.delete_rule(rule)
             changes: list[Change] = []
             if known.remote is not None and not tx.groups.refers(known.group, known.remote):
                 # Whom no rule names any longer may be known for a while: nobody is waited for.
                 changes.append(Reached(frozenset(), tx.groups.refer(known.group, known.remote)))
             changes.append(publish(tx, SubjectKey(SubjectKind.GROUP, known.group)))
-            owner = _visible(tx, caller, known.group).project
+            owner = visible_group(tx, caller, known.group).project
             note(tx, caller, Action.RULE_DELETE, rule, owner, **_said(known))
         self._door.settle(changes)
 
@@ -335,7 +336,12 @@ def _cards(tx: Transaction, caller: Caller, instance: InstanceId, nic: NicId | N
     return target, nics
 
 
-def _visible(tx: Transaction, caller: Caller, group: GroupId) -> SecurityGroup:
+def visible_group(tx: Transaction, caller: Caller, group: GroupId) -> SecurityGroup:
+    """Return a group that the caller may know of.
+
+    Raises:
+        NotFound: there is none, or it is another project's: the two answers are the same.
+    """
     known = tx.groups.get(group)
     if known is None or (known.project != caller.project.id and not caller.is_admin):
         raise NotFound("Security group", group)

@@ -42,6 +42,7 @@ from mooring.operations.interfaces_of_instances import Instances
 from mooring.operations.interfaces_of_names import Names
 from mooring.operations.interfaces_of_own import Own
 from mooring.operations.interfaces_of_pools import Pools
+from mooring.operations.interfaces_of_tags import Tags
 from mooring.operations.interfaces_of_topology import Topology
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "Remembered",
     "RouterRow",
     "Store",
+    "Tags",
     "TokenRow",
     "Topology",
     "Transaction",
@@ -140,6 +142,8 @@ class Transaction(Protocol):
     def memory(self) -> Memory: ...
     @property
     def events(self) -> Events: ...
+    @property
+    def tags(self) -> Tags: ...
 
     def now(self) -> datetime:
         """Return the present moment in UTC by the database's clock: one for all processes, whatever their own clocks say."""

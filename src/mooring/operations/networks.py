@@ -327,7 +327,7 @@ def _router(
         for row in own
         if row is not None and row.pool is not None and row.pool in known_pools
     )
-    return Router(router, known.name, known.project, tuple(networks), ways, known.made, known.pool)
+    return Router(router, known.name, known.project, tuple(networks), ways, known.made, known.pool, known.marks)
 
 
 def checked_gateway(new: NewNetwork) -> IPv4Address:

@@ -12,7 +12,7 @@ from mooring.model.nouns import AddressKind, FixedIp, Instance, InstanceState, N
 from mooring.model.preferences import EgressScope
 from mooring.model.records import NicRow
 from mooring.model.subjects import MAX_EXTRA, SubjectKey, SubjectKind
-from mooring.operations.door import Change, Door, check_own, once, publish, visible_nic
+from mooring.operations.door import Change, Door, check_own, check_revision, once, publish, visible_nic
 from mooring.operations.egress import connect_preferred
 from mooring.operations.events import note
 from mooring.operations.groups import assign
@@ -126,6 +126,7 @@ class NicOperations:
             self._door.allow(caller, Verb.GROUP_CHANGE)
         with self._door.store.write() as tx:
             card = _card(tx, caller, nic)
+            check_revision(caller, "NIC", nic, card.nic.marks)
             if wanted.allowed is not None:
                 _leave(tx, card, [prefix for prefix in card.nic.allowed if prefix not in allowed])
             if wanted.groups is not None:

@@ -16,7 +16,7 @@ from mooring.model.ids import NetworkId, ProjectId, SubnetPoolId
 from mooring.model.nouns import AddressRange, Network, NetworkKind, OwnSubnet, Resource
 from mooring.model.own import BareNetwork
 from mooring.model.subjects import SubjectKey, SubjectKind
-from mooring.operations.door import Door, Published, checked_name, once, publish
+from mooring.operations.door import Door, Published, check_revision, check_version, checked_name, once, publish
 from mooring.operations.events import note
 from mooring.operations.interfaces import Transaction
 from mooring.operations.networks import NetworkOperations, NewNetwork, checked_gateway, checked_servers, remove_network
@@ -106,6 +106,7 @@ class OwnNetworkOperations:
         name = checked_name("name", name)
         with self._door.store.write() as tx:
             known = _visible_bare(tx, caller, network) or changeable_network(tx, caller, network)
+            check_version(caller, "Network", known.name, known)
             tx.own.rename(network, name)
             note(tx, caller, Action.NETWORK_CHANGE, network, known.project, name=name, before=known.name)
 
@@ -122,11 +123,13 @@ class OwnNetworkOperations:
         with self._door.store.write() as tx:
             bare = _visible_bare(tx, caller, network)
             if bare is not None:
+                check_version(caller, "Network", bare.name, bare)
                 tx.own.delete_bare(network)
                 tx.quotas.give(bare.project, Resource.NETWORKS)
                 note(tx, caller, Action.NETWORK_DELETE, network, bare.project, name=bare.name)
             else:
                 known = changeable_network(tx, caller, network)
+                check_version(caller, "Network", known.name, known)
                 _check_unused(tx, "Network", known)
                 changes += remove_network(tx, known)
                 note(tx, caller, Action.NETWORK_DELETE, network, known.project, name=known.name)
@@ -193,6 +196,7 @@ class OwnNetworkOperations:
             known = changeable_network(tx, caller, network, "Subnet")
             if known.own is None:
                 raise Forbidden("This subnet is the operator's.", detail="it was not made by a project")
+            check_revision(caller, "Subnet", network, known.subnet_marks)
             if change.gateway not in (None, known.gateway):
                 raise Invalid("gateway", f"it is {known.gateway}, and stays so: guests have it")
             if change.dns is not None:
@@ -226,9 +230,10 @@ class OwnNetworkOperations:
             known = changeable_network(tx, caller, network, "Subnet")
             if known.own is None or known.project is None:
                 raise Forbidden("This subnet is the operator's: it goes with its network.", detail="not a project's")
+            check_revision(caller, "Subnet", network, known.subnet_marks)
             _check_unused(tx, "Subnet", known)
             # Before it goes, so that its generations go on.
-            tx.own.add_bare(BareNetwork(known.id, known.name, known.project))
+            tx.own.add_bare(BareNetwork(known.id, known.name, known.project, known.marks))
             changes = remove_network(tx, known, keep=True)
             note(tx, caller, Action.SUBNET_DELETE, network, known.project, network=known.name, cidr=known.cidr)
         self._door.settle(changes)
@@ -292,7 +297,9 @@ def checked_ranges(
 
 def _as_bare(network: Network | None) -> BareNetwork | None:
     """Return what a network was before it had a subnet."""
-    return BareNetwork(network.id, network.name, network.project) if network and network.project else None
+    return (
+        BareNetwork(network.id, network.name, network.project, network.marks) if network and network.project else None
+    )
 
 
 def _visible_bare(tx: Transaction, caller: Caller, network: NetworkId) -> BareNetwork | None:

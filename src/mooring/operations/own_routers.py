@@ -11,7 +11,7 @@ from mooring.model.nouns import AddressPool, Network, Resource, Router
 from mooring.model.records import RouterRow
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.carrying import join
-from mooring.operations.door import Door, Published, checked_name, once, publish, withdraw
+from mooring.operations.door import Door, Published, check_revision, checked_name, once, publish, withdraw
 from mooring.operations.events import note
 from mooring.operations.interfaces import Transaction
 from mooring.operations.networks import described_router
@@ -79,6 +79,7 @@ class OwnRouterOperations:
         changes: list[Published] = []
         with self._door.store.write() as tx:
             known = _visible(tx, caller, router)
+            check_revision(caller, "Router", known.name, known.marks)
             if change.name is not None:
                 tx.own.rename_router(known.id, checked_name("name", change.name))
             wanted = visible_pool(tx, caller, change.pool) if change.pool is not None else None
@@ -110,6 +111,7 @@ class OwnRouterOperations:
         self._door.allow(caller, Verb.NETWORK_CHANGE)
         with self._door.store.write() as tx:
             target = _visible(tx, caller, router)
+            check_revision(caller, "Router", target.name, target.marks)
             known = changeable_network(tx, caller, network, "Subnet")
             if known.own is None or known.router is None or known.project != target.project:
                 raise Conflict(f"Network {known.name} is the operator's, with a router of its own.", field="subnet")
@@ -139,6 +141,7 @@ class OwnRouterOperations:
         self._door.allow(caller, Verb.NETWORK_CHANGE)
         with self._door.store.write() as tx:
             target = _visible(tx, caller, router)
+            check_revision(caller, "Router", target.name, target.marks)
             known = tx.topology.network(network)
             if known is None or known.router != target.id:
                 raise NotFound("Router interface", network)
@@ -163,6 +166,7 @@ class OwnRouterOperations:
         changes: list[Published] = []
         with self._door.store.write() as tx:
             known = _visible(tx, caller, router)
+            check_revision(caller, "Router", known.name, known.marks)
             if networks := tx.topology.networks_of_router(router):
                 raise InUse("Router", router, ", ".join(f"subnet {each.id} ({each.name})" for each in networks))
             if known.project is not None and tx.own.unmake(router):

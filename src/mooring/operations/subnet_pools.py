@@ -10,7 +10,7 @@ from mooring.model.faults import Conflict, Exhausted, InUse, Invalid, NotFound, 
 from mooring.model.ids import SubnetPoolId
 from mooring.model.nouns import Resource
 from mooring.model.own import SubnetPool
-from mooring.operations.door import Door, checked_name, once
+from mooring.operations.door import Door, check_version, checked_name, once
 from mooring.operations.events import note
 from mooring.operations.interfaces import Referenced, Transaction
 from mooring.policy.addresses import guest_network_fault
@@ -99,7 +99,7 @@ class SubnetPoolOperations:
 
         with self._door.store.write() as tx:
             made = once(tx, caller, idempotency_key, request, lambda: make(tx))
-            return _visible(tx, caller, SubnetPoolId(made))
+            return visible_subnet_pool(tx, caller, SubnetPoolId(made))
 
     def change(self, caller: Caller, pool: SubnetPoolId, change: SubnetPoolChange) -> SubnetPool:
         """Change what is named of a subnet pool; subnets that there are stay as they are.
@@ -112,6 +112,7 @@ class SubnetPoolOperations:
         self._door.allow(caller, Verb.NETWORK_CHANGE)
         with self._door.store.write() as tx:
             known = self._changeable(tx, caller, pool)
+            check_version(caller, "Subnet pool", known.name, known)
             changed = _checked(
                 SubnetPool(
                     known.id,
@@ -129,7 +130,7 @@ class SubnetPoolOperations:
                 raise Invalid("prefixes", f"{lost[0]} is the pool's, and can't be taken from it")
             tx.own.change_pool(changed)
             note(tx, caller, Action.SUBNET_POOL_CHANGE, pool, known.project, name=changed.name)
-            return changed
+            return visible_subnet_pool(tx, caller, pool)
 
     def delete(self, caller: Caller, pool: SubnetPoolId) -> None:
         """Delete a subnet pool that no subnet is from.
@@ -142,6 +143,7 @@ class SubnetPoolOperations:
         self._door.allow(caller, Verb.NETWORK_CHANGE)
         with self._door.store.write() as tx:
             known = self._changeable(tx, caller, pool)
+            check_version(caller, "Subnet pool", known.name, known)
             try:
                 tx.own.delete_pool(pool)
             except Referenced as error:
@@ -153,7 +155,7 @@ class SubnetPoolOperations:
                 tx.quotas.give(known.project, Resource.SUBNET_POOLS)
 
     def _changeable(self, tx: Transaction, caller: Caller, pool: SubnetPoolId) -> SubnetPool:
-        known = _visible(tx, caller, pool)
+        known = visible_subnet_pool(tx, caller, pool)
         if known.project is None:
             self._door.allow(caller, Verb.NETWORK_ADMIN)
         return known
@@ -172,7 +174,7 @@ def next_prefix(
         Conflict: what is wanted overlaps another subnet of the pool.
         Exhausted: no prefix of that length is free.
     """
-    known = _visible(tx, caller, pool)
+    known = visible_subnet_pool(tx, caller, pool)
     bits = known.default_length if length is None else length
     if wanted is not None:
         bits = wanted.prefixlen
@@ -194,7 +196,12 @@ def next_prefix(
     return wanted
 
 
-def _visible(tx: Transaction, caller: Caller, pool: SubnetPoolId) -> SubnetPool:
+def visible_subnet_pool(tx: Transaction, caller: Caller, pool: SubnetPoolId) -> SubnetPool:
+    """Return a subnet pool that the caller may know of: the project's, everybody's, or to an administrator any.
+
+    Raises:
+        NotFound: there is none.
+    """
     known = tx.own.pool(pool)
     if known is None or (known.project not in (None, caller.project.id) and not caller.is_admin):
         raise NotFound("Subnet pool", pool)

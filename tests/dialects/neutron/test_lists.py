@@ -1,5 +1,6 @@
 """Pages, filters and orders of any list: held against a plain reading of what they mean."""
 
+from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -81,9 +82,41 @@ def test_filters(views: list[View], names: list[str], size: int, up: bool) -> No
         view for view in views if view["size"] == size and view["up"] is up
     ]
     assert asked(views, ("size", ""), ("limit", ""), ("marker", ""))["ships"] == views
-    tagged = [view for view in views if {"x", "y"} & {*cast("list[str]", view["tags"])}]
-    assert asked(views, ("tags", "x"), ("tags", "y"))["ships"] == tagged
     assert asked(views, ("colour", "red"))["ships"] == views
+
+
+@given(views=VIEWS)
+def test_tags(views: list[View]) -> None:
+    def having(fits: Callable[[set[str]], object]) -> list[View]:
+        return [view for view in views if fits({*cast("list[str]", view["tags"])})]
+
+    both = {"x", "y"}
+    assert asked(views, ("tags", "x,y"))["ships"] == having(lambda tags: both <= tags)
+    assert asked(views, ("tags", "x"), ("tags", "y"))["ships"] == having(lambda tags: both <= tags)
+    assert asked(views, ("tags-any", "x,y"))["ships"] == having(lambda tags: both & tags)
+    assert asked(views, ("not-tags", "x,y"))["ships"] == having(lambda tags: not both <= tags)
+    assert asked(views, ("not-tags-any", "x,y"))["ships"] == having(lambda tags: not both & tags)
+    assert asked(views, ("tags", "x"), ("not-tags", "y"))["ships"] == having(
+        lambda tags: "x" in tags and "y" not in tags
+    )
+
+
+@pytest.mark.parametrize(
+    "since, kept",
+    [
+        ("2026-05-04T03:02:01Z", ["now"]),
+        ("2026-05-04T05:02:01+02:00", ["now"]),
+        ("2026-05-04T03:02:02", []),
+        ("2026-05-04", ["now"]),
+        ("2020-01-01", ["old", "now"]),
+    ],
+)
+def test_what_changed_since(since: str, kept: list[str]) -> None:
+    views: list[View] = [
+        {"id": "old", "updated_at": "2026-01-01T00:00:00Z"},
+        {"id": "now", "updated_at": "2026-05-04T03:02:01Z"},
+    ]
+    assert [view["id"] for view in asked(views, ("changed_since", since))["ships"]] == kept
 
 
 @given(views=VIEWS)

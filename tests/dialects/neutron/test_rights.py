@@ -6,7 +6,7 @@ A route that isn't in CASES fails the walk, as does one that docs/openstack.md d
 import re
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from mooring.dialects.neutron import ROUTES
 from mooring.dialects.neutron.extensions import EXTENSIONS
 from mooring.dialects.openstack.routing import Access, Route
+from mooring.model.marks import Tagged
 from mooring.operations import NewForwarding, NewSubnet, NewSubnetPool
 from tests.cloud import Cloud
 from tests.dialects.neutron.conftest import Client
@@ -120,6 +121,20 @@ CASES: dict[tuple[str, str], Case] = {
     ("GET", f"{N}/quotas/{{project}}/default"): Case("project", foreign=True),
     ("GET", f"{N}/quotas/{{project}}/details"): Case("project", foreign=True),
 }
+TAGGED = {
+    Tagged.NETWORK: (f"{N}/networks/{{network}}", Case("network", own="own_network")),
+    Tagged.SUBNET: (f"{N}/subnets/{{subnet}}", Case("subnet", own="own_network")),
+    Tagged.NIC: (f"{N}/ports/{{port}}", Case("port", foreign=True)),
+    Tagged.ROUTER: (f"{N}/routers/{{router}}", Case("router", own="own_router")),
+    Tagged.FLOATING_IP: (f"{N}/floatingips/{{floatingip}}", Case("floatingip", foreign=True)),
+    Tagged.SECURITY_GROUP: (f"{N}/security-groups/{{group}}", Case("group", foreign=True)),
+    Tagged.SUBNET_POOL: (f"{N}/subnetpools/{{subnetpool}}", Case("subnetpool", foreign=True)),
+}
+for path, case in TAGGED.values():
+    CASES["GET", f"{path}/tags"] = CASES["DELETE", f"{path}/tags"] = case
+    CASES["PUT", f"{path}/tags"] = replace(case, body={"tags": ["blue"]})
+    for method in ("GET", "PUT", "DELETE"):
+        CASES[method, f"{path}/tags/{{tag}}"] = case
 
 
 def name(route: Route) -> str:
@@ -183,6 +198,7 @@ def harbour_of(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Clien
         "own_idle_router": routers[1].id,
         "subnetpool": cloud.operations.subnet_pools.create(alice, NewSubnetPool("own", prefixes)).id,
         "alias": "router",
+        "tag": "red",
         "network": cloud.network.id,
         "subnet": cloud.network.id,
         "router": cloud.network.router or "",
@@ -196,6 +212,8 @@ def harbour_of(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Clien
         "rule": group.rules[0].id,
         "project": alice.project.id,
     }
+    for kind, (_, case) in TAGGED.items():
+        cloud.operations.tags.set(alice, kind, ids[case.own or case.param], [ids["tag"]])
     return Harbour(cloud, http, as_user, ids)
 
 

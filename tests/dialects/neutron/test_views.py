@@ -74,6 +74,9 @@ def test_extensions_are_what_is_served(cloud: Cloud, alice: Client) -> None:
         "net-mtu": ("networks", "mtu"),
         "project-id": ("networks", "project_id"),
         "router": ("routers", "external_gateway_info"),
+        "standard-attr-revisions": ("security-group-rules", "revision_number"),
+        "standard-attr-tag": ("subnets", "tags"),
+        "standard-attr-timestamp": ("ports", "updated_at"),
         "subnet_allocation": ("subnets", "subnetpool_id"),
         "security-group": ("security-groups", "security_group_rules"),
     }
@@ -87,6 +90,7 @@ def test_extensions_are_what_is_served(cloud: Cloud, alice: Client) -> None:
     new = NewForwarding("tcp", 80, nic=server.nics[0].id)
     cloud.operations.forwardings.create(caller, floating.id, new)
     others = {"pagination", "sorting", "quotas", "quota_details", "floating-ip-port-forwarding-detail"}
+    others.add("revision-if-match")  # see test_revisions.py
     aliases = {extension["alias"] for extension in alice.get("/extensions")["extensions"]}
     assert aliases == {*served, *forwardings, *others}
     (forwarding,) = alice.get(f"/floatingips/{floating.id}/port_forwardings")["port_forwardings"]

@@ -25,6 +25,7 @@ from tests.simulation.database.names import Names
 from tests.simulation.database.own import Own
 from tests.simulation.database.pools import Pools
 from tests.simulation.database.tables import Tables
+from tests.simulation.database.tags import Tags
 from tests.simulation.database.topology import Topology
 
 
@@ -49,6 +50,7 @@ class MemoryTransaction:
         self.deliveries = Deliveries(tables)
         self.memory = Memory(tables, now)
         self.events = Events(tables, now)
+        self.tags = Tags()
 
 
 class Gate:

@@ -61,9 +61,28 @@ EXTENSIONS = (
     Extension("project-id", "project_id", "Owners are named in project_id too", "2016-09-09T09:09:09-09:09"),
     Extension("quota_details", "Quota details", "What a project has of what it may have", "2017-02-10T10:00:00-00:00"),
     Extension("quotas", "Quotas", "How much a project may have", "2012-07-29T10:00:00-00:00"),
+    Extension(
+        "revision-if-match",
+        "Changes of a revision",
+        "Changes and deletions can be bound to a revision by If-Match",
+        "2016-12-11T00:00:00-00:00",
+    ),
     Extension("router", "Routers", "Routers and floating IPs", "2012-07-20T10:00:00-00:00"),
     Extension("security-group", "Security groups", "What ports may send and receive", "2012-10-05T10:00:00-00:00"),
     Extension("sorting", "Sorting", "Lists in any order", "2016-06-12T00:00:00-00:00"),
+    Extension(
+        "standard-attr-revisions",
+        "Revision numbers",
+        "Resources count their changes",
+        "2016-04-11T10:00:00-00:00",
+    ),
+    Extension("standard-attr-tag", "Tags", "Resources can be tagged, and found by that", "2017-01-01T00:00:00-00:00"),
+    Extension(
+        "standard-attr-timestamp",
+        "Times",
+        "Resources say when they were made and when they changed",
+        "2016-09-12T10:00:00-00:00",
+    ),
     Extension("subnet_allocation", "Subnet allocation", "Subnets taken from pools", "2015-03-30T10:00:00-00:00"),
 )
 _RESOURCES = {

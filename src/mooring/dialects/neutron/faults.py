@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mooring.dialects.faults import line_for, retry_after, sentence
 from mooring.dialects.http import Refused
 from mooring.model.faults import (
+    Changed,
     Conflict,
     Exhausted,
     Fault,
@@ -64,7 +65,9 @@ TABLE: tuple[Row, ...] = (
         noun="Router interface",
     ),
     Row(NotFound, 404, "SubnetPoolNotFound", "Subnet pool {name} could not be found.", noun="Subnet pool"),
+    Row(NotFound, 404, "TagNotFound", "Tag {name} could not be found.", noun="Tag"),
     Row(NotFound, 404, "HTTPNotFound"),
+    Row(Changed, 412, "RevisionNumberConstraintFailed"),
     # Port forwardings
     Row(
         NotFound,
@@ -143,6 +146,7 @@ TYPES: Mapping[int, str] = {
     404: "HTTPNotFound",
     405: "HTTPMethodNotAllowed",
     409: "HTTPConflict",
+    412: "HTTPPreconditionFailed",
     413: "HTTPRequestEntityTooLarge",
     414: "HTTPRequestURITooLong",
     415: "HTTPUnsupportedMediaType",

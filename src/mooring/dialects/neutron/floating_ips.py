@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from mooring.dialects.neutron.faults import NeutronRefused
 from mooring.dialects.neutron.lists import View, single
+from mooring.dialects.neutron.marks import expecting, tagged
 from mooring.dialects.neutron.networks import external
 from mooring.dialects.neutron.owners import check_owner
 from mooring.dialects.neutron.port_forwardings import in_floating_ip
@@ -93,13 +94,13 @@ def update_floating_ip(call: Call) -> Answer:
     _check_whole(wanted)
     # A body without any port ends the association, as it does in Neutron.
     nic = None if wanted.port_id is None else NicId(wanted.port_id)
-    changed = call.operations.addresses.point(call.caller, _id(call), nic, wanted.fixed_ip_address)
+    changed = call.operations.addresses.point(expecting(call), _id(call), nic, wanted.fixed_ip_address)
     return single(call, "floatingip", _view(changed, _Known.of(call)))
 
 
 def delete_floating_ip(call: Call) -> Answer:
     """DELETE /network/v2.0/floatingips/{floatingip}."""
-    call.operations.addresses.release(call.caller, _id(call))
+    call.operations.addresses.release(expecting(call), _id(call))
     return Answer(204)
 
 
@@ -144,4 +145,5 @@ def _view(floating: FloatingIp, known: _Known) -> View:
         "router_id": known.routers.get(network) if network is not None else None,
         "status": "ACTIVE" if network is not None else "DOWN",
         "port_forwardings": in_floating_ip(forwardings),
+        **tagged(floating.marks),
     }

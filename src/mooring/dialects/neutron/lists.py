@@ -4,8 +4,9 @@ Any attribute can be filtered by; a filter that is repeated keeps what fits one 
 keeps everything, as it does in Neutron.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeAlias, cast
 from urllib.parse import urlencode
 
@@ -15,9 +16,15 @@ from mooring.dialects.pieces import Pieces
 
 View: TypeAlias = dict[str, object]
 
-CONTROLS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"})
+CONTROLS = frozenset({"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir", "tags"})
 _TRUE = frozenset({"true", "1"})
 _MAX_DIGITS = 9
+_TAGS: Mapping[str, Callable[[set[str], set[str]], bool]] = {
+    "tags": lambda asked, known: asked <= known,
+    "tags-any": lambda asked, known: bool(asked & known),
+    "not-tags": lambda asked, known: not asked <= known,
+    "not-tags-any": lambda asked, known: not asked & known,
+}
 
 
 def collection(call: Call, plural: str, views: Sequence[View]) -> Answer:
@@ -67,7 +74,41 @@ def chosen(view: View, wanted: Mapping[str, list[str]]) -> View:
 
 
 def _kept(view: View, wanted: Mapping[str, list[str]]) -> bool:
-    return all(_fits(view[name], texts) for name, texts in wanted.items() if name in view and name not in CONTROLS)
+    if not all(_fits(view[name], texts) for name, texts in wanted.items() if name in view and name not in CONTROLS):
+        return False
+    return _has_tags(view, wanted) and _is_new(view, wanted)
+
+
+def _has_tags(view: View, wanted: Mapping[str, list[str]]) -> bool:
+    """Say whether a thing has the tags that are asked for, which stand in one value with commas between, or in several."""
+    tags = view.get("tags")
+    if not isinstance(tags, list):
+        return True
+    known = {str(tag) for tag in cast("list[object]", tags)}
+    return all(
+        fits({tag for text in wanted[name] for tag in text.split(",")}, known)
+        for name, fits in _TAGS.items()
+        if name in wanted
+    )
+
+
+def _is_new(view: View, wanted: Mapping[str, list[str]]) -> bool:
+    since = wanted.get("changed_since")
+    updated = view.get("updated_at")
+    if since is None or updated is None:
+        return True
+    return datetime.fromisoformat(str(updated)) >= max(map(_time, since))
+
+
+def _time(text: str) -> datetime:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        reason = (
+            f"Invalid input for query parameter changed_since: {shown(text)} is no time, as in 2026-05-04T03:02:01Z."
+        )
+        raise Refused(400, reason) from error
+    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
 
 
 def _fits(value: object, texts: list[str]) -> bool:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from mooring.dialects.neutron.faults import NeutronRefused
 from mooring.dialects.neutron.lists import View, collection, single
+from mooring.dialects.neutron.marks import check_revision, expecting, tagged
 from mooring.dialects.neutron.owners import check_owner
 from mooring.dialects.openstack.bodies import Body, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
@@ -89,14 +90,17 @@ def create_network(call: Call) -> Answer:
 def update_network(call: Call) -> Answer:
     """PUT /network/v2.0/networks/{network}."""
     wanted = call.read(UpdateBody).network
-    if wanted.name is not None:
-        call.operations.own_networks.rename(call.caller, NetworkId(call.params["network"]), wanted.name)
+    if wanted.name is None:
+        network = _one(call, call.params["network"])
+        check_revision(call, "Network", network.marks)
+        return single(call, "network", _network_view(network))
+    call.operations.own_networks.rename(expecting(call), NetworkId(call.params["network"]), wanted.name)
     return show_network(call)
 
 
 def delete_network(call: Call) -> Answer:
     """DELETE /network/v2.0/networks/{network}."""
-    call.operations.own_networks.delete(call.caller, NetworkId(call.params["network"]))
+    call.operations.own_networks.delete(expecting(call), NetworkId(call.params["network"]))
     return Answer(204)
 
 
@@ -150,4 +154,5 @@ def _network_view(network: Seen) -> View:
         "router:external": isinstance(network, AddressPool),
         "subnets": [] if isinstance(network, BareNetwork) else [network.id],
         "mtu": guests.mtu if guests is not None else None,
+        **tagged(network.marks),
     }

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from mooring.dialects.http import Refused, shown
 from mooring.dialects.neutron.lists import View, collection, single
+from mooring.dialects.neutron.marks import unconditional
 from mooring.dialects.openstack.bodies import Body, Ipv4, Name
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.model.ids import AddressId, ForwardingId, NicId
@@ -59,6 +60,7 @@ def show_port_forwarding(call: Call) -> Answer:
 
 def create_port_forwarding(call: Call) -> Answer:
     """POST /network/v2.0/floatingips/{floatingip}/port_forwardings."""
+    unconditional(call)
     wanted = call.read(ForwardingBody).port_forwarding
     external = _ports("external", wanted.external_port, wanted.external_port_range)
     internal = _ports("internal", wanted.internal_port, wanted.internal_port_range)
@@ -88,6 +90,7 @@ def create_port_forwarding(call: Call) -> Answer:
 
 def update_port_forwarding(call: Call) -> Answer:
     """PUT /network/v2.0/floatingips/{floatingip}/port_forwardings/{forwarding}."""
+    unconditional(call)
     wanted = call.read(ForwardingBody).port_forwarding
     first, last = _ports("external", wanted.external_port, wanted.external_port_range) or (None, None)
     to, to_last = _ports("internal", wanted.internal_port, wanted.internal_port_range) or (None, None)
@@ -108,6 +111,7 @@ def update_port_forwarding(call: Call) -> Answer:
 
 def delete_port_forwarding(call: Call) -> Answer:
     """DELETE /network/v2.0/floatingips/{floatingip}/port_forwardings/{forwarding}."""
+    unconditional(call)
     call.operations.forwardings.delete(call.caller, _id(call), of=_floating(call))
     return Answer(204)
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from mooring.dialects.http import shown
 from mooring.dialects.neutron.faults import NeutronRefused
 from mooring.dialects.neutron.lists import View, collection, single
+from mooring.dialects.neutron.marks import check_revision, expecting, tagged
 from mooring.dialects.neutron.router_ports import router_port, router_ports
 from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
@@ -94,7 +95,9 @@ def update_port(call: Call) -> Answer:
         allowed=tuple(pair.ip_address for pair in pairs) if pairs is not None else None,
     )
     if change != NicChange():
-        call.operations.nics.change(call.caller, nic, change)
+        call.operations.nics.change(expecting(call), nic, change)
+    else:
+        check_revision(call, "NIC", known.marks)
     return show_port(call)
 
 
@@ -155,4 +158,5 @@ def port_view(instance: Instance, nic: Nic) -> View:
         "fixed_ips": [{"subnet_id": nic.network, "ip_address": str(fixed.address)} for fixed in nic.fixed],
         "security_groups": [group.id for group in nic.groups],
         "allowed_address_pairs": [{"mac_address": nic.mac, "ip_address": written(prefix)} for prefix in nic.allowed],
+        **tagged(nic.marks),
     }

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from mooring.dialects.neutron.marks import unconditional
 from mooring.dialects.openstack.bodies import Body
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.model.nouns import Quota, Resource
@@ -53,6 +54,7 @@ def show_usage(call: Call) -> Answer:
 
 def update_quota(call: Call) -> Answer:
     """PUT /network/v2.0/quotas/{project}."""
+    unconditional(call)
     wanted = call.read(QuotaBody).quota
     named = wanted.model_dump(exclude_none=True)
     _change(call, {resource: named[name] for resource, name in _NAMES.items() if name in named})
@@ -67,6 +69,7 @@ def show_default(call: Call) -> Answer:
 
 def reset_quota(call: Call) -> Answer:
     """DELETE /network/v2.0/quotas/{project}: what is counted here is limited as in a new project."""
+    unconditional(call)
     _change(call, _defaults(call))
     return Answer(204)
 

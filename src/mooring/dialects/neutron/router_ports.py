@@ -1,9 +1,11 @@
 """Ports of the routers that projects make: where they meet their networks.  They come and go with that, and are not kept."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import UUID, uuid5
 
 from mooring.dialects.neutron.lists import View
+from mooring.dialects.neutron.marks import tagged
 from mooring.dialects.openstack.calls import Call
 from mooring.model.ids import NetworkId, RouterId, is_uuid
 from mooring.model.nouns import Network, OwnSubnet
@@ -48,4 +50,6 @@ def _view(router: RouterId, network: Network, subnet: OwnSubnet) -> View:
         "device_owner": "network:router_interface",
         "fixed_ips": [{"subnet_id": network.id, "ip_address": str(network.gateway)}],
         "security_groups": [],
+        # It comes and goes with the network's row, and has no tags of its own.
+        **tagged(replace(network.subnet_marks, created=subnet.served or network.subnet_marks.created, tags=())),
     }

@@ -4,6 +4,7 @@ from typing import Literal
 
 from mooring.dialects.neutron.faults import NeutronRefused
 from mooring.dialects.neutron.lists import View, collection, single
+from mooring.dialects.neutron.marks import expecting, tagged
 from mooring.dialects.neutron.networks import NOBODY, external
 from mooring.dialects.neutron.owners import check_owner
 from mooring.dialects.neutron.router_ports import port_id
@@ -101,12 +102,12 @@ def update_router(call: Call) -> Answer:
     router = RouterId(call.params["router"])
     led = "external_gateway_info" in wanted.model_fields_set
     change = Changed(wanted.name, led, _pool(call, wanted.external_gateway_info))
-    return single(call, "router", _view(call.operations.own_routers.change(call.caller, router, change)))
+    return single(call, "router", _view(call.operations.own_routers.change(expecting(call), router, change)))
 
 
 def delete_router(call: Call) -> Answer:
     """DELETE /network/v2.0/routers/{router}."""
-    call.operations.own_routers.delete(call.caller, RouterId(call.params["router"]))
+    call.operations.own_routers.delete(expecting(call), RouterId(call.params["router"]))
     return Answer(204)
 
 
@@ -118,7 +119,7 @@ def add_interface(call: Call) -> Answer:
             raise NeutronRefused(400, "BadRequest", "Invalid input for field subnet_id: it is required.")
         raise NotFound("NIC", wanted.port_id)
     router = RouterId(call.params["router"])
-    network = call.operations.own_routers.add_network(call.caller, router, NetworkId(wanted.subnet_id))
+    network = call.operations.own_routers.add_network(expecting(call), router, NetworkId(wanted.subnet_id))
     return Answer(body=_interface(call, router, network))
 
 
@@ -134,7 +135,7 @@ def remove_interface(call: Call) -> Answer:
         subnet = named[0]
     if subnet is None:
         raise NeutronRefused(400, "BadRequest", "Invalid input for field subnet_id: it is required, or port_id.")
-    network = call.operations.own_routers.remove_network(call.caller, router, NetworkId(subnet))
+    network = call.operations.own_routers.remove_network(expecting(call), router, NetworkId(subnet))
     return Answer(body=_interface(call, router, network))
 
 
@@ -178,6 +179,7 @@ def _view(router: Router) -> View:
         "admin_state_up": True,
         "status": "ACTIVE",
         "external_gateway_info": _way_out(router),
+        **tagged(router.marks),
     }
 
 

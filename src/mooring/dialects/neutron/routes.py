@@ -11,8 +11,10 @@ from mooring.dialects.neutron import (
     security_groups,
     subnet_pools,
     subnets,
+    tags,
 )
 from mooring.dialects.openstack.routing import Access, Route
+from mooring.model.marks import Tagged
 
 _N = "/network/v2.0"
 _PF = f"{_N}/floatingips/{{floatingip}}/port_forwardings"
@@ -88,4 +90,18 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", f"{_N}/quotas/{{project}}", quotas.reset_quota, "network-quota-reset"),
     Route("GET", f"{_N}/quotas/{{project}}/default", quotas.show_default, "network-quota-default"),
     Route("GET", f"{_N}/quotas/{{project}}/details", quotas.show_usage, "network-quota-usage"),
+    # Tags
+    *(
+        route
+        for kind, plural, param in (
+            (Tagged.NETWORK, "networks", "network"),
+            (Tagged.SUBNET, "subnets", "subnet"),
+            (Tagged.NIC, "ports", "port"),
+            (Tagged.ROUTER, "routers", "router"),
+            (Tagged.FLOATING_IP, "floatingips", "floatingip"),
+            (Tagged.SECURITY_GROUP, "security-groups", "group"),
+            (Tagged.SUBNET_POOL, "subnetpools", "subnetpool"),
+        )
+        for route in tags.routes(_N, kind, plural, param)
+    ),
 )

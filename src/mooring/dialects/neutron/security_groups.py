@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from mooring.dialects.neutron.lists import View, collection, single
+from mooring.dialects.neutron.marks import expecting, marked, tagged
 from mooring.dialects.neutron.owners import check_owner
 from mooring.dialects.openstack.bodies import Body, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
@@ -125,13 +126,13 @@ def create_group(call: Call) -> Answer:
 def update_group(call: Call) -> Answer:
     """PUT /network/v2.0/security-groups/{group}."""
     wanted = call.read(UpdateGroup).security_group
-    changed = call.operations.groups.update(call.caller, _id(call), wanted.name, wanted.description)
+    changed = call.operations.groups.update(expecting(call), _id(call), wanted.name, wanted.description)
     return single(call, "security_group", _view(changed))
 
 
 def delete_group(call: Call) -> Answer:
     """DELETE /network/v2.0/security-groups/{group}."""
-    call.operations.groups.delete(call.caller, _id(call))
+    call.operations.groups.delete(expecting(call), _id(call))
     return Answer(204)
 
 
@@ -183,7 +184,7 @@ def create_rule(call: Call) -> Answer:
 
 def delete_rule(call: Call) -> Answer:
     """DELETE /network/v2.0/security-group-rules/{rule}."""
-    call.operations.groups.delete_rule(call.caller, RuleId(call.params["rule"]))
+    call.operations.groups.delete_rule(expecting(call), RuleId(call.params["rule"]))
     return Answer(204)
 
 
@@ -227,6 +228,7 @@ def _view(group: SecurityGroup) -> View:
         "tenant_id": group.project,
         "project_id": group.project,
         "security_group_rules": [_rule_view(rule, group.project) for rule in group.rules],
+        **tagged(group.marks),
     }
 
 
@@ -248,4 +250,5 @@ def _rule_view(rule: GroupRule, project: str) -> View:
         "remote_group_id": rule.remote,
         "tenant_id": project,
         "project_id": project,
+        **marked(rule.marks),
     }

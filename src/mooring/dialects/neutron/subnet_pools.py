@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mooring.dialects.neutron.lists import View, collection, single
+from mooring.dialects.neutron.marks import expecting, tagged
 from mooring.dialects.neutron.networks import NOBODY
 from mooring.dialects.neutron.owners import check_owner
 from mooring.dialects.neutron.subnets import Prefix
@@ -100,13 +101,13 @@ def update_pool(call: Call) -> Answer:
         longest=wanted.max_prefixlen,
         description=wanted.description,
     )
-    changed = call.operations.subnet_pools.change(call.caller, _id(call), change)
+    changed = call.operations.subnet_pools.change(expecting(call), _id(call), change)
     return single(call, "subnetpool", _view(changed))
 
 
 def delete_pool(call: Call) -> Answer:
     """DELETE /network/v2.0/subnetpools/{subnetpool}."""
-    call.operations.subnet_pools.delete(call.caller, _id(call))
+    call.operations.subnet_pools.delete(expecting(call), _id(call))
     return Answer(204)
 
 
@@ -131,4 +132,5 @@ def _view(pool: SubnetPool) -> View:
         "is_default": False,
         "shared": pool.project is None,
         "address_scope_id": None,
+        **tagged(pool.marks),
     }

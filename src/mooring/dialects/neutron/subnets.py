@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from mooring.dialects.neutron.faults import NeutronRefused
 from mooring.dialects.neutron.lists import View, collection, single
+from mooring.dialects.neutron.marks import expecting, tagged
 from mooring.dialects.neutron.networks import owner
 from mooring.dialects.neutron.owners import check_owner
 from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered
@@ -127,13 +128,13 @@ def update_subnet(call: Call) -> Answer:
     _check_gateway(wanted)
     dns = None if wanted.dns_nameservers is None else tuple(wanted.dns_nameservers)
     change = SubnetChange(wanted.name, wanted.gateway_ip, dns, _ranges(wanted))
-    changed = call.operations.own_networks.change_subnet(call.caller, NetworkId(call.params["subnet"]), change)
+    changed = call.operations.own_networks.change_subnet(expecting(call), NetworkId(call.params["subnet"]), change)
     return single(call, "subnet", _view(changed))
 
 
 def delete_subnet(call: Call) -> Answer:
     """DELETE /network/v2.0/subnets/{subnet}."""
-    call.operations.own_networks.delete_subnet(call.caller, NetworkId(call.params["subnet"]))
+    call.operations.own_networks.delete_subnet(expecting(call), NetworkId(call.params["subnet"]))
     return Answer(204)
 
 
@@ -173,6 +174,7 @@ def _view(network: Network | AddressPool) -> View:
         "ipv6_address_mode": None,
         "ipv6_ra_mode": None,
         "subnetpool_id": own.pool if own is not None else None,
+        **tagged(network.subnet_marks),
     }
 
 
