@@ -245,6 +245,13 @@ def test_wrong_usage_is_told_before_anybody_is_asked(nobody: str) -> None:
         assert _openrc(nobody)(*arguments).exit_code == 2
 
 
+def test_a_rule_is_named_by_its_whole_id(cloud: Cloud, alice: Shell) -> None:
+    made = cloud.operations.groups.create(cloud.caller("alice"), "web")
+    for odd in (f"{made.rules[0].id}?x", f"{made.rules[0].id}#x", f"../rules/{made.rules[0].id}"):
+        _sentence(alice, "group", "revoke", "web", odd)
+    assert cloud.operations.groups.get(cloud.caller("alice"), made.id).rules == made.rules
+
+
 def test_many_at_once(shell: Callable[[str], Shell]) -> None:
     """Commands in several terminals don't hinder each other: all read one table."""
     alice = shell("alice")

@@ -1,6 +1,7 @@
 """`mooring group`: security groups, what they admit, and who is in them."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -133,7 +134,7 @@ def revoke(
 ) -> None:
     """Let something in or out no longer: flows that only this rule admitted have ended when this is done."""
     session = Session.of(ctx)
-    session.delete(f"{session.path('security-groups', name)}/rules/{rule}")
+    session.delete(f"{session.path('security-groups', name)}/rules/{quote(rule, safe='')}")
     show.told(f"security group {name} no longer has rule {rule}")
 
 
