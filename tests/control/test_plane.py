@@ -4,17 +4,21 @@ from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from mooring.bus.messages import Request, working_on
 from mooring.compile.tables import DHCP_HOST, FIP_IN, OWNED, PAIR
 from mooring.control import controller
-from mooring.model.faults import Exhausted, NotFound
+from mooring.main.controller import ControllerFigures
+from mooring.model.faults import Exhausted, NotFound, Unavailable
 from mooring.model.nouns import InstanceState
 from mooring.operations import NewInstance, NewNetwork, NewNic, memory
+from mooring.operations.pools import PoolOperations
 from tests.control.plane import Plane, eventually
 
 
@@ -45,6 +49,32 @@ def test_an_instance_is_answered_at_once_and_gets_its_address_late(plane: Plane)
         instance.nics[0].fixed[0].address
     }
     assert _compiled(plane)
+
+
+def test_pools_are_counted_and_stay_told_while_the_database_is_away(tmp_path: Path) -> None:
+    # Not started: it counts when it is told to.
+    plane = Plane(tmp_path)
+    plane.set_up()
+
+    def told() -> list[str]:
+        registry = CollectorRegistry()
+        registry.register(ControllerFigures(plane.controller))
+        lines = generate_latest(registry).decode().splitlines()
+        return [line for line in lines if line.startswith("mooring_pool_addresses{")]
+
+    demo = plane.caller()
+    plane.operations.addresses.allocate(demo, "public")
+    plane.controller.count_pools()
+    counted = told()
+    with patch.object(PoolOperations, "fill", side_effect=Unavailable("The database is not available.")):
+        plane.controller.count_pools()
+    assert told() == counted
+    plane.bus.close()
+    plane.store.close()
+    states = {"owned": 1.0, "routers": 1.0, "quarantined": 0.0, "free": 29.0}
+    assert counted == [
+        f'mooring_pool_addresses{{pool="public",state="{state}"}} {count}' for state, count in states.items()
+    ]
 
 
 def test_every_step_of_a_launch_is_logged_with_its_request_and_its_instance(tmp_path: Path) -> None:

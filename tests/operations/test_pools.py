@@ -12,6 +12,7 @@ from mooring.model.accounts import Caller
 from mooring.model.faults import Conflict, Exhausted, Fault, Forbidden, InUse, Invalid, NotFound, QuotaExceeded
 from mooring.model.ids import NicId
 from mooring.model.nouns import AddressRange, FloatingIp, Instance, NetworkKind
+from mooring.model.pools import PoolFill
 from mooring.model.subjects import HostRole, NicIntent, SubjectKey, SubjectKind
 from mooring.operations import (
     NewFloatingIp,
@@ -383,6 +384,25 @@ def test_a_pool_in_use_is_not_deleted_and_says_who_uses_it(cloud: Cloud, root: C
     do.addresses.release(alice, held.id)
     with pytest.raises(InUse, match=r"projects: barges \(1\); addresses that hosts have not let go yet \(1\)"):
         do.pools.delete(root, "public")
+
+
+def test_pools_are_watched_without_reading_their_addresses(cloud: Cloud, root: Caller, alice: Caller) -> None:
+    do = cloud.operations
+    _granted(cloud)
+    server = cloud.boot(alice)
+    floating = _associated(cloud, alice, server)
+    do.addresses.allocate(alice, "second")
+    filled = {fill.name: fill for fill in do.pools.fill()}
+    assert filled["second"] == PoolFill("second", owned=2, routers=1, quarantined=0, free=17)
+    cloud.host.away = True
+    do.addresses.release(alice, floating.id)
+    assert do.pools.fill()[1] == PoolFill("second", owned=1, routers=1, quarantined=1, free=17)
+    cloud.host.come_back()
+    assert do.pools.fill()[1] == PoolFill("second", owned=1, routers=1, quarantined=0, free=18)
+    for fill in do.pools.fill():
+        usage = do.pools.usage(root, fill.name)
+        assert (fill.owned, fill.routers, fill.quarantined) == (usage.allocated, usage.routers, usage.releasing)
+        assert fill.free == usage.free
 
 
 @pytest.mark.parametrize("sole", [True, False], ids=["sole", "with another pool"])

@@ -382,6 +382,8 @@ class Story:
         tx.pools.limit(pool.id, town.project.id, 3)
         assert tx.pools.share(pool.id, town.project).limit == 3
         assert tx.pools.first_day(pool.id) is None
+        # Of the pool that guests have addresses of: to watch it may not cost more because they are many.
+        tx.pools.counts(town.pool.id)
         assert tx.pools.days(pool.id, START.date()) == []
         assert tx.pools.withdraw(pool.id, town.project.id)
         tx.topology.delete_pool(pool.id)

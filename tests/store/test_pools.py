@@ -81,6 +81,18 @@ def test_days_are_counted(town):
         assert tx.pools.days(pool, day + timedelta(days=1)) == [PoolDay(later, 1, 2)]
 
 
+def test_whose_addresses_are_is_counted(town):
+    with town.world.store.write() as tx:
+        assert tx.pools.counts(town.pool.id) == (0, 1), "the router's own"
+        other, second = town.world.project(tx), town.world.pool(tx, town.uplink, "203.0.113.0/24")
+        for project in (town.project, other, other):
+            tx.pools.take(town.pool.id, project.id)
+        assert tx.pools.counts(town.pool.id) == (3, 1)
+        tx.pools.give(town.pool.id, other.id)
+        assert tx.pools.counts(town.pool.id) == (2, 1)
+        assert tx.pools.counts(second.id) == (0, 0)
+
+
 @pytest.fixture
 def wide(town: Town) -> AddressPool:
     """A pool of which a fixed IP may have three floating IPs."""

@@ -28,6 +28,7 @@ from mooring.bus.pages import digest_page, placements_page
 from mooring.bus.topics import SCHEDULER, caller_of, compute_topic, controller_topic, host_topic
 from mooring.model.faults import Fault, Forbidden
 from mooring.model.ids import HostId, InstanceId, host_id
+from mooring.model.pools import PoolFill
 from mooring.operations import Operations
 from mooring.operations.hosts import HostLinks
 
@@ -36,16 +37,21 @@ Heartbeat = Callable[[HostId, str], None]
 
 _REPEAT_EVERY = 1.0
 _FORGET_EVERY = 600.0
+_COUNT_EVERY = 15.0
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Figures:
-    """What a controller counts, for whoever watches it: `behind` hosts now, launches handed to hosts and taken back since its start."""
+    """What a controller counts, for whoever watches it: `behind` hosts now, launches handed to hosts and taken back since its start.
+
+    `pools` is how full pools were lately, and stays as it was while the database is away.
+    """
 
     behind: int = 0
     launches: int = 0
     relaunches: int = 0
+    pools: Sequence[PoolFill] = ()
 
 
 class Controller:
@@ -159,9 +165,12 @@ class Controller:
             self._bus.cast(compute_topic(host), ask(instance))
 
     def _repeat(self) -> None:
-        forget_at = time.monotonic() + _FORGET_EVERY
+        forget_at, count_at = time.monotonic() + _FORGET_EVERY, time.monotonic()
         while not self._stop.wait(_REPEAT_EVERY):
             self.repeat()
+            if time.monotonic() >= count_at:
+                self.count_pools()
+                count_at = time.monotonic() + _COUNT_EVERY
             if time.monotonic() >= forget_at:
                 self.forget()
                 forget_at = time.monotonic() + _FORGET_EVERY
@@ -177,6 +186,15 @@ class Controller:
         else:
             if forgotten:
                 _log.info("idempotency keys and events forgotten", count=forgotten)
+
+    def count_pools(self) -> None:
+        """Count how full pools are: every now and then, and not when somebody asks, so that asking costs nothing."""
+        try:
+            self.figures.pools = self._operations.pools.fill()
+        except Fault as fault:
+            _log.warning("controller waits", reason=fault.reason, detail=fault.detail)
+        except Exception:  # noqa: BLE001 - as of the loop itself
+            _log.exception("pools were not counted")
 
     def repeat(self) -> None:
         """Wake hosts that are behind and take launches up again that have not moved: any message may have been lost."""

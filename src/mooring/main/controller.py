@@ -39,6 +39,11 @@ class ControllerFigures(Collector):
         yield CounterMetricFamily(
             "mooring_controller_relaunches", "Launches taken back from hosts.", figures.relaunches
         )
+        pools = GaugeMetricFamily("mooring_pool_addresses", "Addresses of a pool, by state.", labels=["pool", "state"])
+        for fill in figures.pools:
+            for state in ("owned", "routers", "quarantined", "free"):
+                pools.add_metric([fill.name, state], getattr(fill, state))
+        yield pools
 
 
 def run(config: Path | None) -> int:

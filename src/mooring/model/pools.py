@@ -42,6 +42,21 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolFill:
+    """How full a pool is, counted without reading its addresses one by one.
+
+    `owned` are addresses of projects, `routers` those that routers have for themselves, `free` those that can be given out, and `quarantined` all
+    others: nobody's any longer, and not yet free, because hosts may hold them still.
+    """
+
+    name: str
+    owned: int
+    routers: int
+    quarantined: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
 class PoolReport:
     """A pool as one who asks for it sees it: how full it is, and one's own share.
 

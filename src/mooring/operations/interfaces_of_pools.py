@@ -51,6 +51,10 @@ class Pools(Protocol):
         """Return the shares of projects that have, had or are limited in a pool, the largest first."""
         ...
 
+    def counts(self, pool: PoolId) -> tuple[int, int]:
+        """Return how many floating IPs of a pool projects have, and how many addresses routers; in a time that depends on neither."""
+        ...
+
     def days(self, pool: PoolId, since: date) -> Sequence[PoolDay]:
         """Return the days since one, in order, on which anything was taken or given back."""
         ...

@@ -10,7 +10,7 @@ from mooring.model.events import Action
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound
 from mooring.model.ids import PoolId, UplinkId
 from mooring.model.nouns import MOST_PER_FIXED, AddressPool, AddressRange, PoolUsage, Uplink
-from mooring.model.pools import PoolReport, PoolShare
+from mooring.model.pools import PoolFill, PoolReport, PoolShare
 from mooring.operations.door import Door, Published, check_version, checked_name, once
 from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Referenced, Transaction
@@ -190,6 +190,17 @@ class PoolOperations:
                 changes += _retold(tx, changed)
         self._door.settle(changes)
         return changed
+
+    def fill(self) -> Sequence[PoolFill]:
+        """Return how full all pools are, for whoever watches the cloud: it costs as much for a pool of any size."""
+        found: list[PoolFill] = []
+        with self._door.store.read() as tx:
+            for pool in tx.topology.pools():
+                owned, routers = tx.pools.counts(pool.id)
+                total = sum(len(part) for part in pool.ranges)
+                used = sum(tx.addresses.count("public", part.first, part.last) for part in pool.ranges)
+                found.append(PoolFill(pool.name, owned, routers, max(0, used - owned - routers), total - used))
+        return found
 
     def uplinks(self, caller: Caller) -> Sequence[Uplink]:
         """Return all uplinks."""

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import date
 
-from sqlalchemy import Select, bindparam, delete, or_, select, update
+from sqlalchemy import Select, bindparam, delete, func, or_, select, update
 
 from mooring.model.accounts import Project
 from mooring.model.ids import PoolId, ProjectId
-from mooring.model.nouns import AddressPool
+from mooring.model.nouns import AddressKind, AddressPool
 from mooring.model.pools import PoolDay, PoolShare
-from mooring.store.schema import pool_days, pool_grants, pool_shares, pools, projects
+from mooring.store.schema import addresses, pool_days, pool_grants, pool_shares, pools, projects
 from mooring.store.session import Session
 
 _SAVE = (
@@ -36,6 +36,12 @@ _SHARES: Select[ProjectId, str, int, int] = (
     .order_by(pool_shares.c.used.desc(), projects.c.name)
 )
 _SHARE = select(pool_shares.c.used, pool_shares.c.ceiling).where(*_MINE)
+_OWNED = select(func.coalesce(func.sum(pool_shares.c.used), 0)).where(pool_shares.c.pool == bindparam("of_pool"))
+_ROUTERS = (
+    select(func.count())
+    .select_from(addresses)
+    .where(addresses.c.pool == bindparam("of_pool"), addresses.c.kind == AddressKind.ROUTER.value)
+)
 _DAYS = (
     select(pool_days.c.day, pool_days.c.taken, pool_days.c.given)
     .where(pool_days.c.pool == bindparam("pool"), pool_days.c.day >= bindparam("since"))
@@ -119,6 +125,11 @@ class Pools:
 
     def shares(self, pool: PoolId) -> Sequence[PoolShare]:
         return [PoolShare(*row) for row in self._session.rows(_SHARES, of_pool=pool)]
+
+    def counts(self, pool: PoolId) -> tuple[int, int]:
+        owned = self._session.row(_OWNED, of_pool=pool)
+        routers = self._session.row(_ROUTERS, of_pool=pool)
+        return owned[0] if owned else 0, routers[0] if routers else 0
 
     def days(self, pool: PoolId, since: date) -> Sequence[PoolDay]:
         return [PoolDay(*row) for row in self._session.rows(_DAYS, pool=pool, since=since)]

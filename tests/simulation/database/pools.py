@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from mooring.model.accounts import Project
 from mooring.model.ids import PoolId, ProjectId
-from mooring.model.nouns import AddressPool
+from mooring.model.nouns import AddressKind, AddressPool
 from mooring.model.pools import PoolDay, PoolShare
 from tests.simulation.database.tables import Tables, check, needs
 
@@ -88,6 +88,11 @@ class Pools:
             if of == pool
         ]
         return sorted(found, key=lambda share: (-share.used, share.project_name))
+
+    def counts(self, pool: PoolId) -> tuple[int, int]:
+        owned = sum(used for (of, _), (used, _) in self._tables.pool_shares.items() if of == pool)
+        rows = self._tables.addresses.values()
+        return owned, sum(row.pool == pool and row.kind is AddressKind.ROUTER for row in rows)
 
     def days(self, pool: PoolId, since: date) -> Sequence[PoolDay]:
         found = [each for (of, day), each in self._tables.pool_days.items() if of == pool and day >= since]
