@@ -1,10 +1,12 @@
 """The OpenAPI document: what FastAPI finds by itself, and what it cannot know."""
 
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -24,11 +26,12 @@ Errors are RFC 9457 problems; their `type` is one of these, or `about:blank` whe
 
 def describe(api: FastAPI, elsewhere: str | None = None) -> None:
     """Let an application serve its own description at /openapi.json, and who it is at /; people log in here, or `elsewhere`."""
-    document = _document(api, elsewhere)
+    # It takes a good part of a second, which few processes ever need.
+    document = cache(partial(_document, api, elsewhere))
     about = {"name": "mooring", "version": version("mooring"), "api": "v1", "description": "/v1/openapi.json"}
 
     async def openapi(_request: Request) -> JSONResponse:
-        return JSONResponse(document)
+        return JSONResponse(await run_in_threadpool(document))
 
     async def root(_request: Request) -> JSONResponse:
         return JSONResponse(about)
