@@ -5,7 +5,7 @@ I4 quota           counters agree with rows
 one project's      no guests of two projects may use an address of a network: in the database, and on hosts
 leaves as told     a gateway that has confirmed a NIC lets it leave as its own address or its router's, and by the longest prefix that it
                    prefers by (see ways.py)
-one segment        no two networks are in one segment, on whatever hosts
+one segment        a host has no tunnel of a network that is gone, or in another segment, once it has confirmed that
 one port           a port of an address leads to one guest: in the database always, and on hosts
 I5 quiet release   a host that has confirmed a NIC forwards no port to it that does not lead there, and lets it use no address that it may not
 stopped            a guest that was said to be stopped runs nowhere, until somebody asks for that
@@ -19,7 +19,7 @@ from typing import Any
 from mooring.compile.facts import Key
 from mooring.compile.nat import PROTOCOLS
 from mooring.compile.tables import CHOSEN, FIP_OUT, OWN4, PF_IN, VXLAN
-from mooring.model.ids import NetworkId, NicId, ProjectId, RouterId, port_name
+from mooring.model.ids import NetworkId, NicId, ProjectId, RouterId, port_name, vxlan_name
 from mooring.model.nouns import InstanceState, PortForwarding, Resource
 from mooring.model.records import NicRow
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
@@ -148,14 +148,10 @@ def check_hosts(tables: Tables, machines: Iterable[Machine]) -> None:
     owners: dict[tuple[object, ...], str] = {}
     ports = {port_name(nic): nic for nic in tables.nics.keys()}  # noqa: SIM118 - a Table is no dict
     users: dict[tuple[NetworkId, object], ProjectId] = {}
-    tunnels: dict[object, str] = {}
     for machine in machines:
         for key, value in machine.kernel.state.items():
             if key.table is VXLAN:
-                first = tunnels.setdefault(value[0], str(key.row[0]))
-                require(
-                    first == key.row[0], "one segment", f"VNI {value[0]} is {first}, and {key.row[0]} on {machine.name}"
-                )
+                _check_tunnel(tables, machine, key, value[0])
             elif key.table in (CHOSEN, FIP_OUT):
                 _check_way(tables, machine, key, value[0])
             elif key.table is PF_IN:
@@ -188,6 +184,19 @@ def _check_way(tables: Tables, machine: Machine, key: Key, public: object) -> No
         return
     what = f"{machine.name} confirmed, and lets {private} leave as {public}, which is not its own"
     require(waits(tables, machine, fixed), "leaves as told", what)
+
+
+def _check_tunnel(tables: Tables, machine: Machine, key: Key, vni: object) -> None:
+    """Check that a tunnel is that of a network which is in its segment, or that the host has still to let go of it."""
+    for network, _ in tables.networks.values():
+        if vxlan_name(network.id) == key.row[0] and network.segment == vni:
+            return
+    behind = any(
+        host == machine.id and of.kind is SubjectKind.NETWORK and vxlan_name(NetworkId(of.id)) == key.row[0]
+        for (host, of, _), row in tables.deliveries.items()
+        if row.confirmed < row.generation
+    )
+    require(behind, "one segment", f"{machine.name} confirmed, and {key.row[0]} is still in segment {vni}")
 
 
 def _check_own(tables: Tables, machine: Machine, nic: NicRow, address: IPv4Address) -> None:
