@@ -25,6 +25,7 @@ ETH_P_ALL, ETH_P_ARP = 3, 0x0806
 ISP = provider(0).network_address + 1
 ROUTERS_OWN = shared().address
 ALICES, BOBS = IPv4Address("10.0.1.3"), IPv4Address("10.0.1.4")
+LISTENS = 9999
 
 
 class Town:
@@ -126,6 +127,46 @@ def test_floating_ips_lead_to_guests_of_the_same_router_too(town: Town) -> None:
 def test_networks_of_one_router_meet_only_by_floating_ips(town: Town) -> None:
     assert town.lab.ask(town.carol, ALICES) is None
     assert town.lab.ask(town.bob, ALICES) == (town.alice, str(BOBS))
+
+
+def test_a_router_itself_answers_pings_and_the_questions_of_guests_and_nothing_else(town: Town) -> None:
+    """Even if something listens there."""
+    lab, router = town.lab, town.lab.router(town.cloud.routers[0])
+    lab.echo(router, LISTENS)
+    lab.stream(router, LISTENS)
+    for who, address in (
+        (town.alice, "10.0.1.1"),
+        (town.alice, "10.0.2.1"),
+        (town.alice, ROUTERS_OWN),
+        (town.isp, ROUTERS_OWN),
+    ):
+        assert lab.ask(who, address, LISTENS, 0.1) is None
+        with pytest.raises(TimeoutError):
+            connect(lab, who, str(address), 0.2)
+        lab.at(who, "ping", "-c1", "-W9", str(address))
+    assert is_told_names(lab, town.alice, "10.0.1.1", 9)
+    assert not is_told_names(lab, town.isp, str(ROUTERS_OWN), 0.1)
+    # But for the rules they would reach it.
+    lab.at(router, "nft", "insert", "rule", "ip", "mooring", "own", "accept")
+    assert lab.ask(town.alice, "10.0.1.1", LISTENS, 9) is not None
+    connect(lab, town.isp, str(ROUTERS_OWN), 9)
+
+
+def connect(lab: Lab, who: str, address: str, wait: float) -> None:
+    caller = lab.open(who, kind=socket.SOCK_STREAM)
+    caller.settimeout(wait)
+    caller.connect((address, LISTENS))
+
+
+def is_told_names(lab: Lab, who: str, server: str, wait: float) -> bool:
+    """Say whether somebody gets an answer from a DNS server."""
+    client = lab.open(who)
+    client.settimeout(wait)
+    client.sendto(b"\0\7" + b"\0\0\0\1" + bytes(6) + b"\7mooring\x08internal\0" + b"\0\1\0\1", (server, 53))
+    try:
+        return client.recv(512)[:2] == b"\0\7"
+    except TimeoutError:
+        return False
 
 
 def test_no_private_source_ever_leaves(town: Town) -> None:
