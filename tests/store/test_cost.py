@@ -337,7 +337,7 @@ class Story:
         prefix = IPv4Network("10.0.0.0/8")
         pool = SubnetPool(SubnetPoolId(id_()), "mine", project, (prefix,), 24, 24, 28)
         tx.own.add_pool(pool)
-        assert tx.own.networks_of_pool(pool.id) == []
+        assert tx.own.prefixes_of_pool(pool.id) == []
         tx.own.delete_pool(pool.id)
         bare = BareNetwork(NetworkId(id_()), "web", project)
         tx.own.add_bare(bare)

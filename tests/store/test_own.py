@@ -58,6 +58,7 @@ def test_what_is_said_of_a_subnet_goes_with_its_network(world):
         assert replace(known.own, mac="") == OwnSubnet("web-4", (part,), pool.id)
         assert known.own.mac
         assert tx.own.networks_of_pool(pool.id) == [known]
+        assert tx.own.prefixes_of_pool(pool.id) == [known.cidr]
         with pytest.raises(Referenced):
             tx.own.delete_pool(pool.id)
         tx.own.change_subnet(network.id, OwnSubnet("other", ()), [IPv4Address("192.0.2.53")])

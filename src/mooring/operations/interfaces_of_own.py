@@ -1,7 +1,7 @@
 """What operations need of a store for what projects make themselves; see mooring.operations.interfaces for what holds of all of it."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
 from mooring.model.ids import NetworkId, PoolId, ProjectId, RouterId, SubnetPoolId
@@ -74,5 +74,9 @@ class Own(Protocol):
         ...
 
     def networks_of_pool(self, pool: SubnetPoolId) -> Sequence[Network]:
-        """Return the networks whose subnets are from a pool; nobody else takes one from it until the transaction ends."""
+        """Return the networks whose subnets are from a pool."""
+        ...
+
+    def prefixes_of_pool(self, pool: SubnetPoolId) -> Sequence[IPv4Network]:
+        """Return what is taken from a pool; nobody else takes of it until the transaction ends."""
         ...

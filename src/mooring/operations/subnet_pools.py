@@ -181,7 +181,7 @@ def next_prefix(
     if not known.shortest <= bits <= known.longest:
         reason = f"/{bits} is none that subnet pool {known.name} gives: /{known.shortest} to /{known.longest}"
         raise Invalid("prefixlen", reason)
-    taken = [network.cidr for network in tx.own.networks_of_pool(pool)]
+    taken = tx.own.prefixes_of_pool(pool)
     if wanted is None:
         # Where public addresses are no subnet can be: that prefix would be refused each time.
         public = [each.cidr for each in tx.topology.pools()]

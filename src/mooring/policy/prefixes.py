@@ -7,7 +7,8 @@ from ipaddress import IPv4Network
 def free_prefix(prefixes: Sequence[IPv4Network], taken: Iterable[IPv4Network], length: int) -> IPv4Network | None:
     """Return the lowest prefix of a length, in bits, that lies in one of `prefixes` and overlaps nothing taken; None if there is none."""
     size = 1 << (32 - length)
-    used = sorted((int(each.network_address), int(each.broadcast_address)) for each in taken)
+    # Not by their last addresses, which are objects that have to be made: there may be thousands.
+    used = sorted((low := int(each.network_address), low + (1 << (32 - each.prefixlen)) - 1) for each in taken)
     for prefix in sorted(prefixes):
         last = int(prefix.broadcast_address)
         # A prefix that is shorter than what is wanted begins at a multiple of its size, and is passed over by its end.

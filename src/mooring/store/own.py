@@ -102,6 +102,11 @@ _TAKE_TURN = (
     .values(taken=subnet_pools.c.taken + 1, **unseen(subnet_pools))
 )
 _FROM_POOL = NETWORKS.where(own_subnets.c.pool == bindparam("pool"))
+_TAKEN = (
+    select(networks.c.cidr)
+    .join(own_subnets, own_subnets.c.network == networks.c.id)
+    .where(own_subnets.c.pool == bindparam("pool"))
+)
 
 _BareRow = Row[NetworkId, str, ProjectId, int, datetime, datetime, str]
 _PoolRow = Row[SubnetPoolId, str, ProjectId | None, str, int, int, int, str, int, datetime, datetime, str]
@@ -218,9 +223,12 @@ class Own:
         forget_tags(self._session, Tagged.SUBNET_POOL, pool)
 
     def networks_of_pool(self, pool: SubnetPoolId) -> Sequence[Network]:
+        return [network_of(row) for row in self._session.rows(_FROM_POOL, pool=pool)]
+
+    def prefixes_of_pool(self, pool: SubnetPoolId) -> Sequence[IPv4Network]:
         # In PostgreSQL this locks the pool's row until the transaction ends; in SQLite writers are alone anyway.
         self._session.change(_TAKE_TURN, of_pool=pool)
-        return [network_of(row) for row in self._session.rows(_FROM_POOL, pool=pool)]
+        return [IPv4Network(cidr) for (cidr,) in self._session.rows(_TAKEN, pool=pool)]
 
 
 def _bare(row: _BareRow) -> BareNetwork:

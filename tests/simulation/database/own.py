@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from mooring.model.ids import NetworkId, PoolId, ProjectId, RouterId, SubnetPoolId
 from mooring.model.nouns import Network, OwnSubnet
@@ -118,3 +118,6 @@ class Own:
 
     def networks_of_pool(self, pool: SubnetPoolId) -> Sequence[Network]:
         return [known for known in self._topology.networks(None) if known.own is not None and known.own.pool == pool]
+
+    def prefixes_of_pool(self, pool: SubnetPoolId) -> Sequence[IPv4Network]:
+        return [known.cidr for known in self.networks_of_pool(pool)]
