@@ -1,8 +1,5 @@
 """Clients of many years on the real kernel: each gives a guest an address, moves it and takes it away, and packets follow each call."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from ipaddress import IPv4Address
@@ -16,7 +13,7 @@ from mooring.demos import clients
 from mooring.demos.essex import XmlClient, element
 from mooring.demos.old_nova import OldNova
 from mooring.model.ids import InstanceId
-from mooring.sandbox import MARK
+from tests.journeys.told import told
 from tests.journeys.town import Town
 
 pytestmark = [
@@ -179,14 +176,4 @@ def _page(town: Town, address: str) -> str:
 
 @pytest.mark.slow
 def test_the_story_of_the_draft_by_four_clients() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mooring.cli", "demo", "openstack", "--once"],
-        capture_output=True,
-        text=True,
-        env={name: value for name, value in os.environ.items() if name != MARK},
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    assert "Everything held" in done.stdout
-    assert done.stdout.count("answers a ping from outside") == 4
+    assert told("openstack", 400).count("answers a ping from outside") == 4

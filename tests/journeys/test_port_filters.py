@@ -1,9 +1,6 @@
 """The story of port filters as people run it, in a sandbox of its own; and that what it forges would come through without them."""
 
-import os
 import re
-import subprocess
-import sys
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -14,12 +11,11 @@ from mooring.demos.frames import End, Watch, send
 from mooring.demos.impostor import Street, attempts
 from mooring.demos.stage import OUTSIDE, OUTSIDE_ADDRESS, Stage
 from mooring.model.ids import InstanceId, guest_namespace
-from mooring.sandbox import MARK
+from tests.journeys.told import told
 from tests.journeys.town import Town, eventually
 
 pytestmark = pytest.mark.kernel
 
-_TIMEOUT_SECONDS = 400
 _ROUTER = IPv4Address("10.0.0.1")
 
 
@@ -31,19 +27,9 @@ class Unguarded(Stage):
 
 
 def test_everything_holds() -> None:
-    environment = {name: value for name, value in os.environ.items() if name != MARK}
-    done = subprocess.run(
-        [sys.executable, "-m", "mooring.cli", "demo", "port-filters", "--once"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=_TIMEOUT_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    assert "Everything held" in done.stdout
-    assert done.stdout.count("its last byte came") == 2
-    assert done.stdout.count(": came to nobody") == 8
+    story = told("port-filters", 400)
+    assert story.count("its last byte came") == 2
+    assert story.count(": came to nobody") == 8
 
 
 def _end(town: Town, guest: InstanceId) -> End:
