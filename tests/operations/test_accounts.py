@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -10,7 +11,16 @@ from mooring.model.accounts import Project, Role, User
 from mooring.model.faults import Conflict, Forbidden, InUse, Invalid, NotFound, TooManyAttempts, Unauthenticated
 from mooring.model.ids import ProjectId, UserId
 from mooring.model.nouns import Resource
-from mooring.operations import NewProject, NewRule, NewUser, Operations, ProjectChange, UserChange
+from mooring.operations import (
+    NewPreference,
+    NewProject,
+    NewRule,
+    NewUser,
+    NewWay,
+    Operations,
+    ProjectChange,
+    UserChange,
+)
 from mooring.operations.accounts import AccountOperations
 from mooring.operations.attempts import Attempts
 from mooring.operations.bootstrap import FirstProject, FirstUser
@@ -113,6 +123,16 @@ def test_a_project_goes_when_it_owns_nothing(cloud: Cloud, accounts: AccountOper
     refused(cloud, "alice", PASSWORDS["alice"], "boats")
     assert accounts.grants(root, user=alice.user.id) == []
     assert log_in(cloud, "alice", PASSWORDS["alice"])
+
+
+def test_a_project_whose_guests_prefer_something_is_in_use_by_that(cloud: Cloud, accounts: AccountOperations) -> None:
+    root, alice = cloud.caller("root"), cloud.caller("alice")
+    wanted = NewPreference(IPv4Network("192.0.2.0/24"), NewWay(pool="public"))
+    made = cloud.operations.egress.create(alice, wanted)
+    with pytest.raises(InUse, match="Project boats is in use by 1 egress preference"):
+        accounts.delete_project(root, alice.project.id)
+    cloud.operations.egress.delete(alice, made.id)
+    accounts.delete_project(root, alice.project.id)
 
 
 def test_a_project_stays_until_hosts_have_let_go(cloud: Cloud, accounts: AccountOperations) -> None:

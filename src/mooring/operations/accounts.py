@@ -373,6 +373,7 @@ def _owned(tx: Transaction, project: ProjectId) -> str:
         + len(tx.own.bares(project)),
         "router": len(tx.own.routers(project)),
         "subnet pool": sum(pool.project == project for pool in tx.own.pools(project)),
+        "egress preference": len(tx.preferences.list(project)),
     }
     return ", ".join(f"{count} {noun}{'s' if count > 1 else ''}" for noun, count in counts.items() if count)
 
