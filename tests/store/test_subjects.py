@@ -170,6 +170,9 @@ def test_a_router_knows_on_which_uplinks_it_is_alone(town):
         with world.store.write() as tx:
             world.connect(tx, other, town.pool, f"198.51.100.{20 + number}")
         assert alone() == {town.uplink.id: False, second.uplink: True}
+    with world.store.read() as tx:
+        assert tx.topology.routers_on(town.uplink.id) == [town.router.id, *(other.id for other in others)]
+        assert tx.topology.routers_on(second.uplink) == [town.router.id]
     for other in others:
         with world.store.write() as tx:
             tx.topology.remove_router_uplink(other.id, town.uplink.id)

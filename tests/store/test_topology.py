@@ -140,7 +140,9 @@ def test_the_shared_router_is_one(world):
 def test_a_router_gets_one_gateway_host_only(world):
     with world.store.write() as tx:
         router, first, second = world.router(tx), world.host(tx), world.host(tx)
+        assert tx.topology.routers_per_host() == {}
         assert tx.topology.claim_router(router.id, first.id)
+        assert tx.topology.routers_per_host() == {first.id: 1}
         assert not tx.topology.claim_router(router.id, second.id)
         assert not tx.topology.claim_router(router.id, first.id)
         assert not tx.topology.claim_router(RouterId("x"), first.id)

@@ -1,6 +1,5 @@
 """What hosts must have before a guest's card is on one of them: its network, the network's router, and who must find it."""
 
-from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -159,10 +158,9 @@ def _ways_out(door: Door, tx: Transaction, router: RouterRow) -> list[Published]
 
 
 def _choose_gateway(door: Door, tx: Transaction, router: RouterRow, network: Network) -> HostId:
-    routers = Counter(other.host for other in tx.topology.routers() if other.host is not None)
     now = tx.now()
     able = [host for host in tx.topology.hosts() if door.alive(host, now) and why_not(network, host) is None]
-    for candidate in rank_gateway(able, routers):
+    for candidate in rank_gateway(able, tx.topology.routers_per_host()):
         if tx.topology.claim_router(router.id, candidate.id):
             return candidate.id
         claimed = tx.topology.router(router.id)

@@ -265,8 +265,7 @@ def check_granted(tx: Transaction, caller: Caller, pool: AddressPool) -> None:
 
 def _retold(tx: Transaction, pool: AddressPool) -> list[Published]:
     """Tell the routers on a pool's uplink: of its addresses, and of which of their uplinks is the first."""
-    on = [router.id for router in tx.topology.routers() if tx.topology.router_has_uplink(router.id, pool.uplink)]
-    return [change for router in on for change in republish(tx, router)]
+    return [change for router in tx.topology.routers_on(pool.uplink) for change in republish(tx, router)]
 
 
 def _users(usage: PoolUsage, shares: Sequence[PoolShare]) -> str:

@@ -162,5 +162,4 @@ def _common(one: AddressRange, other: AddressRange) -> AddressRange | None:
 
 def _set(tx: Transaction, pool: AddressPool, ranges: Sequence[AddressRange]) -> list[Published]:
     tx.topology.set_ranges(pool.id, ranges)
-    routers = [router.id for router in tx.topology.routers() if tx.topology.router_has_uplink(router.id, pool.uplink)]
-    return [publish(tx, SubjectKey(SubjectKind.ROUTER, router)) for router in routers]
+    return [publish(tx, SubjectKey(SubjectKind.ROUTER, router)) for router in tx.topology.routers_on(pool.uplink)]

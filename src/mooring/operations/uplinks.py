@@ -43,7 +43,7 @@ class UplinkOperations:
             if known.misses != misses:
                 tx.topology.set_misses(known.id, misses)
                 note(tx, caller, Action.UPLINK_CHANGE, known.id, name=known.name, misses=misses)
-                on_it = [each.id for each in tx.topology.routers() if tx.topology.router_has_uplink(each.id, known.id)]
+                on_it = tx.topology.routers_on(known.id)
                 changes = [publish(tx, SubjectKey(SubjectKind.ROUTER, router)) for router in on_it]
         self._door.settle(changes)
         return replace(known, misses=misses)

@@ -115,6 +115,18 @@ _ROUTER_ADDRESS = select(router_uplinks.c.address).where(
     router_uplinks.c.router == bindparam("router"),
     router_uplinks.c.uplink == bindparam("uplink"),
 )
+_ROUTERS_ON = (
+    select(router_uplinks.c.router)
+    .join(routers, routers.c.id == router_uplinks.c.router)
+    .where(router_uplinks.c.uplink == bindparam("uplink"))
+    .order_by(routers.c.seq)
+)
+_PER_HOST = (
+    select(routers.c.host, func.count())
+    .where(routers.c.host.is_not(null()))
+    .group_by(routers.c.host)
+    .order_by(routers.c.host)
+)
 _OTHERS_ON = (
     select(router_uplinks.c.router)
     .where(router_uplinks.c.uplink == bindparam("uplink"), router_uplinks.c.router != bindparam("router"))
@@ -285,6 +297,9 @@ class Topology:
     def routers(self) -> Sequence[RouterRow]:
         return [router_of(row) for row in self._session.rows(ROUTERS)]
 
+    def routers_per_host(self) -> Mapping[HostId, int]:
+        return {host: count for host, count in self._session.rows(_PER_HOST) if host is not None}
+
     def delete_router(self, router: RouterId) -> None:
         self._session.refusable(_DELETE_ROUTER, router=router)
         forget_tags(self._session, Tagged.ROUTER, router)
@@ -301,6 +316,9 @@ class Topology:
 
     def router_has_uplink(self, router: RouterId, uplink: UplinkId) -> bool:
         return self._session.row(_ROUTER_ADDRESS, router=router, uplink=uplink) is not None
+
+    def routers_on(self, uplink: UplinkId) -> Sequence[RouterId]:
+        return [router for (router,) in self._session.rows(_ROUTERS_ON, uplink=uplink)]
 
     def others_on(self, uplink: UplinkId, router: RouterId) -> Sequence[RouterId]:
         return [other for (other,) in self._session.rows(_OTHERS_ON, router=router, uplink=uplink)]

@@ -1,5 +1,6 @@
 """Hosts, uplinks, pools, routers and networks in the simulated database."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -176,6 +177,9 @@ class Topology:
     def routers(self) -> Sequence[RouterRow]:
         return [self._shown(router) for router in self._tables.routers.values()]
 
+    def routers_per_host(self) -> Mapping[HostId, int]:
+        return Counter(router.host for router in self._tables.routers.values() if router.host is not None)
+
     def delete_router(self, router: RouterId) -> None:
         if router not in self._tables.routers:
             return
@@ -204,6 +208,9 @@ class Topology:
 
     def router_has_uplink(self, router: RouterId, uplink: UplinkId) -> bool:
         return (router, uplink) in self._tables.router_uplinks
+
+    def routers_on(self, uplink: UplinkId) -> Sequence[RouterId]:
+        return [router for router in self._tables.routers.keys() if self.router_has_uplink(router, uplink)]  # noqa: SIM118
 
     def others_on(self, uplink: UplinkId, router: RouterId) -> Sequence[RouterId]:
         return [other for other, way in self._tables.router_uplinks.keys() if way == uplink and other != router][:2]  # noqa: SIM118
