@@ -86,11 +86,13 @@ def test_networks_of_ones_own(openstack: OpenStackCommand, services: tuple[Servi
     pool = openstack.data("subnet", "pool", "create", "--pool-prefix", "10.64.0.0/16", "ours")
     openstack("subnet", "pool", "set", "--default-prefix-length", "24", "--pool-prefix", "10.65.0.0/16", "ours")
     assert openstack.data("subnet", "pool", "show", "ours")["default_prefixlen"] == 24
-    openstack("network", "create", "web")
+    assert openstack.data("network", "create", "--tag", "red", "web")["tags"] == ["red"]
+    assert [network["Name"] for network in openstack.data("network", "list", "--tags", "red")] == ["web"]
     made = openstack.data("subnet", "create", "--network", "web", "--subnet-pool", "ours", "web-4")
     assert (made["cidr"], made["subnetpool_id"]) == ("10.64.0.0/24", pool["id"])
     openstack("subnet", "set", "--dns-nameserver", "192.0.2.53", "--name", "shop-4", "web-4")
     openstack("network", "set", "--name", "shop", "web")
+    assert openstack.data("network", "show", "shop")["tags"] == ["red"]
     openstack("router", "create", "gate")
     openstack("router", "set", "--external-gateway", "public", "--name", "door", "gate")
     openstack("router", "add", "subnet", "door", "shop-4")

@@ -199,3 +199,24 @@ def test_networks_of_ones_own(sdk: Any, cloud: Cloud) -> None:
     assert sdk.delete_network("back")
     sdk.network.delete_subnet_pool(pool, ignore_missing=False)
     assert [network["name"] for network in sdk.list_networks()] == ["private", "public"]
+
+
+def test_tags_and_revisions(sdk: Any) -> None:
+    network = sdk.network.create_network(name="web")
+    floating = sdk.network.create_ip(floating_network_id=sdk.network.find_network("public").id)
+    for thing in (network, floating):
+        assert sdk.network.set_tags(thing, ["red", "blue"]).tags == ["red", "blue"]
+    assert [each.name for each in sdk.network.networks(tags="blue,red")] == ["web"]
+    assert [each.id for each in sdk.network.ips(any_tags="red,black")] == [floating.id]
+    assert [each.name for each in sdk.network.networks(not_tags="red")] == ["private", "public"]
+    seen = sdk.network.get_network(network.id)
+    assert sorted(seen.tags) == ["blue", "red"]
+    assert seen.created_at <= seen.updated_at
+    renamed = sdk.network.update_network(network.id, if_revision=seen.revision_number, name="www")
+    assert renamed.revision_number > seen.revision_number
+    with pytest.raises(exceptions.PreconditionFailedException, match="was changed since"):
+        sdk.network.update_network(network.id, if_revision=seen.revision_number, name="mine")
+    with pytest.raises(exceptions.PreconditionFailedException, match="was changed since"):
+        sdk.network.delete_network(network.id, if_revision=seen.revision_number)
+    sdk.network.delete_network(network.id, if_revision=renamed.revision_number, ignore_missing=False)
+    assert [each.name for each in sdk.network.networks()] == ["private", "public"]
