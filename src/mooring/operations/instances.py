@@ -33,12 +33,16 @@ from mooring.operations.networks import NetworkOperations
 from mooring.operations.nics import further_addresses
 from mooring.operations.routing import next_fixed, reclaim_unheld, take_fixed
 from mooring.operations.settlement import finish_deletion
+from mooring.policy.addresses import given_out
 from mooring.policy.roles import Verb
 
 MAX_NICS = 8
 """An instance may have so many."""
 
 _MAC_ATTEMPTS = 8
+
+MOST_AT_ONCE = 100
+"""So many instances are made by one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class NewNic:
 class NewInstance:
     """An instance to be made; without NICs it gets one on the project's only network.
 
-    `groups` are its security groups by name or id; None is the project's default one.
+    `groups` are its security groups by name or id; None is the project's default one.  Of a `count` of several, each has its number after
+    the name.
     """
 
     name: str
@@ -61,6 +66,7 @@ class NewInstance:
     flavor: str
     nics: tuple[NewNic, ...] = ()
     groups: tuple[str, ...] | None = None
+    count: int = 1
 
 
 class InstanceOperations:
@@ -72,10 +78,10 @@ class InstanceOperations:
         self._networks = NetworkOperations(door)
 
     def create(self, caller: Caller, new: NewInstance, idempotency_key: str | None = None) -> Instance:
-        """Record an instance and ask for a host; it has no address yet, except one that the caller chose.
+        """Record an instance, or all of several and return the first, and ask for hosts; they have no address yet, except one that the caller chose.
 
         Raises:
-            Invalid: unknown image or flavor, a fixed address outside of its network, or more groups than a NIC can be in.
+            Invalid: a count that cannot be, or a chosen address for several; unknown image or flavor, a fixed address outside of its network, or more groups than a NIC can be in.
             NotFound: no such network or security group.
             QuotaExceeded: the project has as many instances as it may, or floating IPs where each instance gets one, or a group as many
                 members.
@@ -84,6 +90,7 @@ class InstanceOperations:
         """
         self._door.allow(caller, Verb.INSTANCE_CREATE)
         name = checked_name("name", new.name)
+        names = [name] if new.count == 1 else _numbered(name, new)
         if new.image not in {image.id for image in self._door.images}:
             raise Invalid("imageRef", f"there is no image {new.image}")
         if new.flavor not in {flavor.id for flavor in self._door.flavors}:
@@ -93,14 +100,23 @@ class InstanceOperations:
         if len(set(new.groups or ())) > MAX_GROUPS:
             raise Invalid("security_groups", f"a NIC can be in at most {MAX_GROUPS}")
         nics = ((nic.network, nic.address) for nic in new.nics)
-        request = ("create", name, new.image, new.flavor, *nics, new.groups)
+        request = ("create", name, new.image, new.flavor, *nics, new.groups, *names[1:])
+        building: list[InstanceId] = []
+
+        def make(tx: Transaction) -> InstanceId:
+            building.extend(self._create(tx, caller, each, new) for each in names)
+            if new.count > 1:
+                _check_addresses(tx, building[0], new.count)
+            return building[0]
+
         with self._door.store.write() as tx:
-            made = once(tx, caller, idempotency_key, request, lambda: self._create(tx, caller, name, new))
+            made = once(tx, caller, idempotency_key, request, lambda: make(tx))
             instance = tx.instances.get(InstanceId(made))
         if instance is None:
             raise NotFound("Instance", made)
         if instance.state is InstanceState.BUILDING:
-            self._door.bell.launch(instance.id)
+            for each in building or [instance.id]:
+                self._door.bell.launch(each)
         return instance
 
     def _create(self, tx: Transaction, caller: Caller, name: str, new: NewInstance) -> InstanceId:
@@ -299,3 +315,30 @@ def chosen_networks(
         if next_fixed(tx, network) is None:
             raise Exhausted(f"No more addresses are available on network {network.name}.")
     return chosen
+
+
+def _check_addresses(tx: Transaction, one: InstanceId, count: int) -> None:
+    """Refuse several instances where a network has not enough free addresses for all that are like this one.
+
+    Raises:
+        Exhausted: it hasn't, as it is now: they are taken later, when there are hosts.
+    """
+    for nic in tx.instances.nics(one):
+        network = tx.topology.network(nic.network)
+        if network is not None:
+            left = (len(part) - tx.addresses.count(network.id, part.first, part.last) for part in given_out(network))
+            if (free := sum(left)) < count:
+                raise Exhausted(f"Network {network.name} has {free} free addresses.")
+
+
+def _numbered(name: str, new: NewInstance) -> list[str]:
+    """Return the names of several instances.
+
+    Raises:
+        Invalid: there can't be so many, or they would all have one address.
+    """
+    if new.count not in range(1, MOST_AT_ONCE + 1):
+        raise Invalid("max_count", f"must be from 1 to {MOST_AT_ONCE}")
+    if any(nic.address is not None for nic in new.nics):
+        raise Invalid("max_count", "must be 1 where a fixed_ip is chosen")
+    return [checked_name("name", f"{name}-{number}") for number in range(1, new.count + 1)]

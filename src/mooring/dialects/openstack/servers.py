@@ -22,22 +22,22 @@ from mooring.model.ids import InstanceId
 from mooring.model.nouns import Instance
 from mooring.operations import NewInstance, NewNic
 
-_ONE_ONLY = "mooring makes one server a request: must be 1"
+_MAX_DIGITS = 9
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
 
 
-def _one(value: object) -> object:
+def _count(value: object) -> object:
     # Old clients send counts as texts.
-    if isinstance(value, bool) or value not in (1, "1"):
-        raise ValueError(_ONE_ONLY)
-    return 1
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS:
+        return int(value)
+    return value
 
 
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-One = Annotated[int, BeforeValidator(_one)]
+Count = Annotated[int, BeforeValidator(_count)]
 
 
 class WantedNetwork(Body):
@@ -71,8 +71,8 @@ class WantedServer(Body):
     imageRef: Reference | Literal[""] = ""  # noqa: N815 - nova's names
     flavorRef: Annotated[Reference, BeforeValidator(_as_text)]  # noqa: N815
     networks: list[WantedNetwork] | None = None
-    min_count: One = 1
-    max_count: One = 1
+    min_count: Count | None = None
+    max_count: Count | None = None
     security_groups: list[WantedGroup] | None = None
     block_device_mapping_v2: Annotated[list[LocalDisk], Field(max_length=1)] | None = None
     availability_zone: Literal["nova", ""] | None = None
@@ -128,11 +128,23 @@ def create_server(call: Call) -> Answer:
         # Absent, null and [] all mean the project's default network, up to 2.36.
         nics=tuple(NewNic(network.uuid, network.fixed_ip) for network in wanted.networks or ()),
         groups=tuple(group.name for group in wanted.security_groups) if wanted.security_groups else None,
+        count=_how_many(wanted),
     )
     instance = call.operations.instances.create(call.caller, new, call.idempotency_key)
     return Answer(
         202, {"server": server_created(call, instance)}, {"Location": call.url("compute/v2.1/servers", instance.id)}
     )
+
+
+def _how_many(wanted: WantedServer) -> int:
+    least = 1 if wanted.min_count is None else wanted.min_count
+    most = least if wanted.max_count is None else wanted.max_count
+    if least < 1:
+        raise Refused(400, "Invalid input for field server.min_count: must be at least 1.")
+    if least > most:
+        raise Refused(400, "Invalid input for field server.min_count: must be no more than max_count.")
+    # All of them or none: who asks for 2 to 5 has a quota that says which.
+    return most
 
 
 def _image(wanted: WantedServer) -> str:
