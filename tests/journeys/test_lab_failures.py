@@ -274,7 +274,7 @@ def floating_ips_meet(field: Field, there: Thing) -> None:
             eventually(partial(field.lab.answers, field.inside(guest), address), timeout=20)
     for address in (further, *addresses.values()):
         field.red.delete(f"floating-ips/{address}")
-        assert not field.lab.answers(field.inside(near), address, wait=0.3)
+        assert not field.lab.answers(field.inside(near), address, wait=0.1)
     assert field.lab.answers(field.inside(here), field.public)
 
 
