@@ -232,10 +232,19 @@ def test_the_extensions_that_are_told_are_those_that_are_listed() -> None:
     assert re.findall(r"`([^`]+)`", paragraph) == [extension.alias for extension in EXTENSIONS]
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=name)
+@pytest.mark.parametrize("route", [route for route in ROUTES if "/tags" not in route.path], ids=name)
 def test_an_owner_is_answered(harbour: Harbour, route: Route) -> None:
     admin = CASES[route.method, route.path].admin
     assert harbour.call(harbour.as_user("root" if admin else "alice"), route).status_code < 400
+
+
+def test_an_owner_is_answered_about_tags(harbour: Harbour) -> None:
+    alice, caller = harbour.as_user("alice"), harbour.cloud.caller("alice")
+    for kind, (path, case) in TAGGED.items():
+        thing = harbour.ids[case.own or case.param]
+        for route in (route for route in ROUTES if route.path.startswith(f"{path}/tags")):
+            harbour.cloud.operations.tags.set(caller, kind, thing, [harbour.ids["tag"]])
+            assert harbour.call(alice, route).status_code < 300, name(route)
 
 
 # What is refused changes nothing, so that one harbour is enough for all routes.
