@@ -158,4 +158,4 @@ MUTANTS_OF_HABITS: dict[str, Mutant] = {
 HABIT_OF: dict[str, str] = {
     each.__name__.replace("_", "-"): habit for habit, mutants in _BY_HABIT.items() for each in mutants
 }
-"""Which habit tenants have when a mistake is looked for: without it nobody would meet the mistake."""
+"""Which habit tenants have when a mistake is looked for, beside those that a seed draws: without it nobody would meet the mistake."""

@@ -35,10 +35,12 @@ class Played:
 def play(
     seed: int, steps: int, mutant: str | None = None, faults: Faults | None = None, habit: str | None = None
 ) -> Played:
-    """Let a seed's world run, with or without a mistake planted, and converge; with tenants that have a habit, whatever the seed draws."""
+    """Let a seed's world run, with or without a mistake planted, and converge.  `habit` is what tenants do beside what the seed draws."""
     with MUTANTS[mutant]() if mutant else nullcontext():
-        known = {habit, HABIT_OF.get(mutant or "")} - {None}
-        world = World(seed, faults, frozenset(str(one) for one in known))
+        known = habit or HABIT_OF.get(mutant or "")
+        # Mistakes in what all tenants do are found sooner where they do nothing else.
+        draws = mutant is None or known is not None
+        world = World(seed, faults, frozenset({known}) if known else frozenset(), draws=draws)
         failure: BaseException | None = None
         try:
             world.run(steps)

@@ -17,7 +17,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
     parser.add_argument("--steps", type=int, default=3000, help="steps in which things go wrong, for each seed")
     parser.add_argument("--mutant", choices=MUTANTS, help="a mistake to plant")
-    parser.add_argument("--habit", choices=HABITS, help="what tenants do, whatever others the seed draws")
+    parser.add_argument("--habit", choices=HABITS, help="what tenants do beside what the seed draws")
     parser.add_argument("--hunt", action="store_true", help="look for every mutant")
     parser.add_argument("--trace", type=int, default=80, help="how many lines of a failure's trace to show")
     return parser.parse_args()

@@ -19,9 +19,7 @@ QUICK = (
     "any-ack-counts",
     "gateway-told-at-once",
     "guest-before-network",
-    "stopped-at-once",
     "pulled-at-once",
-    "leaves-as-anybody",
     "shortest-prefix",
 )
 """Those that a few seeds find; the others are as dangerous, and take longer."""

@@ -57,15 +57,18 @@ class Backup:
 
 
 class World:
-    """A run: build it, `run` it, let it `converge`, and `close` it.  Its tenants have the habits that are named, and what others the seed draws."""
+    """A run: build it, `run` it, let it `converge`, and `close` it.  Its tenants have the habits that are named, and with `draws` those that the seed draws."""
 
-    def __init__(self, seed: int, faults: Faults | None = None, habits: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, seed: int, faults: Faults | None = None, habits: frozenset[str] = frozenset(), *, draws: bool = True
+    ) -> None:
         self.around = Surroundings(seed, faults)
         self.baton = self.around.baton
         self.bus = SimulatedBus(self.around)
         self.database = Database()
         hosts = self.around.chance.choice((2, 3, 3, 4))
-        self.habits = habits | {kind for kind in HABITS if self.around.chance.random() < _LIKELY}
+        drawn = frozenset(kind for kind in HABITS if self.around.chance.random() < _LIKELY)
+        self.habits = habits | drawn if draws else habits
         self.machines = [Machine.build(number, gateway=number <= 2) for number in range(1, hosts + 1)]
         self.tenants: list[Tenant] = []
         self.controllers: list[ControllerProcess] = []
