@@ -75,7 +75,7 @@ OFTEN = frozenset(
         "unavailable, retried",
     }
 )
-"""What any 25 seeds reach."""
+"""What any 20 seeds reach."""
 
 RARELY = frozenset(
     {
