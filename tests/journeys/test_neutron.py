@@ -13,6 +13,7 @@ from openstack.exceptions import ConflictException, NotFoundException
 
 from mooring.demos.clients import login
 from mooring.demos.stage import OUTSIDE, OUTSIDE_ADDRESS
+from mooring.guests.netns import IMAGES
 from mooring.model.ids import InstanceId, guest_namespace
 from tests.clients.openstack_command import OpenStackCommand
 from tests.journeys.town import Town, eventually
@@ -187,4 +188,56 @@ def test_an_address_and_a_group_by_sdk(town: Town, variables: dict[str, str]) ->
     sdk.network.delete_security_group_rule(rule)
     assert not town.answers(address)
     sdk.network.delete_ip(floating)
+    sdk.close()
+
+
+def test_a_port_of_ones_own_by_sdk(town: Town, variables: dict[str, str]) -> None:
+    """Its address answers in the server that has it, in the next one too, and by the same floating IP."""
+    sdk: Any = openstacksdk.connect(
+        auth=login(variables), region_name="RegionOne", load_yaml_config=False, load_envvars=False
+    )
+    network = sdk.network.find_network("private")
+    fixed = "10.0.0.200"
+    port = sdk.network.create_port(
+        network_id=network.id, name="mine", fixed_ips=[{"subnet_id": network.subnet_ids[0], "ip_address": fixed}]
+    )
+    assert (port.status, port.device_id, port.fixed_ips[0]["ip_address"]) == ("DOWN", "", fixed)
+    floating = sdk.network.create_ip(
+        floating_network_id=sdk.network.find_network("public").id, port_id=port.id
+    ).floating_ip_address
+    assert not town.answers(IPv4Address(floating), wait=0.3)
+
+    def server(name: str, networks: list[dict[str, str]]) -> Any:
+        made = sdk.compute.create_server(name=name, image_id=IMAGES[0].id, flavor_id="1", networks=networks)
+        return sdk.compute.wait_for_server(made, interval=0.1, wait=60)
+
+    first = server("five", [{"uuid": network.id, "port": port.id}])
+    eventually(lambda: fixed in town.inside(InstanceId(first.id), "ip", "-4", "address", "show", "eth0"))
+    assert port.mac_address in town.inside(InstanceId(first.id), "ip", "link")
+    assert town.answers(IPv4Address(floating))
+    with pytest.raises(ConflictException, match="in use by instance"):
+        sdk.network.delete_port(port.id, ignore_missing=False)
+    sdk.compute.delete_server(first)
+    sdk.compute.wait_for_delete(first, interval=0.1, wait=60)
+    assert not town.answers(IPv4Address(floating), wait=0.3)
+    kept = sdk.network.get_port(port.id)
+    assert (kept.status, kept.name, kept.mac_address, kept.fixed_ips) == (
+        "DOWN",
+        "mine",
+        port.mac_address,
+        port.fixed_ips,
+    )
+    second = server("six", [])
+    sdk.compute.create_server_interface(second.id, port_id=port.id)
+    assert port.mac_address in town.inside(InstanceId(second.id), "ip", "link", "show", "eth1")
+    eventually(lambda: fixed in town.inside(InstanceId(second.id), "ip", "-4", "address", "show", "eth1"))
+    sdk.compute.delete_server_interface(port.id, second.id)
+    assert port.mac_address not in town.inside(InstanceId(second.id), "ip", "link")
+    sdk.compute.delete_server(second)
+    sdk.compute.wait_for_delete(second, interval=0.1, wait=60)
+    sdk.network.delete_port(port.id, ignore_missing=False)
+    with pytest.raises(NotFoundException):
+        sdk.network.get_port(port.id)
+    assert sdk.network.find_ip(floating).port_id is None
+    sdk.network.delete_ip(sdk.network.find_ip(floating), ignore_missing=False)
     sdk.close()

@@ -329,6 +329,7 @@ def test_what_operations_allow_is_what_the_file_says(write: Write) -> None:
         Resource.SUBNETS: 10,
         Resource.ROUTERS: 2,
         Resource.SUBNET_POOLS: 10,
+        Resource.NICS: 100,
     }
     assert (limits.own_kind, limits_of(load(write(""))).own_kind) == (NetworkKind.VXLAN, None)
 

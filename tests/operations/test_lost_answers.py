@@ -17,6 +17,7 @@ from mooring.operations import (
     NewKey,
     NewNetwork,
     NewNic,
+    NewOwnNic,
     NewPreference,
     NewProject,
     NewRule,
@@ -87,6 +88,9 @@ MAKING: Mapping[str, Callable[[Cloud, Caller], Ask]] = {
         lambda cloud, root, guest: lambda key: cloud.operations.power.reboot(root, guest.id, idempotency_key=key).id
     ),
     "egress preference": _of_guest(_preference),
+    "port of one's own": lambda cloud, root: (
+        lambda key: cloud.operations.own_nics.create(root, NewOwnNic("private", (None, None), name="mine"), key)
+    ),
     "own network": lambda cloud, root: lambda key: cloud.operations.own_networks.create(root, "web", key),
     "subnet of a pool": _subnet,
     "router": lambda cloud, root: (

@@ -150,7 +150,7 @@ def test_a_nic_is_in_the_groups_that_were_assigned(cloud: Cloud, alice: Caller) 
     web, ssh = (cloud.operations.groups.create(alice, name) for name in ("web", "ssh"))
 
     def groups() -> list[str]:
-        return [group.name for group in cloud.operations.instances.of_nic(alice, nic.id)[1].groups]
+        return [group.name for group in cloud.operations.instances.of_nic(alice, nic.id).nic.groups]
 
     for wanted in (["default", "web"], [web.id, ssh.id], [ssh.id, "ssh"], [], ["default"]):
         cloud.operations.groups.assign(alice, nic.id, wanted)
@@ -171,12 +171,12 @@ def test_a_nic_is_not_in_too_many_groups(make_cloud: Callable[..., Cloud]) -> No
     with pytest.raises(Conflict, match="which is the most"):
         cloud.operations.groups.assign(alice, nic.id, names)
     cloud.operations.groups.assign(alice, nic.id, names[1:])
-    assert len(cloud.operations.instances.of_nic(alice, nic.id)[1].groups) == MAX_GROUPS
+    assert len(cloud.operations.instances.of_nic(alice, nic.id).nic.groups) == MAX_GROUPS
 
 
 def test_whose_nic_it_is(cloud: Cloud, alice: Caller) -> None:
     nic = _nic(cloud, alice)
-    assert cloud.operations.instances.of_nic(cloud.caller("root"), nic.id)[1].id == nic.id
+    assert cloud.operations.instances.of_nic(cloud.caller("root"), nic.id).nic.id == nic.id
     for user, unknown in (("bob", nic.id), ("alice", NicId("made-up"))):
         with pytest.raises(NotFound, match=f"NIC {unknown} could not"):
             cloud.operations.instances.of_nic(cloud.caller(user), unknown)

@@ -29,7 +29,7 @@ from mooring.model.subjects import HostRole, InstanceIntent, SubjectKey, Subject
 from tests.simulation.asking import Tenant
 from tests.simulation.baton import require
 from tests.simulation.database.addresses import Addresses
-from tests.simulation.database.tables import Tables
+from tests.simulation.database.tables import Tables, owned
 from tests.simulation.hosts import Machine
 
 
@@ -91,7 +91,7 @@ def _check_leaks(tables: Tables, rows: list[AddressRow]) -> None:
 def _check_associations(tables: Tables) -> None:
     for floating, (fixed, _) in tables.associations.items():
         nic = tables.nics[tables.addresses[fixed].nic]  # type: ignore[index]
-        owner = tables.instances[nic.instance].row.project
+        owner = tables.instances[owned(nic)].row.project
         require(
             tables.addresses[floating].project == owner, "I1 unique", f"{floating} is tied to another project's NIC"
         )

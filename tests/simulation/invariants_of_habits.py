@@ -25,7 +25,7 @@ from mooring.model.records import NicRow
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from tests.simulation.asking import Tenant
 from tests.simulation.baton import require
-from tests.simulation.database.tables import Tables
+from tests.simulation.database.tables import Tables, owned
 from tests.simulation.hosts import Machine
 from tests.simulation.invariants import fixed_behind, waits
 
@@ -90,7 +90,7 @@ def _own(tables: Tables, project: ProjectId) -> dict[Resource, int]:
 
 
 def _counts(tables: Tables, nic: NicRow, project: ProjectId) -> bool:
-    instance = tables.instances[nic.instance]
+    instance = tables.instances[owned(nic)]
     return instance.row.project == project and instance.state is not InstanceState.DELETING and not nic.leaving
 
 
@@ -107,11 +107,11 @@ def _check_claims(tables: Tables) -> None:
         require(own is None or own in tables.addresses, "one project's", f"{address} is claimed without its row")
     for (nic, address), row in tables.allowances.items():
         project, own = tables.claims[row.network, address]
-        owner = tables.instances[tables.nics[nic].instance].row.project
+        owner = tables.instances[owned(tables.nics[nic])].row.project
         require(project == owner, "one project's", f"{address} is claimed by {project}, and {owner} may use it")
         holder = tables.addresses[own].nic if own is not None else None
         if holder is not None:
-            other = tables.instances[tables.nics[holder].instance].row.project
+            other = tables.instances[owned(tables.nics[holder])].row.project
             require(other == owner, "one project's", f"{address} is {other}'s, and {owner} may use it")
 
 
@@ -162,7 +162,7 @@ def check_hosts(tables: Tables, machines: Iterable[Machine]) -> None:
                 nic = ports.get(str(key.row[0]))
                 require(nic is not None, "I6 free is nowhere", f"{machine.name} has a port of a NIC that is gone")
                 _check_own(tables, machine, tables.nics[nic], key.row[2])  # type: ignore[index, arg-type]
-                project = tables.instances[tables.nics[nic].instance].row.project  # type: ignore[index]
+                project = tables.instances[owned(tables.nics[nic])].row.project  # type: ignore[index]
                 other = users.setdefault((tables.nics[nic].network, key.row[2]), project)  # type: ignore[index]
                 require(project == other, "one project's", f"guests of {other} and {project} may use {key.row[2]}")
 

@@ -7,7 +7,7 @@ from mooring.model.ids import AddressId, HostId, InstanceId, NicId
 from mooring.model.nouns import InstanceState
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from tests.simulation.database.addresses import Addresses
-from tests.simulation.database.tables import Tables
+from tests.simulation.database.tables import Tables, owned
 
 if TYPE_CHECKING:
     from tests.simulation.surroundings import Surroundings
@@ -62,7 +62,7 @@ class Sightings:
             if before == nic:
                 continue
             self._around.reached("address associated")
-            if tables.instances[tables.nics[nic].instance].state is InstanceState.BUILDING:
+            if tables.instances[owned(tables.nics[nic])].state is InstanceState.BUILDING:
                 self._around.reached("associated while the instance was being built")
             if before is not None:
                 apart = _gateways(tables, before) != _gateways(tables, nic)

@@ -20,7 +20,7 @@ from sqlalchemy import event, insert
 from mooring.model.events import Action, Event, EventChoice
 from mooring.model.groups import GroupRule
 from mooring.model.ids import AddressId, ForwardingId, GroupId, NetworkId, NicId, RuleId, SubnetPoolId
-from mooring.model.nouns import InstanceState, PortForwarding, Power, Resource
+from mooring.model.nouns import InstanceState, OwnNic, PortForwarding, Power, Resource
 from mooring.model.own import BareNetwork, SubnetPool
 from mooring.model.records import AddressRow, FloatingChoice, NicRow, Remembered
 from mooring.model.subjects import Direction, HostRole, Report, SubjectKey, SubjectKind, Transport
@@ -318,6 +318,7 @@ class Story:
         """Note what was done, read the newest of it, and forget what is too old."""
         assert self.nic
         mine = self.nic.instance
+        assert mine
         tx.events.add(Event(Action.INSTANCE_CREATE, mine, self.town.project.id, self.town.user.id, "alice", "-", {}))
         (newest,) = tx.events.list(self.town.project.id, EventChoice(object=mine, limit=3))
         assert newest == tx.events.list(self.town.project.id, EventChoice(limit=3))[0]
@@ -328,6 +329,7 @@ class Story:
     def turn(self, tx: Transaction) -> None:
         """Take the card from the guest, and stop it."""
         assert self.nic
+        assert self.nic.instance
         tx.instances.turn(self.nic.instance, {Power.RUNNING}, Power.STOPPING)
         tx.instances.leave(self.nic.id)
 
@@ -343,6 +345,21 @@ class Story:
         tx.own.add_bare(bare)
         assert tx.own.bares(project) == [bare]
         assert tx.own.delete_bare(bare.id)
+
+    def make_card(self, tx: Transaction) -> None:
+        """Make a card in no instance, put it into the guest, and take it away."""
+        assert self.nic
+        assert self.nic.instance
+        card = NicRow(NicId(self.town.world.id()), None, self.town.network.id, self.town.world.mac(), 0)
+        tx.instances.add_nic(card)
+        tx.cards.own(card.id, OwnNic(self.town.project.id, "mine"))
+        tx.cards.describe(card.id, OwnNic(self.town.project.id, "yours"))
+        assert tx.cards.plug(card.id, self.nic.instance, 7)
+        assert tx.cards.get(card.id) is None
+        assert tx.cards.unplug(card.id)
+        assert tx.cards.get(card.id)
+        assert len(tx.cards.list(self.town.project.id)) == 1
+        tx.instances.delete_nic(card.id)
 
     def release(self, tx: Transaction) -> None:
         assert self.floating
@@ -360,6 +377,7 @@ class Story:
         assert self.fixed
         assert self.floating
         instance = self.nic.instance
+        assert instance
         tx.instances.move(instance, set(InstanceState), InstanceState.DELETING)
         generation, _ = tx.deliveries.withdraw(self.key)
         tx.addresses.linger(self.fixed.id, self.nic.id, generation)
@@ -405,6 +423,7 @@ class Story:
             self.name,
             self.note,
             self.make_own,
+            self.make_card,
             self.list_floating,
             self.release,
             self.join_group,

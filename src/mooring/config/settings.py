@@ -266,6 +266,9 @@ class QuotaSettings(Section):
     subnet_pools: Annotated[
         int, Field(ge=-1, description="how many subnet pools that it makes itself; -1 is no limit")
     ] = 10
+    nics: Annotated[
+        int, Field(ge=-1, description="how many NICs that it makes itself, in an instance or not; -1 is no limit")
+    ] = 100
 
 
 class NetworkSettings(Section):

@@ -114,6 +114,7 @@ def limits_of(settings: Settings) -> Limits:
             Resource.SUBNETS: settings.quotas.subnets,
             Resource.ROUTERS: settings.quotas.routers,
             Resource.SUBNET_POOLS: settings.quotas.subnet_pools,
+            Resource.NICS: settings.quotas.nics,
         },
         token_lifetime=settings.identity.token_lifetime,
         attempts_per_account=settings.identity.failures_per_account,

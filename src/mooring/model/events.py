@@ -26,6 +26,8 @@ class Action(StrEnum):
     INSTANCE_DELETE = "instance.delete"
     INSTANCE_JOIN = "instance.join_group"
     INSTANCE_LEAVE = "instance.leave_group"
+    NIC_CREATE = "nic.create"
+    NIC_DELETE = "nic.delete"
     NIC_ATTACH = "nic.attach"
     NIC_CHANGE = "nic.change"
     NIC_DETACH = "nic.detach"

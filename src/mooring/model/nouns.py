@@ -75,7 +75,7 @@ class AddressKind(StrEnum):
 class Resource(StrEnum):
     """What a project's quota counts: rules and members of security groups in each group, the others in the whole project.
 
-    Addresses of NICs are those beside the first of each: fixed IPs, and others that it may use.
+    Addresses of NICs are those beside the first of each: fixed IPs, and others that it may use.  NICs are those that the project made itself.
     """
 
     INSTANCES = "instances"
@@ -89,6 +89,7 @@ class Resource(StrEnum):
     SUBNETS = "subnets"
     ROUTERS = "routers"
     SUBNET_POOLS = "subnet_pools"
+    NICS = "nics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,8 @@ class FixedIp:
 class FloatingIp:
     """A public address of a project, and the fixed address, instance, NIC and network it is associated with, if any.
 
-    An `automatic` one came with its instance: it leads nowhere else, and goes back to the pool with it.
+    An `automatic` one came with its instance: it leads nowhere else, and goes back to the pool with it.  The NIC may be in no
+    instance.
     """
 
     id: AddressId
@@ -285,7 +287,7 @@ class PortForwarding:
     to: int
     fixed: IPv4Address
     nic: NicId
-    instance: InstanceId
+    instance: InstanceId | None
     network: NetworkId
     description: str = ""
 
@@ -301,11 +303,20 @@ class PortForwarding:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnNic:
+    """What a project said of a NIC that it made itself: such a one is there without an instance, too, and stays when its instance goes."""
+
+    project: ProjectId
+    name: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Nic:
     """A guest's network card.  `fixed` is empty until the compute host has asked for an address.
 
     `groups` are its security groups by name; they say nothing unless it is `filtered`.  `allowed` are addresses, as prefixes, that it may use
-    beside its own.
+    beside its own.  `own` is there if the project made it, and not its instance.
     """
 
     id: NicId
@@ -317,6 +328,7 @@ class Nic:
     groups: tuple[GroupName, ...] = ()
     filtered: bool = False
     allowed: tuple[IPv4Network | IPv6Network, ...] = ()
+    own: OwnNic | None = None
     marks: Marks = field(default=UNMARKED, compare=False)
 
 

@@ -137,11 +137,12 @@ class InstanceRow:
 class NicRow:
     """A NIC without its addresses; `position` is its place in the instance, from 0.  A `filtered` one is held to its security groups.
 
-    One that is `leaving` was taken from its instance, and goes when every host has confirmed that.
+    One that is `leaving` was taken from its instance, and goes when every host has confirmed that; one that its project made is then in
+    none.
     """
 
     id: NicId
-    instance: InstanceId
+    instance: InstanceId | None
     network: NetworkId
     mac: str
     position: int

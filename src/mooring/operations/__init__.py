@@ -9,7 +9,7 @@ from mooring.operations.addresses import AddressOperations, NewFloatingIp
 from mooring.operations.associations import AUTOMATIC
 from mooring.operations.attachments import AttachmentOperations
 from mooring.operations.bootstrap import BootstrapOperations
-from mooring.operations.door import Door, Limits
+from mooring.operations.door import Card, Door, Limits
 from mooring.operations.egress import EgressOperations, NewPreference, NewWay
 from mooring.operations.events import EventOperations
 from mooring.operations.foreign import Authority, ForeignCallers, Remembering
@@ -27,6 +27,7 @@ from mooring.operations.names import NameOperations
 from mooring.operations.networks import NetworkOperations, NewNetwork
 from mooring.operations.nics import NicChange, NicOperations
 from mooring.operations.own_networks import NewSubnet, OwnNetworkOperations, SubnetChange
+from mooring.operations.own_nics import NewOwnNic, OwnNicOperations
 from mooring.operations.own_routers import OwnRouterOperations, RouterChange
 from mooring.operations.passwords import Passwords
 from mooring.operations.pools import NewPool, PoolChange, PoolOperations
@@ -42,6 +43,7 @@ from mooring.policy.rules import NewRule
 __all__ = [
     "AUTOMATIC",
     "Authority",
+    "Card",
     "Door",
     "FloatingChoice",
     "ForwardingChange",
@@ -52,6 +54,7 @@ __all__ = [
     "NewKey",
     "NewNetwork",
     "NewNic",
+    "NewOwnNic",
     "NewPool",
     "NewPreference",
     "NewProject",
@@ -105,6 +108,7 @@ class Operations:
         self.names = NameOperations(door)
         self.networks = NetworkOperations(door)
         self.nics = NicOperations(door)
+        self.own_nics = OwnNicOperations(door)
         self.own_networks = OwnNetworkOperations(door)
         self.own_routers = OwnRouterOperations(door)
         self.subnet_pools = SubnetPoolOperations(door)

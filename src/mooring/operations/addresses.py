@@ -16,9 +16,27 @@ from mooring.model.faults import (
     QuotaExceeded,
 )
 from mooring.model.ids import AddressId, InstanceId, NicId
-from mooring.model.nouns import AddressKind, AddressPool, FloatingIp, Instance, Quota, Resource
-from mooring.operations.associations import attach, check_own, check_unforwarded, detach, end, fixed_of
-from mooring.operations.door import Door, Published, check_revision, check_version, once, visible_instance, visible_nic
+from mooring.model.nouns import AddressKind, AddressPool, FloatingIp, Quota, Resource
+from mooring.operations.associations import (
+    attach,
+    check_own,
+    check_unforwarded,
+    detach,
+    end,
+    fixed_of_card,
+    fixed_of_instance,
+)
+from mooring.operations.door import (
+    Card,
+    Door,
+    Published,
+    check_revision,
+    check_version,
+    find_card,
+    once,
+    visible_instance,
+    visible_nic,
+)
 from mooring.operations.egress import check_unpreferred
 from mooring.operations.events import note
 from mooring.operations.interfaces import AddressRow, FloatingChoice, Transaction
@@ -224,7 +242,7 @@ class AddressOperations:
                 raise NotFound("Instance", instance)
             floating = _own_floating(tx, caller, address)
             check_version(caller, "Floating IP", address, floating)
-            changes = attach(self._door, tx, caller, floating, fixed_of(target, fixed))
+            changes = attach(self._door, tx, caller, floating, fixed_of_instance(target, fixed))
             result = tx.addresses.floating(floating.project, floating.id)
         self._door.settle(changes)
         if result is None:
@@ -263,13 +281,13 @@ class AddressOperations:
         return result
 
     def point_at(self, caller: Caller, floating: AddressId, fixed: IPv4Address) -> FloatingIp:
-        """Let a floating IP lead to whichever of the project's instances has a fixed IP, wherever it led before.
+        """Let a floating IP lead to whichever of the project's NICs has a fixed IP, wherever it led before.
 
         What holds of `associate` holds here.
 
         Raises:
-            NotFound: the project has no such floating IP, or no instance with that fixed IP.
-            Conflict: instances on several networks have it; it has as many floating IPs of the same pool as it may; the pool was withdrawn
+            NotFound: the project has no such floating IP, or no NIC with that fixed IP.
+            Conflict: NICs on several networks have it; it has as many floating IPs of the same pool as it may; the pool was withdrawn
                 from the project; or the instance is being deleted.
         """
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
@@ -277,7 +295,7 @@ class AddressOperations:
             known = tx.addresses.floating(caller.project.id, floating)
             if known is None:
                 raise NotFound("Floating IP", floating)
-            changes = attach(self._door, tx, caller, known, fixed_of(_instance_at(tx, caller, fixed), fixed))
+            changes = attach(self._door, tx, caller, known, fixed_of_card(_card_at(tx, caller, fixed), fixed))
             result = tx.addresses.floating(caller.project.id, floating)
         self._door.settle(changes)
         if result is None:
@@ -288,13 +306,13 @@ class AddressOperations:
         self, tx: Transaction, caller: Caller, floating: FloatingIp, nic: NicId, fixed: IPv4Address | None
     ) -> list[Published]:
         self._door.allow(caller, Verb.ADDRESS_ASSOCIATE)
-        target, card = visible_nic(tx, caller, nic)
-        if target.project != floating.project:
+        card = visible_nic(tx, caller, nic)
+        if card.project != floating.project:
             # An administrator sees both, and still may not tie one project's address to another project's instance.
             raise NotFound("NIC", nic)
-        if fixed is None and len(card.fixed) > 1:
+        if fixed is None and len(card.nic.fixed) > 1:
             raise Invalid("fixed_address", f"NIC {nic} has several addresses: name one")
-        return attach(self._door, tx, caller, floating, fixed_of(replace(target, nics=(card,)), fixed))
+        return attach(self._door, tx, caller, floating, fixed_of_card(card, fixed))
 
     def disassociate(self, caller: Caller, instance: InstanceId, address: IPv4Address) -> None:
         """End an association: when this returns, no packet to the address reaches the instance and none of its carries it.
@@ -368,16 +386,15 @@ def _own_floating(tx: Transaction, caller: Caller, address: IPv4Address) -> Floa
     return floating
 
 
-def _instance_at(tx: Transaction, caller: Caller, fixed: IPv4Address) -> Instance:
-    found: dict[InstanceId, Instance] = {}
+def _card_at(tx: Transaction, caller: Caller, fixed: IPv4Address) -> Card:
+    found: list[Card] = []
     for network in tx.topology.networks(caller.project.id):
         row = tx.addresses.find(network.id, fixed) if fixed in network.cidr else None
-        nic = tx.instances.nic(row.nic) if row is not None and row.nic is not None and not row.releasing else None
-        instance = tx.instances.get(nic.instance) if nic is not None else None
-        if instance is not None and instance.project == caller.project.id:
-            found[instance.id] = instance
+        card = find_card(tx, row.nic) if row is not None and row.nic is not None and not row.releasing else None
+        if card is not None and card.project == caller.project.id:
+            found.append(card)
     if not found:
         raise NotFound("Fixed IP", fixed)
     if len(found) > 1:
         raise Conflict(f"{len(found)} instances have fixed IP {fixed}, each on a network of its own: say which.")
-    return next(iter(found.values()))
+    return found[0]

@@ -17,7 +17,7 @@ from mooring.model.faults import (
 from mooring.model.ids import AddressId, NicId
 from mooring.model.nouns import AddressPool, FixedIp, FloatingIp, Instance, InstanceState, Nic
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
-from mooring.operations.door import Door, Published, publish
+from mooring.operations.door import Card, Door, Published, publish
 from mooring.operations.egress import check_unpreferred
 from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Transaction
@@ -159,15 +159,33 @@ def _too_many(nic: Nic, fixed: FixedIp, pool: AddressPool) -> str:
     )
 
 
-def fixed_of(instance: Instance, wanted: IPv4Address | None) -> tuple[Nic, FixedIp]:
+def fixed_of_instance(instance: Instance, wanted: IPv4Address | None) -> tuple[Nic, FixedIp]:
+    """Return a fixed IP of an instance, and the NIC that has it: the one that is wanted, or the first.
+
+    Raises:
+        Conflict: the instance is being deleted.
+        NotReady: it has no fixed IP yet.
+        Invalid: the one that is wanted is none of its.
+    """
     if instance.state is InstanceState.DELETING:
         raise Conflict(f"Instance {instance.id} is being deleted.")
-    if not any(nic.fixed for nic in instance.nics):
-        if instance.state is not InstanceState.BUILDING:
-            raise NotReady(f"Instance {instance.id} has no fixed IP.", field="fixed_ips")
-        raise NotReady(f"Instance {instance.id} has no fixed IP yet.")
-    for nic in instance.nics:
+    if instance.state is not InstanceState.BUILDING and not any(nic.fixed for nic in instance.nics):
+        raise NotReady(f"Instance {instance.id} has no fixed IP.", field="fixed_ips")
+    return _fixed_of(instance.nics, wanted, f"instance {instance.id}")
+
+
+def fixed_of_card(card: Card, wanted: IPv4Address | None) -> tuple[Nic, FixedIp]:
+    """Return a fixed IP of one NIC, as `fixed_of_instance` does."""
+    if card.instance is not None:
+        return fixed_of_instance(replace(card.instance, nics=(card.nic,)), wanted)
+    return _fixed_of((card.nic,), wanted, f"NIC {card.nic.id}")
+
+
+def _fixed_of(nics: Sequence[Nic], wanted: IPv4Address | None, whose: str) -> tuple[Nic, FixedIp]:
+    if not any(nic.fixed for nic in nics):
+        raise NotReady(f"{whose[0].upper()}{whose[1:]} has no fixed IP yet.")
+    for nic in nics:
         for fixed in nic.fixed:
             if wanted is None or fixed.address == wanted:
                 return nic, fixed
-    raise Invalid("fixed_address", f"{wanted} is not an address of instance {instance.id}")
+    raise Invalid("fixed_address", f"{wanted} is not an address of {whose}")

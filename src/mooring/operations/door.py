@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mooring.model.accounts import Caller
 from mooring.model.faults import Changed, Conflict, Forbidden, Invalid, NotFound, Unavailable
-from mooring.model.ids import HostId, InstanceId, NicId
+from mooring.model.ids import HostId, InstanceId, NicId, ProjectId
 from mooring.model.marks import UNMARKED, Marks
 from mooring.model.nouns import Flavor, Host, Image, Instance, InstanceState, NetworkKind, Nic, Resource
 from mooring.model.subjects import HostRole, SubjectKey
@@ -57,6 +57,7 @@ class Limits:
             Resource.SUBNETS: 10,
             Resource.ROUTERS: 10,
             Resource.SUBNET_POOLS: 10,
+            Resource.NICS: 100,
         },
     )
     settle_timeout: float = 5.0
@@ -207,21 +208,55 @@ def visible_instance(tx: Transaction, caller: Caller, instance: InstanceId) -> I
     return found
 
 
-def visible_nic(tx: Transaction, caller: Caller, nic: NicId) -> tuple[Instance, Nic]:
-    """Return a NIC that the caller may know of, and the instance that has it.
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A NIC, whose it is, and the instance that has it: None for one that its project made and that is in none."""
+
+    nic: Nic
+    project: ProjectId
+    instance: Instance | None
+
+    def __str__(self) -> str:
+        """Name the instance, or the NIC where it is in none."""
+        return f"Instance {self.instance.id}" if self.instance is not None else f"NIC {self.nic.id}"
+
+
+def find_card(tx: Transaction, nic: NicId) -> Card | None:
+    """Return a NIC, whoever owns it; one that leaves its instance is there only if its project made it."""
+    row = tx.instances.nic(nic)
+    if row is None:
+        return None
+    if row.instance is None or row.leaving:
+        loose = tx.cards.get(nic)
+        return Card(loose, loose.own.project, None) if loose is not None and loose.own is not None else None
+    instance = tx.instances.get(row.instance)
+    if instance is None:
+        return None
+    return next((Card(each, instance.project, instance) for each in instance.nics if each.id == nic), None)
+
+
+def visible_nic(tx: Transaction, caller: Caller, nic: NicId) -> Card:
+    """Return a NIC that the caller may know of.
 
     Raises:
         NotFound: there is none, or it is another project's: the two answers are the same.
     """
-    row = tx.instances.nic(nic)
-    found = tx.instances.get(row.instance) if row is not None else None
+    found = find_card(tx, nic)
     if found is None or (found.project != caller.project.id and not caller.is_admin):
         raise NotFound("NIC", nic)
-    for card in found.nics:
-        if card.id == nic:
-            return found, card
-    # It is leaving.
-    raise NotFound("NIC", nic)
+    return found
+
+
+def changeable_nic(tx: Transaction, caller: Caller, nic: NicId) -> Card:
+    """Return a NIC that the caller may change.
+
+    Raises:
+        NotFound: the project has no such NIC.
+        Conflict: its instance is being deleted.
+    """
+    found = visible_nic(tx, caller, nic)
+    check_own_card(caller, found)
+    return found
 
 
 def check_own(caller: Caller, target: Instance, unknown: NotFound) -> None:
@@ -236,6 +271,20 @@ def check_own(caller: Caller, target: Instance, unknown: NotFound) -> None:
         raise unknown
     if target.state is InstanceState.DELETING:
         raise Conflict(f"Instance {target.id} is being deleted.")
+
+
+def check_own_card(caller: Caller, card: Card) -> None:
+    """Refuse to change a NIC that is another project's, or its instance's that is on its way out.
+
+    Raises:
+        NotFound: it is another project's.
+        Conflict: its instance is being deleted.
+    """
+    unknown = NotFound("NIC", card.nic.id)
+    if card.instance is not None:
+        check_own(caller, card.instance, unknown)
+    elif card.project != caller.project.id:
+        raise unknown
 
 
 def once(tx: Transaction, caller: Caller, key: str | None, request: tuple[object, ...], make: Callable[[], str]) -> str:

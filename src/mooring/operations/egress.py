@@ -297,12 +297,14 @@ def _target(tx: Transaction, caller: Caller, new: NewPreference) -> _Target:
 def _guest(tx: Transaction, caller: Caller, new: NewPreference) -> tuple[Instance, tuple[Nic, ...]]:
     """Return the instance that is meant, and those of its NICs that are."""
     if new.nic is not None:
-        instance, card = visible_nic(tx, caller, new.nic)
-        if instance.project != caller.project.id:
+        card = visible_nic(tx, caller, new.nic)
+        if card.project != caller.project.id:
             raise NotFound("NIC", new.nic)
-        if new.instance not in (None, instance.id):
+        if card.instance is None:
+            raise Conflict(f"NIC {new.nic} is in no instance: nothing leaves by it.", field="nic")
+        if new.instance not in (None, card.instance.id):
             raise Invalid("nic", f"{new.nic} is no NIC of instance {new.instance}")
-        return instance, (card,)
+        return card.instance, (card.nic,)
     instance = visible_instance(tx, caller, InstanceId(str(new.instance)))
     if instance.project != caller.project.id:
         raise NotFound("Instance", new.instance)

@@ -11,8 +11,8 @@ from mooring.model.ids import AddressId, ForwardingId, InstanceId, NicId, Projec
 from mooring.model.nouns import FixedIp, FloatingIp, Nic, PortForwarding, Resource
 from mooring.model.subjects import Transport
 from mooring.operations.addresses import visible_floating
-from mooring.operations.associations import fixed_of, let_go, published
-from mooring.operations.door import Door, Published, check_own, once, visible_instance, visible_nic
+from mooring.operations.associations import fixed_of_card, fixed_of_instance, let_go, published
+from mooring.operations.door import Door, Published, check_own, check_own_card, once, visible_instance, visible_nic
 from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Referenced, Transaction
 from mooring.operations.pools import check_granted
@@ -394,19 +394,18 @@ def _guest(tx: Transaction, caller: Caller, project: ProjectId, new: NewForwardi
     """Return the NIC and the address that are meant, of the floating IP's own project."""
     if (new.nic is None) is (new.instance is None):
         raise Invalid("nic", "name a NIC or an instance, and not both")
+    owner = replace(caller, project=replace(caller.project, id=project))
     if new.nic is not None:
-        instance, card = visible_nic(tx, caller, new.nic)
-        unknown = NotFound("NIC", new.nic)
-        instance = replace(instance, nics=(card,))
-    else:
-        instance = visible_instance(tx, caller, InstanceId(str(new.instance)))
-        unknown = NotFound("Instance", new.instance)
-    check_own(replace(caller, project=replace(caller.project, id=project)), instance, unknown)
+        card = visible_nic(tx, caller, new.nic)
+        check_own_card(owner, card)
+        if new.fixed is None and len(card.nic.fixed) > 1:
+            raise Invalid("fixed_address", f"NIC {new.nic} has several: name one")
+        return fixed_of_card(card, new.fixed)
+    instance = visible_instance(tx, caller, InstanceId(str(new.instance)))
+    check_own(owner, instance, NotFound("Instance", new.instance))
     if new.fixed is None and sum(len(card.fixed) for card in instance.nics) > 1:
-        raise Invalid(
-            "fixed_address", f"{'NIC' if new.nic else 'Instance'} {new.nic or new.instance} has several: name one"
-        )
-    return fixed_of(instance, new.fixed)
+        raise Invalid("fixed_address", f"Instance {new.instance} has several: name one")
+    return fixed_of_instance(instance, new.fixed)
 
 
 def _router_of(tx: Transaction, nic: Nic) -> RouterId | None:

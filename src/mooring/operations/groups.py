@@ -7,19 +7,19 @@ from mooring.model.accounts import Caller
 from mooring.model.events import Action
 from mooring.model.faults import Conflict, InUse, Invalid, NotFound, QuotaExceeded
 from mooring.model.groups import GroupRule, SecurityGroup
-from mooring.model.ids import GroupId, InstanceId, NicId, RuleId
+from mooring.model.ids import GroupId, InstanceId, NicId, ProjectId, RuleId
 from mooring.model.nouns import Instance, Nic, Resource
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.door import (
     Change,
     Door,
+    changeable_nic,
     check_own,
     check_version,
     checked_name,
     once,
     publish,
     visible_instance,
-    visible_nic,
 )
 from mooring.operations.events import note
 from mooring.operations.interfaces import Duplicate, Transaction
@@ -151,6 +151,8 @@ class GroupOperations:
                 raise Conflict("Every project keeps its default security group.", field="group")
             users = [f"instance {name} ({instance})" for instance, name in tx.groups.users(group, _FEW + 1)]
             users = users or [f"a rule of security group {name}" for name in tx.groups.referrers(group, _FEW + 1)]
+            loose = tx.cards.list(known.project) if not users else ()
+            users = users or [f"NIC {card.id}" for card in loose if any(name.id == known.id for name in card.groups)]
             if users:
                 more = " and others" if len(users) > _FEW else ""
                 raise InUse("Security group", known.name, ", ".join(users[:_FEW]) + more)
@@ -297,16 +299,15 @@ class GroupOperations:
         """
         self._door.allow(caller, Verb.GROUP_CHANGE)
         with self._door.store.write() as tx:
-            target, card = visible_nic(tx, caller, nic)
-            check_own(caller, target, NotFound("NIC", nic))
-            changes = assign(self._door, tx, target, card, groups)
-            note(tx, caller, Action.NIC_CHANGE, nic, target.project, groups=", ".join(groups))
+            card = changeable_nic(tx, caller, nic)
+            changes = assign(self._door, tx, card.project, card.nic, groups)
+            note(tx, caller, Action.NIC_CHANGE, nic, card.project, groups=", ".join(groups))
         self._door.settle(changes)
 
 
-def assign(door: Door, tx: Transaction, target: Instance, card: Nic, groups: Collection[str]) -> list[Change]:
+def assign(door: Door, tx: Transaction, project: ProjectId, card: Nic, groups: Collection[str]) -> list[Change]:
     """Put a NIC into some groups and take it out of all others; see `GroupOperations.assign`."""
-    wanted = {known.id: known for known in (find_group(door, tx, target.project, name) for name in groups)}
+    wanted = {known.id: known for known in (find_group(door, tx, project, name) for name in groups)}
     had = {name.id for name in card.groups}
     for group in had - wanted.keys():
         tx.groups.leave(card.id, group)

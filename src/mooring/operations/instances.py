@@ -14,9 +14,11 @@ from mooring.model.subjects import MAX_GROUPS, SubjectKey, SubjectKind
 from mooring.operations.associations import end
 from mooring.operations.automatic import check_room, give_back_automatic
 from mooring.operations.door import (
+    Card,
     Change,
     Door,
     Published,
+    check_own_card,
     check_version,
     checked_name,
     once,
@@ -47,10 +49,14 @@ MOST_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class NewNic:
-    """A NIC to be made: the network's id or name, and the fixed address if the caller chose one."""
+    """A NIC to be made: the network's id or name, and the fixed address if the caller chose one; or one that the project has made.
 
-    network: str
+    With `nic`, the network may be left out, and there is no address to choose: the NIC has its own.
+    """
+
+    network: str = ""
     address: IPv4Address | None = None
+    nic: NicId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +88,11 @@ class InstanceOperations:
 
         Raises:
             Invalid: a count that cannot be, or a chosen address for several; unknown image or flavor, a fixed address outside of its network, or more groups than a NIC can be in.
-            NotFound: no such network or security group.
+            NotFound: no such network, NIC or security group.
             QuotaExceeded: the project has as many instances as it may, or floating IPs where each instance gets one, or a group as many
                 members.
             Exhausted: a network has no free address.
-            Conflict: the chosen fixed address is taken.
+            Conflict: the chosen fixed address is taken, or a chosen NIC in an instance.
         """
         self._door.allow(caller, Verb.INSTANCE_CREATE)
         name = checked_name("name", new.name)
@@ -99,7 +105,7 @@ class InstanceOperations:
             raise Invalid("networks", f"must name at most {MAX_NICS} networks")
         if len(set(new.groups or ())) > MAX_GROUPS:
             raise Invalid("security_groups", f"a NIC can be in at most {MAX_GROUPS}")
-        nics = ((nic.network, nic.address) for nic in new.nics)
+        nics = ((nic.network, nic.address, *([nic.nic] if nic.nic is not None else [])) for nic in new.nics)
         request = ("create", name, new.image, new.flavor, *nics, new.groups, *names[1:])
         building: list[InstanceId] = []
 
@@ -140,7 +146,12 @@ class InstanceOperations:
         if not wanted and not tx.topology.networks(caller.project.id):
             first = self._networks.make_first(tx, caller.project)
             wanted = (NewNic(first.id),) if first is not None else wanted
-        for position, (network, address) in enumerate(chosen_networks(tx, caller, wanted)):
+        chosen = iter(chosen_networks(tx, caller, wanted))
+        for position, new_nic in enumerate(wanted or [NewNic()]):
+            if new_nic.nic is not None:
+                plug(tx, caller, new_nic, row.id, position)
+                continue
+            network, address = next(chosen)
             nic = add_nic(self._door, tx, row.id, network.id, position)
             for group in groups.values():
                 put_into(tx, nic.id, group)
@@ -165,11 +176,11 @@ class InstanceOperations:
         with self._door.store.read() as tx:
             return tx.instances.list(None if everybody else caller.project.id, name=name)
 
-    def of_nic(self, caller: Caller, nic: NicId) -> tuple[Instance, Nic]:
-        """Return a NIC and the instance that has it.
+    def of_nic(self, caller: Caller, nic: NicId) -> Card:
+        """Return a NIC, and the instance that has it.
 
         Raises:
-            NotFound: no instance of the project has such a NIC.
+            NotFound: the project has no such NIC.
         """
         self._door.allow(caller, Verb.READ)
         with self._door.store.read() as tx:
@@ -211,7 +222,7 @@ class InstanceOperations:
 
     def delete(self, caller: Caller, instance: InstanceId) -> None:
         """Stop an instance and give its fixed addresses back once its hosts have confirmed; its floating IPs stay with the project, but for one that
-        it got with its launch.
+        it got with its launch.  A NIC that the project made stays as it is, and is in no instance once its hosts have confirmed.
 
         Deleting one that is being deleted changes nothing.
 
@@ -229,18 +240,20 @@ class InstanceOperations:
             ):
                 return
             tx.quotas.give(target.project, Resource.INSTANCES)
-            tx.quotas.give(target.project, Resource.NIC_ADDRESSES, further_addresses(target.nics))
+            # A NIC that the project made stays, with all that it has.
+            going = [nic for nic in target.nics if nic.own is None]
+            tx.quotas.give(target.project, Resource.NIC_ADDRESSES, further_addresses(going))
             changes: list[Change] = [withdraw(tx, SubjectKey(SubjectKind.INSTANCE, instance))]
-            for nic in target.nics:
+            for nic in going:
                 given = give_back_automatic(tx, nic.id)
                 for floating in nic.floating:
                     if floating.id not in given:
                         end(tx, caller, floating)
                 end_forwardings(tx, caller, tx.forwardings.of_nic(nic.id))
-                changes.append(withdraw_nic(tx, nic.id))
+            changes += [withdraw_nic(tx, nic) for nic in target.nics]
             if target.host is not None:
                 changes += reach(tx, target.host, groups_of(target.nics))
-            for nic in target.nics:
+            for nic in going:
                 for group in nic.groups:
                     tx.groups.leave(nic.id, group.id)
             finish_deletion(tx, instance)
@@ -248,7 +261,7 @@ class InstanceOperations:
         self._door.settle(changes)
 
 
-def add_nic(door: Door, tx: Transaction, instance: InstanceId, network: NetworkId, position: int) -> NicRow:
+def add_nic(door: Door, tx: Transaction, instance: InstanceId | None, network: NetworkId, position: int) -> NicRow:
     """Make a NIC, with a hardware address that nobody has.
 
     Raises:
@@ -266,15 +279,41 @@ def add_nic(door: Door, tx: Transaction, instance: InstanceId, network: NetworkI
     raise Conflict("No unused MAC address was found.")
 
 
-def withdraw_nic(tx: Transaction, nic: NicId) -> Published:
-    """Take a NIC from all its hosts, and its fixed addresses once they have confirmed, but for those to which somebody let floating IPs lead."""
-    give_back_automatic(tx, nic)
-    change = withdraw(tx, SubjectKey(SubjectKind.NIC, nic))
-    forwarded = {forwarding.fixed for forwarding in tx.forwardings.of_nic(nic)}
-    for row in tx.addresses.fixed_of_nic(nic):
+def plug(tx: Transaction, caller: Caller, new: NewNic, instance: InstanceId, position: int) -> NicId:
+    """Put a NIC that the project made into an instance.
+
+    Raises:
+        NotFound: the project has no such NIC, or may use no such network.
+        Invalid: an address was chosen too, or the NIC is not on the network.
+        Conflict: it is in an instance, or hosts have not let go of it yet.
+    """
+    card = visible_nic(tx, caller, NicId(str(new.nic)))
+    check_own_card(caller, card)
+    nic = card.nic
+    if new.address is not None:
+        raise Invalid("fixed_ip", f"NIC {nic.id} has its own addresses: no other can be chosen")
+    if new.network and new.network not in (nic.network, nic.network_name):
+        raise Invalid("networks", f"NIC {nic.id} is on network {nic.network_name}, and not on {new.network}")
+    # Until its hosts have let go of it, it is in the instance that it was in.
+    if card.instance is not None or not tx.cards.plug(nic.id, instance, position):
+        raise Conflict(f"Port {nic.id} is still in use.", field="nic")
+    return nic.id
+
+
+def withdraw_nic(tx: Transaction, nic: Nic) -> Published:
+    """Take a NIC from all its hosts, and its fixed addresses once they have confirmed, but for those to which somebody let floating IPs lead.
+
+    One that its project made keeps its addresses.
+    """
+    give_back_automatic(tx, nic.id)
+    change = withdraw(tx, SubjectKey(SubjectKind.NIC, nic.id))
+    if nic.own is not None:
+        return change
+    forwarded = {forwarding.fixed for forwarding in tx.forwardings.of_nic(nic.id)}
+    for row in tx.addresses.fixed_of_nic(nic.id):
         if tx.addresses.floating_of_fixed(row.id) or row.address in forwarded:
             continue
-        tx.addresses.linger(row.id, nic, change.generation)
+        tx.addresses.linger(row.id, nic.id, change.generation)
         tx.addresses.release(row.id)
         reclaim_unheld(tx, row.id)
     return change
@@ -285,7 +324,7 @@ def chosen_networks(
     caller: Caller,
     wanted: Sequence[NewNic],
 ) -> list[tuple[Network, IPv4Address | None]]:
-    """Find the networks of new NICs, and check that each has a free address.
+    """Find the networks of new NICs, and check that each has a free address; those that the project has made are left out.
 
     Raises:
         Invalid: none was named, and the project has not just one; or several have the name.
@@ -300,6 +339,8 @@ def chosen_networks(
             raise Invalid("networks", f"no network was named and {text}")
         chosen.append((usable_networks[0], None))
     for nic in wanted:
+        if nic.nic is not None:
+            continue
         named = [network for network in usable_networks if network.id == nic.network]
         named = named or [network for network in usable_networks if network.name == nic.network]
         if not named:

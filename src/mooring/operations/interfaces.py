@@ -38,7 +38,7 @@ from mooring.operations.interfaces_of_events import Events
 from mooring.operations.interfaces_of_forwardings import Forwardings
 from mooring.operations.interfaces_of_groups import Groups
 from mooring.operations.interfaces_of_identities import Identities
-from mooring.operations.interfaces_of_instances import Instances
+from mooring.operations.interfaces_of_instances import Cards, Instances
 from mooring.operations.interfaces_of_names import Names
 from mooring.operations.interfaces_of_own import Own
 from mooring.operations.interfaces_of_pools import Pools
@@ -50,6 +50,7 @@ __all__ = [
     "Addresses",
     "Allowances",
     "Bell",
+    "Cards",
     "Chance",
     "Credentials",
     "Deliveries",
@@ -124,6 +125,8 @@ class Transaction(Protocol):
     def forwardings(self) -> Forwardings: ...
     @property
     def instances(self) -> Instances: ...
+    @property
+    def cards(self) -> Cards: ...
     @property
     def groups(self) -> Groups: ...
     @property

@@ -11,7 +11,7 @@ from mooring.model.ids import (
     NicId,
     ProjectId,
 )
-from mooring.model.nouns import Instance, InstanceState, Power
+from mooring.model.nouns import Instance, InstanceState, Nic, OwnNic, Power
 from mooring.model.records import (
     InstanceRow,
     NicRow,
@@ -88,3 +88,31 @@ class Instances(Protocol):
 
     def delete_nic(self, nic: NicId) -> None: ...
     def delete(self, instance: InstanceId) -> None: ...
+
+
+class Cards(Protocol):
+    """NICs that projects made themselves.  They are NICs like the others, but may be in no instance; one that is leaving its instance counts so."""
+
+    def own(self, nic: NicId, own: OwnNic) -> None:
+        """Say of a NIC that a project made it."""
+        ...
+
+    def get(self, nic: NicId) -> Nic | None:
+        """Return such a NIC that is in no instance."""
+        ...
+
+    def list(self, project: ProjectId | None) -> Sequence[Nic]:
+        """Return a project's NICs that are in no instance, or everybody's for None."""
+        ...
+
+    def describe(self, nic: NicId, own: OwnNic) -> None:
+        """Replace the name and the description."""
+        ...
+
+    def plug(self, nic: NicId, instance: InstanceId, position: int) -> bool:
+        """Put a NIC that is in no instance into one; False if it is in one, or leaves it still.  Raises Duplicate for a position in use."""
+        ...
+
+    def unplug(self, nic: NicId) -> bool:
+        """Put a NIC that its project made into no instance, whose hosts have all let go of it; False if no project made it."""
+        ...

@@ -207,7 +207,7 @@ class LaunchOperations:
 def _fail(tx: Transaction, instance: Instance, reason: str) -> list[Change]:
     """End a launch, and give its addresses back."""
     tx.instances.move(instance.id, {InstanceState.BUILDING}, InstanceState.ERROR, reason)
-    changes: list[Change] = [withdraw_nic(tx, nic.id) for nic in instance.nics]
+    changes: list[Change] = [withdraw_nic(tx, nic) for nic in instance.nics]
     if instance.host is not None:
         changes += reach(tx, instance.host, groups_of(instance.nics))
     return changes

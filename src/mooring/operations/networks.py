@@ -247,7 +247,7 @@ class NetworkOperations:
                 row = tx.addresses.find(network.id, address)
                 if row is not None:
                     nic = tx.instances.nic(row.nic) if row.nic is not None else None
-                    instance = tx.instances.get(nic.instance) if nic is not None else None
+                    instance = tx.instances.get(nic.instance) if nic is not None and nic.instance is not None else None
                     host = tx.topology.host(instance.host) if instance and instance.host else None
                     return FixedAddress(address, network, instance, host, reserved=nic is None)
         if not found:

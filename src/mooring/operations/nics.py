@@ -1,18 +1,18 @@
 """Addresses of network cards beside their first: further fixed IPs, and others that a guest may use without having been given them."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from mooring.model.accounts import Caller
 from mooring.model.events import Action
-from mooring.model.faults import Conflict, Exhausted, Forbidden, InUse, NotFound, NotReady, QuotaExceeded
-from mooring.model.ids import AddressId, NicId
+from mooring.model.faults import Conflict, Exhausted, Forbidden, InUse, Invalid, NotFound, NotReady, QuotaExceeded
+from mooring.model.ids import AddressId, NicId, ProjectId
 from mooring.model.nouns import AddressKind, FixedIp, Instance, InstanceState, Network, NetworkKind, Nic, Resource
 from mooring.model.preferences import EgressScope
 from mooring.model.records import NicRow
 from mooring.model.subjects import MAX_EXTRA, SubjectKey, SubjectKind
-from mooring.operations.door import Change, Door, check_own, check_revision, once, publish, visible_nic
+from mooring.operations.door import Change, Door, changeable_nic, check_revision, find_card, once, publish, visible_nic
 from mooring.operations.egress import connect_preferred
 from mooring.operations.events import note
 from mooring.operations.groups import assign
@@ -21,6 +21,7 @@ from mooring.operations.membership import check_alike
 from mooring.operations.routing import reclaim_unheld, take_fixed
 from mooring.policy.allowed import check_apart, check_fits, is_inside, prefix_of, written
 from mooring.policy.egress import described
+from mooring.policy.names import text_fault
 from mooring.policy.roles import Verb
 
 Prefix = IPv4Network | IPv6Network
@@ -31,19 +32,22 @@ class NicChange:
     """What is to be otherwise of a NIC; None leaves it as it is.
 
     `groups` are names or ids of security groups, `allowed` addresses or prefixes as text.  `fixed` are all fixed IPs that it shall have, each
-    None among them any: one that it has and that isn't named, or a new one.
+    None among them any: one that it has and that isn't named, or a new one.  `name` and `description` are of one that its project made.
     """
 
     groups: tuple[str, ...] | None = None
     fixed: tuple[IPv4Address | None, ...] | None = None
     allowed: tuple[str, ...] | None = None
+    name: str | None = None
+    description: str | None = None
 
 
 @dataclass(slots=True)
 class _Card:
     """A NIC in the transaction that changes it, and what hosts are to be told."""
 
-    instance: Instance
+    instance: Instance | None
+    project: ProjectId
     nic: Nic
     network: Network
     changes: list[Change]
@@ -119,6 +123,9 @@ class NicOperations:
         """Change several things of a NIC: all of it, or nothing.
 
         What holds of `allow`, `disallow`, `add_fixed`, `remove_fixed` and of the groups' `assign` holds here.
+
+        Raises:
+            Invalid: a text that can't be, or one for a NIC that came with its instance.
         """
         allowed = [*dict.fromkeys(prefix_of(text) for text in wanted.allowed or ())]
         self._door.allow(caller, Verb.INSTANCE_CHANGE)
@@ -127,18 +134,29 @@ class NicOperations:
         with self._door.store.write() as tx:
             card = _card(tx, caller, nic)
             check_revision(caller, "NIC", nic, card.nic.marks)
-            if wanted.allowed is not None:
-                _leave(tx, card, [prefix for prefix in card.nic.allowed if prefix not in allowed])
-            if wanted.groups is not None:
-                card.changes += assign(self._door, tx, card.instance, card.nic, wanted.groups)
-            if wanted.fixed is not None:
-                self._set_fixed(tx, caller, card, wanted.fixed)
-            if wanted.allowed is not None:
-                card.nic = visible_nic(tx, caller, nic)[1]
-                self._add(tx, caller, card, [prefix for prefix in allowed if prefix not in card.nic.allowed])
+            self._change(tx, caller, card, wanted, allowed)
             changed = _changed(tx, caller, card)
         self._door.settle(card.changes)
         return changed
+
+    def fill(self, tx: Transaction, caller: Caller, nic: NicId, wanted: NicChange) -> None:
+        """Do the same in a transaction to a NIC that no host has."""
+        allowed = [*dict.fromkeys(prefix_of(text) for text in wanted.allowed or ())]
+        self._change(tx, caller, _card(tx, caller, nic), wanted, allowed)
+
+    def _change(
+        self, tx: Transaction, caller: Caller, card: _Card, wanted: NicChange, allowed: Collection[Prefix]
+    ) -> None:
+        _describe(tx, caller, card, wanted)
+        if wanted.allowed is not None:
+            _leave(tx, card, [prefix for prefix in card.nic.allowed if prefix not in allowed])
+        if wanted.groups is not None:
+            card.changes += assign(self._door, tx, card.project, card.nic, wanted.groups)
+        if wanted.fixed is not None:
+            self._set_fixed(tx, caller, card, wanted.fixed)
+        if wanted.allowed is not None:
+            card.nic = visible_nic(tx, caller, card.nic.id).nic
+            self._add(tx, caller, card, [prefix for prefix in allowed if prefix not in card.nic.allowed])
 
     def _add(self, tx: Transaction, caller: Caller, card: _Card, prefixes: Sequence[Prefix]) -> None:
         if not prefixes:
@@ -164,7 +182,7 @@ class NicOperations:
 
     def _claim(self, tx: Transaction, card: _Card, prefix: Prefix) -> None:
         """Make sure that all addresses of a prefix are the project's on this network, and nobody else's while they are."""
-        project = card.instance.project
+        project = card.project
         for address in prefix:
             own: AddressId | None = None
             if is_inside(address, card.network) and isinstance(address, IPv4Address):
@@ -187,9 +205,8 @@ class NicOperations:
         if known is None:
             raise AssertionError("what could not be taken is there")
         if known.nic is not None:
-            holder = tx.instances.nic(known.nic)
-            owner = tx.instances.get(holder.instance) if holder is not None else None
-            if owner is None or owner.project != card.instance.project:
+            owner = find_card(tx, known.nic)
+            if owner is None or owner.project != card.project:
                 raise _anothers(address, card.network)
             if known.releasing:
                 raise Conflict(
@@ -199,8 +216,8 @@ class NicOperations:
         return known.id
 
     def _count(self, tx: Transaction, card: _Card, number: int) -> None:
-        if not tx.quotas.take(card.instance.project, Resource.NIC_ADDRESSES, number):
-            most = tx.quotas.get(card.instance.project, Resource.NIC_ADDRESSES).limit
+        if not tx.quotas.take(card.project, Resource.NIC_ADDRESSES, number):
+            most = tx.quotas.get(card.project, Resource.NIC_ADDRESSES).limit
             raise QuotaExceeded("addresses of NICs beside their first", most)
 
     # -------------------------------------------------------------------------------------------------- fixed IPs
@@ -242,7 +259,7 @@ class NicOperations:
             row = take_fixed(self._door, tx, card.nic.id, card.network, address)
         except Exhausted as error:
             raise Exhausted(f"No more addresses are available on network {card.network.name}.") from error
-        card.changes += connect_preferred(self._door, tx, card.instance.project, card.network)
+        card.changes += connect_preferred(self._door, tx, card.project, card.network)
         tx.preferences.number_sets([card.nic.id])
         card.changes.append(publish(tx, SubjectKey(SubjectKind.NIC, card.nic.id)))
         return row.id
@@ -273,7 +290,7 @@ class NicOperations:
         change = publish(tx, SubjectKey(SubjectKind.NIC, card.nic.id))
         tx.addresses.linger(fixed.id, card.nic.id, change.generation)
         tx.addresses.release(fixed.id)
-        tx.quotas.give(card.instance.project, Resource.NIC_ADDRESSES)
+        tx.quotas.give(card.project, Resource.NIC_ADDRESSES)
         reclaim_unheld(tx, fixed.id)
         card.changes.append(change)
 
@@ -291,7 +308,32 @@ class NicOperations:
 
     def _take_again(self, tx: Transaction, caller: Caller, card: _Card, address: IPv4Address | None) -> None:
         self._take(tx, card, address)
-        card.nic = visible_nic(tx, caller, card.nic.id)[1]
+        card.nic = visible_nic(tx, caller, card.nic.id).nic
+
+
+def checked_text(field: str, text: str) -> str:
+    """Return a name or a description, which may be empty.
+
+    Raises:
+        Invalid: it can't be one.
+    """
+    if (reason := text_fault(text)) is not None:
+        raise Invalid(field, reason)
+    return text.strip()
+
+
+def _describe(tx: Transaction, caller: Caller, card: _Card, wanted: NicChange) -> None:
+    own = card.nic.own
+    said = {"name": wanted.name, "description": wanted.description}
+    if own is None:
+        for field in [field for field, text in said.items() if text]:
+            raise Invalid(field, f"NIC {card.nic.id} came with its instance, and has no {field} of its own")
+        return
+    texts = {field: checked_text(field, text) for field, text in said.items() if text is not None}
+    new = replace(own, name=texts.get("name", own.name), description=texts.get("description", own.description))
+    if new != own:
+        tx.cards.describe(card.nic.id, new)
+        note(tx, caller, Action.NIC_CHANGE, card.nic.id, own.project, **texts)
 
 
 def further_addresses(nics: Iterable[Nic]) -> int:
@@ -300,24 +342,23 @@ def further_addresses(nics: Iterable[Nic]) -> int:
 
 
 def _card(tx: Transaction, caller: Caller, nic: NicId) -> _Card:
-    target, card = visible_nic(tx, caller, nic)
-    check_own(caller, target, NotFound("NIC", nic))
-    network = tx.topology.network(card.network)
+    card = changeable_nic(tx, caller, nic)
+    network = tx.topology.network(card.nic.network)
     if network is None:
-        raise NotFound("Network", card.network_name)
-    return _Card(target, card, network, [])
+        raise NotFound("Network", card.nic.network_name)
+    return _Card(card.instance, card.project, card.nic, network, [])
 
 
 def _changed(tx: Transaction, caller: Caller, card: _Card) -> Nic:
     """Return a NIC as it is now, and note what it has, if that was changed."""
-    changed = visible_nic(tx, caller, card.nic.id)[1]
+    changed = visible_nic(tx, caller, card.nic.id).nic
     if card.changes:
         note(
             tx,
             caller,
             Action.NIC_CHANGE,
             changed.id,
-            card.instance.project,
+            card.project,
             fixed=", ".join(str(fixed.address) for fixed in changed.fixed),
             allowed=", ".join(map(written, changed.allowed)),
             groups=", ".join(name.name for name in changed.groups),
@@ -326,7 +367,7 @@ def _changed(tx: Transaction, caller: Caller, card: _Card) -> Nic:
 
 
 def _check_launched(card: _Card) -> None:
-    if card.instance.state is InstanceState.BUILDING or not card.nic.fixed:
+    if card.instance is not None and (card.instance.state is InstanceState.BUILDING or not card.nic.fixed):
         raise NotReady(f"Instance {card.instance.id} has no fixed IP yet.")
 
 
@@ -338,7 +379,7 @@ def _leave(tx: Transaction, card: _Card, prefixes: Collection[Prefix]) -> None:
     tx.allowances.confirmed(card.nic.id)
     if tx.allowances.leaving(card.nic.id) > 2 * MAX_EXTRA:
         raise Conflict(f"Hosts of NIC {card.nic.id} have not let go yet of what was taken from it before.")
-    tx.quotas.give(card.instance.project, Resource.NIC_ADDRESSES, sum(prefix.num_addresses for prefix in prefixes))
+    tx.quotas.give(card.project, Resource.NIC_ADDRESSES, sum(prefix.num_addresses for prefix in prefixes))
     card.changes.append(change)
 
 

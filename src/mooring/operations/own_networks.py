@@ -16,7 +16,16 @@ from mooring.model.ids import NetworkId, ProjectId, SubnetPoolId
 from mooring.model.nouns import AddressRange, Network, NetworkKind, OwnSubnet, Resource
 from mooring.model.own import BareNetwork
 from mooring.model.subjects import SubjectKey, SubjectKind
-from mooring.operations.door import Door, Published, check_revision, check_version, checked_name, once, publish
+from mooring.operations.door import (
+    Door,
+    Published,
+    check_revision,
+    check_version,
+    checked_name,
+    find_card,
+    once,
+    publish,
+)
 from mooring.operations.events import note
 from mooring.operations.interfaces import Transaction
 from mooring.operations.networks import NetworkOperations, NewNetwork, checked_gateway, checked_servers, remove_network
@@ -312,9 +321,8 @@ def _check_unused(tx: Transaction, noun: str, network: Network) -> None:
     users: list[str] = []
     nics = tx.topology.nics_of_network(network.id)
     for nic in nics[:_NAMED]:
-        row = tx.instances.nic(nic)
-        instance = tx.instances.get(row.instance) if row is not None else None
-        users.append(f"port {nic} of server {instance.name if instance is not None else '?'}")
+        card = find_card(tx, nic)
+        users.append(f"port {nic}" + (f" of server {card.instance.name}" if card is not None and card.instance else ""))
     router = tx.topology.router(network.router) if network.router is not None else None
     if router is not None and router.made:
         users.append(f"router {router.name} ({router.id})")

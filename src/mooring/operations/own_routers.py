@@ -11,7 +11,7 @@ from mooring.model.nouns import AddressPool, Network, Resource, Router
 from mooring.model.records import RouterRow
 from mooring.model.subjects import HostRole, SubjectKey, SubjectKind
 from mooring.operations.carrying import join
-from mooring.operations.door import Door, Published, check_revision, checked_name, once, publish, withdraw
+from mooring.operations.door import Door, Published, check_revision, checked_name, find_card, once, publish, withdraw
 from mooring.operations.events import note
 from mooring.operations.interfaces import Transaction
 from mooring.operations.networks import described_router
@@ -189,10 +189,8 @@ def _led_to(tx: Transaction, networks: Sequence[Network]) -> str:
     found: list[str] = []
     for network in networks:
         for nic in tx.topology.nics_of_network(network.id):
-            row = tx.instances.nic(nic)
-            instance = tx.instances.get(row.instance) if row is not None else None
-            cards = instance.nics if instance is not None else ()
-            found += [f"floating IP {each.address}" for card in cards if card.id == nic for each in card.floating]
+            card = find_card(tx, nic)
+            found += [f"floating IP {each.address}" for each in (card.nic.floating if card is not None else ())]
             found += [f"port forwarding {each.id}" for each in tx.forwardings.of_nic(nic)]
     return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
 

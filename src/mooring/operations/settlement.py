@@ -106,12 +106,11 @@ def _nic_reported(tx: Transaction, report: Report, failed: list[FailedLaunch]) -
 
 def _launched_further(tx: Transaction, nic: NicId, report: Report, failed: list[FailedLaunch]) -> list[Published]:
     known = tx.instances.nic(nic)
-    instance = tx.instances.get(known.instance) if known else None
+    instance = tx.instances.get(known.instance) if known is not None and known.instance is not None else None
     if instance is None or known is None:
         return []
-    if known.leaving and instance.state is not InstanceState.DELETING:
+    if known.leaving:
         finish_detachment(tx, nic)
-        return []
     if instance.state is InstanceState.DELETING:
         finish_deletion(tx, instance.id)
         return []
@@ -171,7 +170,7 @@ def _instance_reported(
 
 
 def finish_deletion(tx: Transaction, instance: InstanceId) -> bool:
-    """Delete the rows of an instance whose hosts have all let go of it; say whether that was so."""
+    """Delete the rows of an instance whose hosts have all let go of it, but for NICs that its project made; say whether that was so."""
     known = tx.instances.get(instance)
     if known is None or known.state is not InstanceState.DELETING:
         return False
@@ -181,21 +180,30 @@ def finish_deletion(tx: Transaction, instance: InstanceId) -> bool:
     if any(tx.deliveries.digest_of(key) for key in keys):
         return False
     for nic in nics:
-        _delete_nic(tx, nic.id)
+        _end(tx, nic.id)
     tx.instances.delete(instance)
     return True
 
 
 def finish_detachment(tx: Transaction, nic: NicId) -> bool:
-    """Delete the row of a card that was taken from its instance, if its hosts have all let go of it; say whether that was so."""
+    """Delete the row of a card that was taken from its instance, if its hosts have all let go of it; say whether that was so.
+
+    One that its project made is in no instance from then on.
+    """
     known = tx.instances.nic(nic)
     if known is None or not known.leaving or tx.deliveries.digest_of(SubjectKey(SubjectKind.NIC, nic)):
         return False
-    _delete_nic(tx, nic)
+    _end(tx, nic)
     return True
 
 
-def _delete_nic(tx: Transaction, nic: NicId) -> None:
+def _end(tx: Transaction, nic: NicId) -> None:
+    if not tx.cards.unplug(nic):
+        delete_nic(tx, nic)
+
+
+def delete_nic(tx: Transaction, nic: NicId) -> None:
+    """Delete the rows of a NIC that no host has, and free its addresses."""
     tx.allowances.forget(nic)
     for row in tx.addresses.fixed_of_nic(nic):
         tx.addresses.free(row.id)

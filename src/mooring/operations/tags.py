@@ -128,8 +128,8 @@ def _subnet(tx: Transaction, caller: Caller, thing: str) -> _Thing:
 
 
 def _nic(tx: Transaction, caller: Caller, thing: str) -> _Thing:
-    instance, nic = visible_nic(tx, caller, NicId(thing))
-    return _Thing(instance.project, nic.marks)
+    card = visible_nic(tx, caller, NicId(thing))
+    return _Thing(card.project, card.nic.marks)
 
 
 def _router(tx: Transaction, caller: Caller, thing: str) -> _Thing:

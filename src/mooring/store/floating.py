@@ -78,7 +78,7 @@ FloatingColumns = tuple[
     str,
     ProjectId | None,
     int,
-    InstanceId,
+    InstanceId | None,
     NicId,
     NetworkId,
     bool,

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import Self
 
 from sqlalchemy import (
@@ -24,26 +23,20 @@ from sqlalchemy import (
     update,
 )
 
-from mooring.model.groups import GroupName
-from mooring.model.ids import AddressId, GroupId, HostId, InstanceId, NetworkId, NicId, ProjectId, UserId
+from mooring.model.ids import HostId, InstanceId, NetworkId, NicId, ProjectId, UserId
 from mooring.model.marks import Tagged
-from mooring.model.nouns import AddressKind, FixedIp, FloatingIp, Instance, InstanceState, Nic, Power
+from mooring.model.nouns import Instance, InstanceState, Nic, Power
 from mooring.model.records import InstanceRow, NicRow, Referenced
 from mooring.model.subjects import SubjectKey, SubjectKind
 from mooring.store import macs
-from mooring.store.allowances import PREFIXES
-from mooring.store.floating import FLOATING_OF_NICS, FloatingColumns, floating_ips
+from mooring.store.cards import CardsView
 from mooring.store.generations import forget
-from mooring.store.marks import forget_tags, marks_of, nics_changed, tags_of
+from mooring.store.marks import forget_tags, nics_changed
 from mooring.store.schema import (
     addresses,
-    allowances,
     failed_launches,
     instances,
-    networks,
-    nic_groups,
     nics,
-    security_groups,
 )
 from mooring.store.session import Session
 
@@ -62,25 +55,6 @@ _INSTANCES = select(
     instances.c.power,
     instances.c.launched,
 ).order_by(instances.c.created, instances.c.id)
-_NIC_VIEW = (
-    select(nics.c.id, nics.c.instance, nics.c.network, networks.c.name, nics.c.mac, nics.c.filtered)
-    .add_columns(nics.c.revision, nics.c.created, nics.c.updated, tags_of(Tagged.NIC, nics.c.id))
-    .join(networks, networks.c.id == nics.c.network)
-    .where(~nics.c.leaving)
-    .order_by(nics.c.instance, nics.c.position)
-)
-_FIXED_VIEW = (
-    select(addresses.c.nic, addresses.c.id, addresses.c.position)
-    .join(nics, nics.c.id == addresses.c.nic)
-    .where(addresses.c.kind == AddressKind.FIXED.value, ~addresses.c.releasing)
-    .order_by(addresses.c.seq)
-)
-_GROUP_VIEW = (
-    select(nic_groups.c.nic, security_groups.c.name, security_groups.c.id)
-    .join(nics, nics.c.id == nic_groups.c.nic)
-    .join(security_groups, security_groups.c.id == nic_groups.c.group_id)
-    .order_by(security_groups.c.name, security_groups.c.id)
-)
 _InstanceColumns = tuple[
     InstanceId,
     str,
@@ -101,27 +75,16 @@ _InstanceFields = Row[*_InstanceColumns]
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """The statements that read some instances whole: six, however many there are."""
+    """The statements that read some instances whole: six with those of their cards, however many there are."""
 
     instances: Select[*_InstanceColumns]
-    nics: Select[NicId, InstanceId, NetworkId, str, str, bool, int, datetime, datetime, str]
-    fixed: Select[NicId | None, AddressId, int]
-    floating: Select[*FloatingColumns]
-    groups: Select[NicId, str, GroupId]
-    allowed: Select[NicId, str]
+    cards: CardsView
 
     @classmethod
     def where(cls, condition: ColumnElement[bool]) -> Self:
         """View the instances for which a condition holds."""
-        theirs = nics.c.instance.in_(select(instances.c.id).where(condition))
-        return cls(
-            _INSTANCES.where(condition),
-            _NIC_VIEW.where(theirs),
-            _FIXED_VIEW.where(theirs),
-            FLOATING_OF_NICS.where(theirs),
-            _GROUP_VIEW.where(theirs),
-            PREFIXES.join(nics, nics.c.id == allowances.c.nic).where(theirs),
-        )
+        theirs = and_(nics.c.instance.in_(select(instances.c.id).where(condition)), ~nics.c.leaving)
+        return cls(_INSTANCES.where(condition), CardsView.where(theirs, nics.c.instance, nics.c.position))
 
 
 _ONE = _View.where(instances.c.id == bindparam("instance"))
@@ -266,33 +229,8 @@ class Instances:
         found = self._session.rows(view.instances, **parameters)
         if not found:
             return ()
-        fixed: defaultdict[NicId | None, list[FixedIp]] = defaultdict(list)
-        for nic, address, position in self._session.rows(view.fixed, **parameters):
-            fixed[nic].append(FixedIp(address, IPv4Address(position)))
-        floating: defaultdict[NicId | None, list[FloatingIp]] = defaultdict(list)
-        for public in floating_ips(self._session.rows(view.floating, **parameters)):
-            floating[public.nic].append(public)
-        cards: defaultdict[InstanceId, list[Nic]] = defaultdict(list)
-        groups: defaultdict[NicId, list[GroupName]] = defaultdict(list)
-        for nic, name, group in self._session.rows(view.groups, **parameters):
-            groups[nic].append(GroupName(name, group))
-        allowed: defaultdict[NicId, list[IPv4Network | IPv6Network]] = defaultdict(list)
-        for nic, prefix in self._session.rows(view.allowed, **parameters):
-            allowed[nic].append(ip_network(prefix))
-        for row in self._session.rows(view.nics, **parameters):
-            nic, instance, network, network_name, mac, filtered, *_ = row
-            card = Nic(
-                id=nic,
-                network=network,
-                network_name=network_name,
-                mac=mac,
-                fixed=tuple(fixed[nic]),
-                floating=tuple(floating[nic]),
-                groups=tuple(sorted(groups[nic])),
-                filtered=filtered,
-                allowed=tuple(sorted(allowed[nic], key=_in_order)),
-                marks=marks_of(*row[6:10]),
-            )
+        cards: defaultdict[InstanceId | None, list[Nic]] = defaultdict(list)
+        for instance, card in view.cards.read(self._session, **parameters):
             cards[instance].append(card)
         return [_instance(row, tuple(cards[row[0]])) for row in found]
 
@@ -375,10 +313,6 @@ class Instances:
     def delete(self, instance: InstanceId) -> None:
         self._session.refusable(_DELETE, instance=instance)
         forget(self._session, SubjectKey(SubjectKind.INSTANCE, instance))
-
-
-def _in_order(prefix: IPv4Network | IPv6Network) -> tuple[int, int, int]:
-    return prefix.version, int(prefix.network_address), prefix.prefixlen
 
 
 def _instance(row: _InstanceFields, cards: tuple[Nic, ...]) -> Instance:

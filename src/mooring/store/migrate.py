@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Text, column, inspect, select, table
 if TYPE_CHECKING:
     from alembic.config import Config
 
-LATEST = "0013"
+LATEST = "0014"
 """The newest version that there is a migration to."""
 
 _HERE = Path(__file__).parent / "migrations"

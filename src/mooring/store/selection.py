@@ -123,7 +123,7 @@ class Selection:
     groups: Select[GroupId, int]
     rules: RuleSelect
     instances: Select[InstanceId, str, str, str, int]
-    guest_nics: Select[InstanceId, NicId, NetworkId, str, int, str, str, str, str, str]
+    guest_nics: Select[InstanceId | None, NicId, NetworkId, str, int, str, str, str, str, str]
     guest_addresses: Select[NicId | None, int]
 
     @classmethod

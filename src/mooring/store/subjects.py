@@ -225,7 +225,7 @@ class _Read:
                 yield GroupIntent(group, generation, number, tuple(rules[group]))
 
     def _instances(self) -> Iterator[InstanceIntent]:
-        nics: defaultdict[InstanceId, list[GuestNic]] = defaultdict(list)
+        nics: defaultdict[InstanceId | None, list[GuestNic]] = defaultdict(list)
         fixed: dict[NicId | None, int] = {}
         for nic, position in self.session.rows(self.selection.guest_addresses, **self.parameters):
             fixed.setdefault(nic, position)

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from mooring.store.addresses import Addresses
 from mooring.store.allowances import Allowances
+from mooring.store.cards import Cards
 from mooring.store.deliveries import Deliveries
 from mooring.store.egress import Preferences
 from mooring.store.events import Events
@@ -32,6 +33,7 @@ class SqlTransaction:
         self.allowances = Allowances(session)
         self.forwardings = Forwardings(session)
         self.instances = Instances(session)
+        self.cards = Cards(session)
         self.groups = Groups(session)
         self.names = Names(session)
         self.preferences = Preferences(session)

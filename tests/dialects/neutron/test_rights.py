@@ -18,7 +18,7 @@ from mooring.dialects.neutron import ROUTES
 from mooring.dialects.neutron.extensions import EXTENSIONS
 from mooring.dialects.openstack.routing import Access, Route
 from mooring.model.marks import Tagged
-from mooring.operations import NewForwarding, NewSubnet, NewSubnetPool
+from mooring.operations import NewForwarding, NewOwnNic, NewSubnet, NewSubnetPool
 from tests.cloud import Cloud
 from tests.dialects.neutron.conftest import Client
 
@@ -85,7 +85,9 @@ CASES: dict[tuple[str, str], Case] = {
     ("PUT", f"{N}/subnetpools/{{subnetpool}}"): Case("subnetpool", {"subnetpool": {"name": "other"}}, foreign=True),
     ("DELETE", f"{N}/subnetpools/{{subnetpool}}"): Case("subnetpool", foreign=True),
     ("GET", f"{N}/ports"): Case(),
+    ("POST", f"{N}/ports"): Case(body=lambda ids: {"port": {"network_id": ids["network"]}}),
     ("GET", f"{N}/ports/{{port}}"): Case("port", foreign=True),
+    ("DELETE", f"{N}/ports/{{port}}"): Case("port", own="own_port"),
     ("PUT", f"{N}/ports/{{port}}"): Case("port", {"port": {"security_groups": []}}, foreign=True),
     ("GET", f"{N}/floatingips"): Case(),
     ("POST", f"{N}/floatingips"): Case(body=lambda ids: {"floatingip": {"floating_network_id": ids["pool"]}}),
@@ -191,6 +193,7 @@ def harbour_of(cloud: Cloud, http: httpx2.Client, as_user: Callable[[str], Clien
     cloud.operations.own_routers.add_network(alice, routers[0].id, others[1])
     prefixes = (IPv4Network("10.9.0.0/16"),)
     ids = {
+        "own_port": cloud.operations.own_nics.create(alice, NewOwnNic("private")).id,
         "own_bare": bare,
         "own_network": others[0],
         "own_served": others[1],

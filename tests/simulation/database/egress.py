@@ -10,7 +10,7 @@ from mooring.model.preferences import EgressPreference, EgressScope, EgressWay
 from mooring.model.subjects import Egress
 from mooring.policy.egress import Known, Told, Way, counting, preferred, set_name
 from mooring.store.egress import uplink_number
-from tests.simulation.database.tables import Tables, needed, needs, unique
+from tests.simulation.database.tables import Tables, needed, needs, owned, unique
 
 
 class Preferences:
@@ -55,7 +55,7 @@ class Preferences:
 
     def _reaches(self, preference: EgressPreference, nic: NicId) -> bool:
         row = self._tables.nics[nic]
-        if self._tables.instances[row.instance].row.project != preference.project:
+        if self._tables.instances[owned(row)].row.project != preference.project:
             return False
         scope, target = preference.scope, preference.target
         return {

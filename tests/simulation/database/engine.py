@@ -14,6 +14,7 @@ from datetime import datetime
 from mooring.model.faults import Unavailable
 from tests.simulation.database.addresses import Addresses
 from tests.simulation.database.allowances import Allowances
+from tests.simulation.database.cards import Cards
 from tests.simulation.database.deliveries import Deliveries
 from tests.simulation.database.egress import Preferences
 from tests.simulation.database.events import Events
@@ -46,6 +47,7 @@ class MemoryTransaction:
         self.preferences = Preferences(tables)
         self.pools = Pools(tables, now)
         self.own = Own(tables)
+        self.cards = Cards()
         self.quotas = Quotas(tables)
         self.deliveries = Deliveries(tables)
         self.memory = Memory(tables, now)

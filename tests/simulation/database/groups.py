@@ -111,7 +111,8 @@ class Groups:
         return sorted(GroupName(self._tables.groups[group].name, group) for group in self._groups(nic))
 
     def users(self, group: GroupId, few: int) -> Sequence[tuple[InstanceId, str]]:
-        found = {self._tables.nics[nic].instance for nic in self._members(group)}
+        members = [self._tables.nics[nic] for nic in self._members(group)]
+        found = {nic.instance for nic in members if nic.instance is not None}
         names = [(self._tables.instances[instance].row.name, instance) for instance in found]
         return [(instance, name) for name, instance in sorted(names)[:few]]
 

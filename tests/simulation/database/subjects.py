@@ -40,7 +40,7 @@ from mooring.store.hostnames import hostname
 from mooring.store.subjects import LEASE
 from tests.simulation.database.addresses import Addresses
 from tests.simulation.database.egress import Preferences
-from tests.simulation.database.tables import Tables
+from tests.simulation.database.tables import Tables, owned
 from tests.simulation.database.topology import Topology
 
 
@@ -142,7 +142,7 @@ class Subjects:
         if row is None:
             return None
         network, _ = self._tables.networks[row.network]
-        instance = self._tables.instances[row.instance]
+        instance = self._tables.instances[owned(row)]
         host = self._tables.hosts.get(instance.host) if instance.host else None
         ways = self._uplinks(network.router) if network.router else []
         shared = tuple(PublicAddress(self._tables.addresses[address].address, way) for way, (_, address) in ways)

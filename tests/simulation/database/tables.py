@@ -117,6 +117,13 @@ class Table(Generic[K, V]):
         return self._rows.items()
 
 
+def owned(nic: NicRow) -> InstanceId:
+    """Return the instance that a NIC is in: in the simulation every one is in one."""
+    if nic.instance is None:
+        raise AssertionError(f"nobody in the simulation makes {nic}")
+    return nic.instance
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceRecord:
     """An instance's row with what changes in it."""

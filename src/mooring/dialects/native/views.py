@@ -61,9 +61,9 @@ class NetworkView(View):
 
 
 class AssociationView(View):
-    """Where packets to a floating IP go."""
+    """Where packets to a floating IP go; `instance` is null while the NIC is in none."""
 
-    instance: str
+    instance: str | None
     nic: str
     fixed_address: IPv4Address
 
@@ -83,7 +83,7 @@ class FloatingIpView(View):
     def of(cls, floating: FloatingIp) -> Self:
         """Show a floating IP."""
         association = None
-        if floating.instance is not None and floating.nic is not None and floating.fixed is not None:
+        if floating.nic is not None and floating.fixed is not None:
             association = AssociationView(instance=floating.instance, nic=floating.nic, fixed_address=floating.fixed)
         return cls(
             id=floating.id,
@@ -100,7 +100,7 @@ class NicView(View):
     """A guest's network card; `fixed` is empty until the instance's host has asked for an address.
 
     `security_groups` are names of groups; hosts hold only a `filtered` NIC to them.  `allowed` are addresses, and prefixes, that it may use
-    beside its own.
+    beside its own.  An `own` one was made by its project, with a `name` that may be empty: it stays when its instance goes.
     """
 
     id: str
@@ -112,6 +112,8 @@ class NicView(View):
     security_groups: list[str]
     filtered: bool
     allowed: list[str]
+    own: bool
+    name: str
 
     @classmethod
     def of(cls, nic: Nic) -> Self:
@@ -126,6 +128,8 @@ class NicView(View):
             security_groups=[group.name for group in nic.groups],
             filtered=nic.filtered,
             allowed=[written(prefix) for prefix in nic.allowed],
+            own=nic.own is not None,
+            name=nic.own.name if nic.own is not None else "",
         )
 
 

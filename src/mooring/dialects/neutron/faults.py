@@ -84,6 +84,7 @@ TABLE: tuple[Row, ...] = (
     Row(Invalid, 400, "InvalidInput", "Invalid input for port_forwarding: {reason}", route=_PF_CREATE),
     Row(Invalid, 400, "InvalidInput", "Invalid input for port_forwarding: {reason}", route=_PF_UPDATE),
     # Networks that projects make
+    Row(InUse, 409, "PortInUse", noun="Port"),
     Row(InUse, 409, "NetworkInUse", noun="Network"),
     Row(InUse, 409, "SubnetInUse", noun="Subnet"),
     Row(InUse, 409, "RouterInUse", noun="Router"),

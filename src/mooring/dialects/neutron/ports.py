@@ -1,6 +1,6 @@
-"""Ports: the NICs of instances, which come and go with them; and where routers meet networks, see `router_ports`."""
+"""Ports: the NICs of instances, those that projects make themselves, and where routers meet networks, see `router_ports`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,13 +9,14 @@ from mooring.dialects.http import shown
 from mooring.dialects.neutron.faults import NeutronRefused
 from mooring.dialects.neutron.lists import View, collection, single
 from mooring.dialects.neutron.marks import check_revision, expecting, tagged
+from mooring.dialects.neutron.owners import check_owner
 from mooring.dialects.neutron.router_ports import router_port, router_ports
 from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.model.faults import NotFound
-from mooring.model.ids import GroupId, InstanceId, NicId
-from mooring.model.nouns import Instance, InstanceState, Nic, Power
-from mooring.operations import NicChange
+from mooring.model.ids import GroupId, InstanceId, NetworkId, NicId
+from mooring.model.nouns import Instance, InstanceState, Power
+from mooring.operations import Card, NewOwnNic, NicChange
 from mooring.policy.allowed import written
 
 # As nova calls itself in its only zone.
@@ -49,8 +50,8 @@ class WantedPort(Body):
     fixed_ips: list[WantedFixedIp] | None = None
     allowed_address_pairs: list[WantedPair] | None = None
     admin_state_up: Literal[True] = True
-    name: NotOffered = None
-    description: NotOffered = None
+    name: str | None = None
+    description: str | None = None
     extra_dhcp_opts: NotOffered = None
     dns_name: NotOffered = None
     qos_policy_id: NotOffered = None
@@ -63,9 +64,58 @@ class PortBody(Body):
     port: WantedPort
 
 
+class NewPort(WantedPort):
+    """The inside of POST /ports.  Whose server it is in is said where that is made, or with os-interface."""
+
+    network_id: Name
+    mac_address: NotOffered = None
+    device_id: Literal[""] | None = None
+    device_owner: Literal[""] | None = None
+    tenant_id: str | None = None
+    project_id: str | None = None
+
+
+class NewPortBody(Body):
+    """The body of POST /ports."""
+
+    port: NewPort
+
+
+def create_port(call: Call) -> Answer:
+    """POST /network/v2.0/ports."""
+    wanted = call.read(NewPortBody).port
+    check_owner(call, wanted.tenant_id, wanted.project_id)
+    fixed, groups = wanted.fixed_ips, wanted.security_groups
+    if fixed is not None:
+        _check_subnets(wanted.network_id, fixed)
+    pairs = wanted.allowed_address_pairs or []
+    # No port has a hardware address before it is made.
+    _check_macs(None, pairs)
+    new = NewOwnNic(
+        network=_network(call, wanted.network_id),
+        fixed=tuple(each.ip_address for each in fixed) if fixed is not None else (None,),
+        groups=tuple(_by_id(call, group) for group in groups) if groups is not None else None,
+        allowed=tuple(pair.ip_address for pair in pairs),
+        name=wanted.name or "",
+        description=wanted.description or "",
+    )
+    made = call.operations.own_nics.create(call.caller, new, call.idempotency_key)
+    card = call.operations.instances.of_nic(call.caller, made.id)
+    return single(call, "port", port_view(card), 201)
+
+
+def delete_port(call: Call) -> Answer:
+    """DELETE /network/v2.0/ports/{port}."""
+    if router_port(call, call.params["port"]) is not None:
+        reason = f"Port {call.params['port']} is a router's interface: take it from the router."
+        raise NeutronRefused(409, "ServicePortInUse", reason)
+    call.operations.own_nics.delete(expecting(call), NicId(call.params["port"]))
+    return Answer(204)
+
+
 def list_ports(call: Call) -> Answer:
     """GET /network/v2.0/ports."""
-    views = [port_view(instance, nic) for instance in _instances(call) for nic in instance.nics]
+    views = [port_view(card) for card in _cards(call)]
     return collection(call, "ports", [*views, *router_ports(call)])
 
 
@@ -73,8 +123,8 @@ def show_port(call: Call) -> Answer:
     """GET /network/v2.0/ports/{port}."""
     if (view := router_port(call, call.params["port"])) is not None:
         return single(call, "port", view)
-    instance, nic = call.operations.instances.of_nic(call.caller, NicId(call.params["port"]))
-    return single(call, "port", port_view(instance, nic))
+    card = call.operations.instances.of_nic(call.caller, NicId(call.params["port"]))
+    return single(call, "port", port_view(card))
 
 
 def update_port(call: Call) -> Answer:
@@ -84,15 +134,17 @@ def update_port(call: Call) -> Answer:
     groups, fixed, pairs = wanted.security_groups, wanted.fixed_ips, wanted.allowed_address_pairs
     known = call.operations.nics.changeable(call.caller, nic)
     if fixed is not None:
-        _check_subnets(known, fixed)
+        _check_subnets(known.network, fixed)
     if "allowed_address_pairs" in wanted.model_fields_set:
         # Null takes them all, as an empty list does.
         pairs = pairs or []
-        _check_macs(known, pairs)
+        _check_macs(known.mac, pairs)
     change = NicChange(
         groups=tuple(_by_id(call, group) for group in groups) if groups is not None else None,
         fixed=tuple(each.ip_address for each in fixed) if fixed is not None else None,
         allowed=tuple(pair.ip_address for pair in pairs) if pairs is not None else None,
+        name=wanted.name,
+        description=wanted.description,
     )
     if change != NicChange():
         call.operations.nics.change(expecting(call), nic, change)
@@ -101,13 +153,13 @@ def update_port(call: Call) -> Answer:
     return show_port(call)
 
 
-def _check_subnets(nic: Nic, wanted: Sequence[WantedFixedIp]) -> None:
+def _check_subnets(network: str, wanted: Sequence[WantedFixedIp]) -> None:
     for each in wanted:
         if each.subnet_id is None and each.ip_address is None:
             raise NeutronRefused(
                 400, "InvalidInput", "Invalid input for fixed_ips: subnet_id or ip_address is required."
             )
-        if each.subnet_id not in (None, nic.network):
+        if each.subnet_id not in (None, network):
             raise NeutronRefused(
                 400,
                 "InvalidInput",
@@ -115,9 +167,9 @@ def _check_subnets(nic: Nic, wanted: Sequence[WantedFixedIp]) -> None:
             )
 
 
-def _check_macs(nic: Nic, wanted: Sequence[WantedPair]) -> None:
+def _check_macs(mac: str | None, wanted: Sequence[WantedPair]) -> None:
     for pair in wanted:
-        if pair.mac_address is not None and pair.mac_address.lower().replace("-", ":") != nic.mac:
+        if pair.mac_address is not None and pair.mac_address.lower().replace("-", ":") != mac:
             raise NeutronRefused(
                 400,
                 "InvalidInput",
@@ -131,30 +183,46 @@ def _by_id(call: Call, group: str) -> GroupId:
     return call.operations.groups.get(call.caller, GroupId(group)).id
 
 
-def _instances(call: Call) -> Sequence[Instance]:
-    """Return the instances whose ports are asked for; whose ports of a server, as clients do for each, costs one server."""
-    devices = [value for name, value in call.parameters if name == "device_id"]
-    if len(devices) != 1:
-        return call.operations.instances.listing(call.caller, every_project=True)
-    try:
-        return [call.operations.instances.get(call.caller, InstanceId(devices[0]))]
-    except NotFound:
-        return []
+def _network(call: Call, network: str) -> NetworkId:
+    """Return a network's id; a name, which the operation would take too, is none."""
+    known = {each.id for each in call.operations.networks.listing(call.caller)}
+    if network not in known | {each.id for each in call.operations.own_networks.bare(call.caller)}:
+        raise NotFound("Network", network)
+    return NetworkId(network)
 
 
-def port_view(instance: Instance, nic: Nic) -> View:
+def _cards(call: Call) -> Iterator[Card]:
+    """Return the cards that are asked for; whose cards of a server, as clients do for each, costs one server."""
+    devices = [value for name, value in call.parameters if name == "device_id" and value]
+    if len(devices) == 1:
+        try:
+            instances: Sequence[Instance] = [call.operations.instances.get(call.caller, InstanceId(devices[0]))]
+        except NotFound:
+            return
+    else:
+        instances = call.operations.instances.listing(call.caller, every_project=True)
+        for loose in call.operations.own_nics.listing(call.caller, every_project=True):
+            if loose.own is not None:
+                yield Card(loose, loose.own.project, None)
+    yield from (Card(nic, instance.project, instance) for instance in instances for nic in instance.nics)
+
+
+def port_view(card: Card) -> View:
     """Return a NIC as Neutron shows it."""
+    nic, instance = card.nic, card.instance
+    runs = instance is not None and instance.power is not Power.STOPPED
     return {
         "id": nic.id,
-        "name": "",
+        "name": nic.own.name if nic.own is not None else "",
+        "description": nic.own.description if nic.own is not None else "",
         "network_id": nic.network,
-        "tenant_id": instance.project,
-        "project_id": instance.project,
+        "tenant_id": card.project,
+        "project_id": card.project,
         "mac_address": nic.mac,
         "admin_state_up": True,
-        "status": _STATUS[instance.state] if instance.power is not Power.STOPPED else "DOWN",
-        "device_id": instance.id,
-        "device_owner": _OWNER,
+        "status": _STATUS[instance.state] if instance is not None and runs else "DOWN",
+        "device_id": instance.id if instance is not None else "",
+        "device_owner": _OWNER if instance is not None else "",
         "fixed_ips": [{"subnet_id": nic.network, "ip_address": str(fixed.address)} for fixed in nic.fixed],
         "security_groups": [group.id for group in nic.groups],
         "allowed_address_pairs": [{"mac_address": nic.mac, "ip_address": written(prefix)} for prefix in nic.allowed],

@@ -10,7 +10,7 @@ from mooring.dialects.openstack.bodies import Body
 from mooring.dialects.openstack.calls import Answer, Call
 from mooring.model.nouns import Quota, Resource
 
-# Rules are counted in each group: what is told is the fullest one's.
+# Rules are counted in each group: what is told is the fullest one's.  Of ports, those are counted that the project made itself.
 _NAMES: Mapping[Resource, str] = {
     Resource.FLOATING_IPS: "floatingip",
     Resource.SECURITY_GROUPS: "security_group",
@@ -19,6 +19,7 @@ _NAMES: Mapping[Resource, str] = {
     Resource.SUBNETS: "subnet",
     Resource.ROUTERS: "router",
     Resource.SUBNET_POOLS: "subnetpool",
+    Resource.NICS: "port",
 }
 Limit = Annotated[int, Field(ge=-1, le=2**31 - 1)]
 
@@ -33,6 +34,7 @@ class WantedQuota(Body):
     subnet: Limit | None = None
     router: Limit | None = None
     subnetpool: Limit | None = None
+    port: Limit | None = None
 
 
 class QuotaBody(Body):

@@ -40,6 +40,7 @@ def _view(router: RouterId, network: Network, subnet: OwnSubnet) -> View:
     return {
         "id": port_id(router, network.id),
         "name": "",
+        "description": "",
         "network_id": network.id,
         "tenant_id": network.project,
         "project_id": network.project,

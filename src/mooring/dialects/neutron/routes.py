@@ -53,8 +53,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_N}/subnets", subnets.list_subnets, "network-subnets"),
     Route("GET", f"{_N}/subnets/{{subnet}}", subnets.show_subnet, "network-subnet"),
     Route("GET", f"{_N}/ports", ports.list_ports, "network-ports"),
+    Route("POST", f"{_N}/ports", ports.create_port, "network-port-create"),
     Route("GET", f"{_N}/ports/{{port}}", ports.show_port, "network-port"),
     Route("PUT", f"{_N}/ports/{{port}}", ports.update_port, "network-port-update"),
+    Route("DELETE", f"{_N}/ports/{{port}}", ports.delete_port, "network-port-delete"),
     Route("GET", f"{_N}/routers", routers.list_routers, "network-routers"),
     Route("GET", f"{_N}/routers/{{router}}", routers.show_router, "network-router"),
     # Floating IPs

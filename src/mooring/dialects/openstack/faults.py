@@ -93,6 +93,7 @@ TABLE: tuple[Row, ...] = (
     Row(NotFound, 404, "DNS entries not found.", route="dns-entry", noun="DNS entry"),
     Row(NotFound, 400, "project: {reason}", route="dns-domain-save", noun="Project"),
     Row(NotFound, 400, "networks: {reason}", route="server-create", noun="Network"),
+    Row(NotFound, 400, "Port {name} could not be found.", route="server-create", noun="NIC"),
     Row(NotFound, 400, "security_groups: {reason}", route="server-create", noun="Security group"),
     Row(Exhausted, 400, route="server-create"),
     Row(Conflict, 400, route="server-create", field="fixed_ip"),

@@ -21,7 +21,7 @@ class WantedFixed(Body):
 
 
 class Attachment(Body):
-    """A card to be made, on a network or on the only one."""
+    """A card to be made, on a network or on the only one, or a port that the project has made."""
 
     net_id: Reference | None = None
     port_id: Name | None = None
@@ -62,13 +62,17 @@ def attach(call: Call) -> Answer:
     if wanted.port_id is not None:
         if wanted.net_id is not None:
             raise Refused(400, "Must not input both network_id and port_id")
-        # A port is always a server's; one of another project's is as unknown as one that is not there.
-        call.operations.nics.changeable(call.caller, NicId(wanted.port_id))
-        raise Refused(409, f"Port {wanted.port_id} is still in use.")
+        if wanted.fixed_ips:
+            raise Refused(400, "Must input network_id when request IP address")
+        return _attach(call, server, NewNic(nic=NicId(wanted.port_id)))
     addresses = [fixed.ip_address for fixed in wanted.fixed_ips or ()]
     if addresses and wanted.net_id is None:
         raise Refused(400, "Must input network_id when request IP address")
     new = NewNic(wanted.net_id, addresses[0] if addresses else None) if wanted.net_id is not None else None
+    return _attach(call, server, new)
+
+
+def _attach(call: Call, server: InstanceId, new: NewNic | None) -> Answer:
     made = call.operations.attachments.attach(call.caller, server, new, call.idempotency_key)
     return Answer(body={"interfaceAttachment": _attachment(_server(call), made)})
 

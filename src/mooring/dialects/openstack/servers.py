@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from mooring.dialects.http import Refused, shown
 from mooring.dialects.openstack.bodies import Body, Ipv4, Name, NotOffered, Reference
@@ -18,7 +18,7 @@ from mooring.dialects.openstack.server_views import (
     server_view,
     status_of,
 )
-from mooring.model.ids import InstanceId
+from mooring.model.ids import InstanceId, NicId
 from mooring.model.nouns import Instance
 from mooring.operations import NewInstance, NewNic
 
@@ -41,11 +41,21 @@ Count = Annotated[int, BeforeValidator(_count)]
 
 
 class WantedNetwork(Body):
-    """A network to be on, by id or name, and the address there if the client chose one."""
+    """A network to be on, by id or name, and the address there if the client chose one; or a port that the project made, which is on one."""
 
-    uuid: Name
+    uuid: Name | None = None
     fixed_ip: Ipv4 | None = None
-    port: NotOffered = None
+    port: Name | None = None
+
+    @model_validator(mode="after")
+    def _names_one(self) -> "WantedNetwork":
+        if self.uuid is None and self.port is None:
+            raise ValueError("must have a uuid or a port")
+        return self
+
+    def nic(self) -> NewNic:
+        """Return what is asked for."""
+        return NewNic(self.uuid or "", self.fixed_ip, NicId(self.port) if self.port is not None else None)
 
 
 class WantedGroup(Body):
@@ -126,7 +136,7 @@ def create_server(call: Call) -> Answer:
         image=_image(wanted),
         flavor=wanted.flavorRef,
         # Absent, null and [] all mean the project's default network, up to 2.36.
-        nics=tuple(NewNic(network.uuid, network.fixed_ip) for network in wanted.networks or ()),
+        nics=tuple(network.nic() for network in wanted.networks or ()),
         groups=tuple(group.name for group in wanted.security_groups) if wanted.security_groups else None,
         count=_how_many(wanted),
     )

@@ -28,7 +28,7 @@ from mooring.store.schema.groups import counters, nic_groups, security_group_rul
 from mooring.store.schema.identities import grants, key_roles, keys, projects, tokens, users
 from mooring.store.schema.instances import failed_launches, instances, nics
 from mooring.store.schema.names import dns_domains, dns_entries
-from mooring.store.schema.own import bare_networks, own_routers, own_subnets, subnet_pools
+from mooring.store.schema.own import bare_networks, own_nics, own_routers, own_subnets, subnet_pools
 from mooring.store.schema.pools import pool_days, pool_grants, pool_shares
 from mooring.store.schema.tags import tags
 from mooring.store.schema.topology import hosts, networks, pool_ranges, pools, routers, uplinks, uplinks_away
@@ -65,6 +65,7 @@ __all__ = [
     "networks",
     "nic_groups",
     "nics",
+    "own_nics",
     "own_routers",
     "own_subnets",
     "pool_days",

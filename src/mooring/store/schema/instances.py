@@ -71,11 +71,12 @@ failed_launches = Table(
 class NicColumns(Marked, Listed):
     """Network cards, in the order of their positions in the instance; a `filtered` one is held to its security groups.
 
-    One that is `leaving` is no longer the instance's, but hosts may still have it.
+    One that is `leaving` is no longer the instance's, but hosts may still have it.  Only one that a project made itself, see `own_nics`, may
+    be in no instance.
     """
 
     id: Named[NicId] = own_id()
-    instance: Named[InstanceId] = to("instances.id")
+    instance: Named[InstanceId | None] = to("instances.id", optional=True)
     network: Named[NetworkId] = to("networks.id")
     mac: Named[str] = own_mac()
     position: Named[int]

@@ -1,4 +1,4 @@
-"""Tables of what projects make themselves: networks, subnets, routers and subnet pools."""
+"""Tables of what projects make themselves: networks, subnets, routers, subnet pools and network cards."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from sqlalchemy import (
     TypedColumns,
 )
 
-from mooring.model.ids import NetworkId, PoolId, ProjectId, RouterId, SubnetPoolId
+from mooring.model.ids import NetworkId, NicId, PoolId, ProjectId, RouterId, SubnetPoolId
 from mooring.store.schema.columns import Listed, Marked, Moment, given, metadata, own_id, some_text, to
 
 
@@ -90,5 +90,24 @@ own_routers = Table(
     PrimaryKeyConstraint("router"),
     CheckConstraint("made OR pool IS NULL", name="pool"),
     given("own_routers", "pool"),
+    sqlite_with_rowid=False,
+)
+
+
+class OwnNicColumns(TypedColumns):
+    """Network cards that projects made: they stay when their instance goes."""
+
+    nic: Named[NicId] = to("nics.id", action="CASCADE")
+    project: Named[ProjectId] = to("projects.id")
+    name: Named[str] = some_text()
+    description: Named[str] = some_text()
+
+
+own_nics = Table(
+    "own_nics",
+    metadata,
+    OwnNicColumns,
+    PrimaryKeyConstraint("nic"),
+    Index(None, "project"),
     sqlite_with_rowid=False,
 )

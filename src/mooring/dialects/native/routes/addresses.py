@@ -80,8 +80,11 @@ def routes(service: Service) -> APIRouter:
     def disassociate_floating_ip(caller: ExpectingOf, floating_ip: str) -> None:
         """End an association: when this is answered, no packet to the address reaches the instance."""
         floating = find_floating(operations, caller, floating_ip)
-        if floating.instance is None:
+        if floating.nic is None:
             raise NotAssociated(f"Floating IP {floating.address} is not associated.")
-        addresses.disassociate(caller, floating.instance, floating.address)
+        if floating.instance is None:
+            addresses.point(caller, floating.id, None)
+        else:
+            addresses.disassociate(caller, floating.instance, floating.address)
 
     return router

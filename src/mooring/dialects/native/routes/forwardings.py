@@ -102,7 +102,7 @@ class ForwardingView(View):
     internal_port_last: int
     fixed_address: IPv4Address
     nic: str
-    instance: str
+    instance: str | None
     description: str
 
     @classmethod

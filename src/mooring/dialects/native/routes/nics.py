@@ -27,7 +27,7 @@ def find_nic(operations: Operations, caller: Caller, name: str) -> Nic:
     """
     if is_uuid(name):
         try:
-            return operations.instances.of_nic(caller, NicId(name))[1]
+            return operations.instances.of_nic(caller, NicId(name)).nic
         except NotFound as unknown:
             try:
                 instance = operations.instances.get(caller, find_instance(operations, caller, name).id)
