@@ -51,8 +51,9 @@ class PortHabit(Habit):
 
     def _keep(self, made: PortForwarding) -> None:
         tenant = self._tenant
-        sure = not self._asking.is_under_way(made.id)
-        if sure and made.floating in tenant.floating and made.instance in tenant.instances:
+        if made.instance is None or self._asking.is_under_way(made.id):
+            return
+        if made.floating in tenant.floating and made.instance in tenant.instances:
             self._around.reached("port forwarded")
             self._asking.keep("forwarding", made.id, made.floating, made.instance, made.nic)
 
