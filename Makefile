@@ -17,12 +17,13 @@ mooring := .venv/bin/mooring
 sandbox := $(mooring) sandbox --
 pytest := $(sandbox) $(python) -m pytest -o faulthandler_exit_on_timeout=true
 
-# Tests mostly wait for kernels, so some folders' run beside all others, in a sandbox of their own.
-define run_tests # MARKERS,FOLDERS
-@$(if $(TESTS),$(pytest) -m '$(1)' $(TESTS),mkdir -p build; \
-	$(pytest) -m '$(1)' $(2) > build/beside.log 2>&1 & beside=$$!; failed=0; \
-	$(pytest) -m '$(1)' $(addprefix --ignore=,$(2)) tests || failed=$$?; \
-	wait $$beside || failed=$$?; cat build/beside.log; exit $$failed)
+# Tests mostly wait, for kernels and for each other, so some groups of folders run beside all others, each in a sandbox of its own.
+comma := ,
+define run_tests # MARKERS,GROUPS: the folders of each with commas between them
+@$(if $(TESTS),$(pytest) -m '$(1)' $(TESTS),mkdir -p build; rm -f build/beside.*.log; beside=(); failed=0; \
+	$(foreach group,$(2),$(pytest) -m '$(1)' $(subst $(comma), ,$(group)) > build/beside.$${#beside[@]}.log 2>&1 & beside+=($$!);) \
+	$(pytest) -m '$(1)' $(addprefix --ignore=,$(subst $(comma), ,$(2))) tests || failed=$$?; \
+	for each in "$${beside[@]}"; do wait $$each || failed=$$?; done; cat build/beside.*.log; exit $$failed)
 endef
 
 .PHONY: help run demo test test-slow check format bench bless lock clean setup setup-run setup-clients setup-lab setup-bench setup-test setup-slow
@@ -41,11 +42,12 @@ run: demo ## a small cloud with a floating IP that answers, to play with; the sa
 demo: setup-$(or $(setup_of_$(NAME)),run) ## the story NAME, told with real packets; stays until Ctrl-C, or ends with ONCE=1
 	@exec $(mooring) demo $(NAME) $(if $(ONCE),--once) $(if $(SHORT),--short)
 
+test: beside = tests/backends,tests/bench,tests/cli,tests/guests,tests/lab,tests/main tests/clients,tests/journeys,tests/simulation
 test: check ## all checks, then all tests but the slow ones
-	$(call run_tests,not slow,tests/backends tests/bench tests/cli tests/guests tests/lab tests/main tests/simulation)
+	$(call run_tests,not slow,$(beside))
 
 test-slow: setup-slow ## the slow tests
-	$(call run_tests,slow,tests/guests tests/vm)
+	$(call run_tests,slow,tests/guests$(comma)tests/vm)
 
 check: setup-test ## format, lint, types and import order; runs nothing of mooring
 	.venv/bin/ruff format --check

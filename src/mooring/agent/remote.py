@@ -22,10 +22,6 @@ from mooring.model.subjects import Digest, Placement, Report, SubjectKey
 _DEADLINE = 10.0
 
 
-class _Nobody(Unavailable):
-    """Nobody answers a call at all."""
-
-
 class RemoteController:
     """Calls on behalf of one host; implements the agent's Controller."""
 
@@ -36,9 +32,13 @@ class RemoteController:
 
     def _call(self, method: str, argument: Any = None) -> Any:
         try:
-            reply = self._bus.call(controller_topic(self._host, method), ask(argument), _DEADLINE)
+            return self._ask(method, argument)
         except NoResponder as error:
-            raise _Nobody("No controller answers.") from error
+            raise Unavailable("No controller answers.") from error
+
+    def _ask(self, method: str, argument: Any) -> Any:
+        try:
+            reply = self._bus.call(controller_topic(self._host, method), ask(argument), _DEADLINE)
         except DeadlineExceeded as error:
             raise Unavailable(f"The controller did not answer within {_DEADLINE:g} seconds.") from error
         return decode_reply(reply)
@@ -70,10 +70,10 @@ class RemoteController:
             OlderController: it answers other calls and not this one.
         """
         try:
-            self._call("uplinks", dump_away(away))
-        except _Nobody as nobody:
+            self._ask("uplinks", dump_away(away))
+        except NoResponder as error:
             self.pull(())
-            raise OlderController("The controller does not know the call uplinks.") from nobody
+            raise OlderController("The controller does not know the call uplinks.") from error
 
     def heartbeat(self, machine: str = "") -> None:
         """Say that this host is alive, and which machine it is.

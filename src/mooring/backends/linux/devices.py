@@ -34,8 +34,14 @@ def bridge_of(rtnl: Rtnl, name: str) -> Link:
 
 def remove(rtnl: Rtnl, name: str) -> None:
     """Remove a device, if it is there."""
-    if (link := rtnl.link(name)) is not None:
+    if (link := rtnl.link(name)) is None:
+        return
+    try:
         rtnl.delete(link.index)
+    except OSError as error:
+        # The kernel takes the pairs of a namespace that went at a moment of its own.
+        if error.errno != errno.ENODEV:
+            raise
 
 
 @contextmanager
